@@ -1,0 +1,44 @@
+# make run, make test: each does everything on a fresh machine; a second call does not install again.
+# PYTHON=python3.12 picks the interpreter, ARGS="..." is handed to the command.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+SOURCES := $(foreach depth,* */* */*/*,$(wildcard mke_theory/$(depth).py))
+PAGES := $(subst /,.,$(basename $(filter-out %/__init__.py,$(SOURCES))))
+
+.PHONY: help run test slow lint docs clean
+
+help:
+	@echo "make run    every task whose data are found, with tables and figures in results/"
+	@echo "make test   tests, doctests and notebooks"
+	@echo "make slow   the tests that take longer: theorems and published numbers"
+	@echo "make lint   ruff and mypy"
+	@echo "make docs   the documentation of the package, in build/docs"
+	@echo "make clean  remove the environment and what was built (not the results)"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -c constraints.txt -e ".[all]"
+	@touch $@
+
+run: $(INSTALLED)
+	$(PY) experiments/run_real.py $(ARGS)
+
+test: $(INSTALLED)
+	$(PY) -m pytest --nbmake $(ARGS)
+
+slow: $(INSTALLED)
+	$(PY) -m pytest -m "slow and not gpu" $(ARGS)
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy mke_theory experiments
+
+docs: $(INSTALLED)
+	$(PY) -m pdoc --math -o build/docs $(PAGES)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,135 @@
+"""The paper's comparison on every task whose data are at hand: six arms and three placebos.
+
+Claim: a multimodal student that learns from its unimodal teacher's labels ends up better than that
+teacher; the table says on which tasks, by how much (paired over seeds, 95% interval), and what the
+placebos leave of the gain.
+
+    python experiments/run_real.py                        all tasks, all arms, five seeds
+    python experiments/run_real.py --tasks digits --seeds 10
+    python experiments/run_real.py --set digits.labels_per_class=3
+
+Hardware: two CPU cores and 2 GiB of memory; about three minutes with all data at hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from mke_theory import records, report
+from mke_theory.arms import ARMS, Arm
+from mke_theory.settings import changed
+from mke_theory.study import Means, available_cores, execute, plan
+from mke_theory.task import Task
+from mke_theory.tasks import TASKS, data_root_or_default
+from mke_theory.train import Hardware
+
+
+@dataclass(frozen=True)
+class Options:
+    """Run the comparison, write records, tables and figures; a rerun does only what is missing."""
+
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Tasks to run; none means every task whose data are found."""
+    arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Arms to run; none means all. The teacher is always among them."""
+    seeds: int = 5
+    """Number of seeds, 0 to seeds − 1."""
+    data_root: Path | None = None
+    """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
+    out: Path = Path("results/real")
+    """Folder for records, tables and figures."""
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """Where to train."""
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic, in Lightning Fabric's words."""
+    workers: int = field(default_factory=available_cores)
+    """Runs carried out at the same time, each in a process of its own."""
+    resume: bool = True
+    """Skip what is recorded in the output folder; --no-resume does everything again."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH=VALUE ...")] = ()
+    """Settings to change, for instance digits.recipe.student.steps=100."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    try:
+        means = Means(
+            data_root=data_root_or_default(options.data_root),
+            hardware=Hardware(options.device, 1, options.precision),
+            workers=options.workers,
+        )
+        tasks = chosen_tasks(options, means.data_root)
+        jobs = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
+        book = records.Records.open(options.out)
+    except (OSError, ValueError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    with book:
+        try:
+            done, failures = execute(jobs, book, means, resume=options.resume)
+        except KeyboardInterrupt:
+            print(
+                f"\ninterrupted; {len(book)} runs are recorded in {options.out}, and the same "
+                "command goes on from there",
+                file=sys.stderr,
+            )
+            return 130
+        if done:
+            report.show(done)
+            for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
+                print(path)
+    for failure in failures:
+        print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
+    """The tasks by name with their settings; those that cannot run are named on the way."""
+    refuse_unknown("task", options.tasks, TASKS)
+    tasks = dict(TASKS)
+    for assignment in options.set:
+        name, dot, rest = assignment.partition(".")
+        if not dot or name not in tasks:
+            raise ValueError(f"{assignment!r} does not begin with a task: {', '.join(tasks)}")
+        tasks[name] = changed(tasks[name], rest)
+    ready: list[Task] = []
+    for name in options.tasks or tasks:
+        lacking = tasks[name].missing(data_root)
+        if lacking is None:
+            ready.append(tasks[name])
+        elif options.tasks:
+            raise FileNotFoundError(f"{name}: {lacking}")
+        else:
+            print(f"skipped {name}: {lacking}", file=sys.stderr)
+    return ready
+
+
+def chosen_arms(names: Sequence[str]) -> list[Arm]:
+    """The arms by name, in the order of the tables."""
+    refuse_unknown("arm", names, ARMS)
+    return [arm for arm in ARMS.values() if not names or arm.name in names]
+
+
+def refuse_unknown(noun: str, names: Sequence[str], known: Mapping[str, object]) -> None:
+    """Raise ValueError for a name that does not exist, and list those that do."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no {noun} {name!r}; there are {', '.join(known)}")
+
+
+def whole_seeds(seeds: int) -> int:
+    """The number of seeds, refused where it is below 1."""
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}; it has to be at least 1")
+    return seeds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

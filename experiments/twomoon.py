@@ -1,0 +1,138 @@
+"""TwoMoon twice: the published notebook's protocol, and a fair one over many draws of the data.
+
+Claims. As published (one draw, ten student seeds) the accuracies of the notebook come out again.
+Over 120 draws with equal widths and a scaler that never sees test points, neither input noise nor
+the second modality gains anything to speak of alone, and both together do: MKE is an interaction.
+It still loses to its teacher in some draws.
+
+    python experiments/twomoon.py                 10 seeds and 120 draws
+    python experiments/twomoon.py --draws 20
+
+Hardware: two CPU cores, about ten minutes; it can be stopped at any time and goes on where it was.
+Expected, fair, gain over the teacher in points, mean ± standard error over 120 draws: see the table
+that it prints beside the figures of the first study of this protocol.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import tyro
+
+from mke_theory import records, report, stats, tables
+from mke_theory.arms import ARMS, Arm
+from mke_theory.records import Record
+from mke_theory.study import Job, Means, available_cores, execute, plan
+from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
+
+NOISE_ALONE = Arm("um_student_noise", "UM student, noise", modalities="teacher's")
+"""The UM student with the MM student's noise: what T does without the second modality."""
+
+PUBLISHED = {"um_teacher": 69.5, "um_student": 72.4, "mm_student": 77.7, "mm_student_sup": 87.6}
+"""Test accuracy in the authors' notebook, percent, mean of ten seeds (xue2021mke)."""
+
+FIRST_STUDY = {"um_student_noise": "+0.3", "mm_student_noreg": "+0.4", "mm_student": "+6.5 ± 0.4"}
+"""Gain over the teacher in points over 120 draws, measured before this package existed."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Run what is missing of the study, print its two tables, write its figure."""
+
+    draws: int = 120
+    """Draws of the fair protocol."""
+    seeds: int = 10
+    """Student seeds of the published protocol."""
+    out: Path = Path("results/twomoon")
+    """Folder for records, tables and figures."""
+    workers: int = field(default_factory=available_cores)
+    """Runs carried out at the same time."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    published = plan([TwoMoonPublished()], [ARMS[name] for name in PUBLISHED], range(options.seeds))
+    fair = plan([TwoMoon()], fair_arms(), range(options.draws))
+    try:
+        book = records.Records.open(options.out)
+        means = Means(workers=options.workers)
+    except (OSError, ValueError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    with book:
+        try:
+            done, failures = execute([*published, *fair], book, means)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+            return 130
+        show_published(of(done, published))
+        show_fair(of(done, fair))
+        for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
+            print(path)
+    for failure in failures:
+        print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def fair_arms() -> list[Arm]:
+    """Nothing, noise alone, modality alone, both; and the ceiling."""
+    chosen = [ARMS[name] for name in ("um_student", "mm_student_noreg", "mm_student")]
+    return [*chosen, NOISE_ALONE, ARMS["mm_student_sup"]]
+
+
+def of(done: Sequence[Record], jobs: Sequence[Job]) -> list[Record]:
+    """The records of the task that the jobs belong to."""
+    return [record for record in done if record["task"] == jobs[0].task.name] if jobs else []
+
+
+def show_published(done: Sequence[Record]) -> None:
+    """Print test and D_u accuracy beside the notebook's."""
+    cells = tables.summary(done).get(TwoMoonPublished.name, {})
+    rows = {}
+    for arm, printed in PUBLISHED.items():
+        if arm in cells:
+            test, unlabelled = cells[arm]["test"], cells[arm]["unlabelled"]
+            rows[ARMS[arm].title] = {
+                "test": _percent(test),
+                "D_u": _percent(unlabelled),
+                "notebook, test": f"{printed:.1f}",
+                "difference": f"{100 * test['mean'] - printed:+.1f}",
+            }
+    print("\n## TwoMoon as published, accuracy in %, mean ± sd (seeds)\n")
+    print(pd.DataFrame(rows).T.to_markdown())
+
+
+def show_fair(done: Sequence[Record]) -> None:
+    """Print the gain of each arm over its teacher, with standard error and the draws it loses."""
+    pairs = tables.gains_by_seed(done)
+    rows = {}
+    for arm in fair_arms():
+        gain = pairs.loc[pairs["arm"] == arm.name, "gain"].to_numpy()
+        if len(gain) < 2:
+            continue
+        error = 100 * gain.std(ddof=1) / len(gain) ** 0.5
+        lost = int((gain < 0).sum())
+        share = stats.clopper_pearson(lost, len(gain))
+        rows[arm.title] = {
+            "gain over teacher": f"{100 * gain.mean():+.1f} ± {error:.1f}",
+            "draws": len(gain),
+            "first study": FIRST_STUDY.get(arm.name, "not available"),
+            "loses to teacher": f"{lost} of {len(gain)} "
+            f"({100 * share.low:.0f} to {100 * share.high:.0f} %)",
+        }
+    print("\n## TwoMoon, fair: gain in points of test accuracy, mean ± standard error\n")
+    print(pd.DataFrame(rows).T.to_markdown())
+
+
+def _percent(cell: dict[str, float]) -> str:
+    sd = "" if cell["sd"] is None else f" ± {100 * cell['sd']:.1f}"
+    return f"{100 * cell['mean']:.1f}{sd} ({cell['n']})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

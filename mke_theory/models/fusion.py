@@ -1,0 +1,74 @@
+"""Fusion: the features of several modalities in, one vector [n, out_features] out.
+
+`present[m]` is [n] True where the sample has modality m; None means that nothing is missing. The
+caller has already put a token in place of missing features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+Present = Mapping[str, Tensor] | None
+
+
+def by_modality(modules: Mapping[str, nn.Module]) -> nn.ModuleDict:
+    """The modules under the names of their modalities; ValueError for a name that torch refuses."""
+    try:
+        return nn.ModuleDict(dict(modules))
+    except KeyError as problem:
+        raise ValueError(f"torch refuses a modality's name, {problem}; rename it") from None
+
+
+class Concatenate(nn.Module):
+    """All features side by side, in the order of the modalities."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.order = tuple(sizes)
+        self.out_features = sum(sizes.values())
+
+    def forward(self, features: Mapping[str, Tensor], present: Present = None) -> Tensor:
+        return torch.cat([features[name] for name in self.order], dim=1)
+
+
+class LateAverage(nn.Module):
+    """The mean over a sample's modalities of what each says alone: out_features logits apiece."""
+
+    def __init__(self, sizes: Mapping[str, int], out_features: int) -> None:
+        super().__init__()
+        self.order = tuple(sizes)
+        self.heads = by_modality({name: nn.Linear(n, out_features) for name, n in sizes.items()})
+        self.out_features = out_features
+
+    def forward(self, features: Mapping[str, Tensor], present: Present = None) -> Tensor:
+        said = torch.stack([self.heads[name](features[name]) for name in self.order], dim=1)
+        if present is None:
+            return said.mean(dim=1)
+        here = torch.stack([present[name] for name in self.order], dim=1).to(said.dtype)
+        return (said * here.unsqueeze(2)).sum(dim=1) / here.sum(dim=1, keepdim=True).clamp(min=1.0)
+
+
+class Gated(nn.Module):
+    """A weighted mean of the projected features, the weights chosen for each sample by a gate.
+
+    A missing modality has weight 0.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], out_features: int) -> None:
+        super().__init__()
+        self.order = tuple(sizes)
+        self.project = by_modality({name: nn.Linear(n, out_features) for name, n in sizes.items()})
+        self.gate = nn.Linear(sum(sizes.values()), len(sizes))
+        self.out_features = out_features
+
+    def forward(self, features: Mapping[str, Tensor], present: Present = None) -> Tensor:
+        score = self.gate(torch.cat([features[name] for name in self.order], dim=1))
+        if present is not None:
+            here = torch.stack([present[name] for name in self.order], dim=1)
+            score = score.masked_fill(~here, torch.finfo(score.dtype).min)
+        weight = torch.softmax(score, dim=1).unsqueeze(2)
+        projected = [self.project[name](features[name]) for name in self.order]
+        return (torch.stack(projected, dim=1) * weight).sum(dim=1)

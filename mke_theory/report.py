@@ -1,0 +1,89 @@
+"""What a study prints and leaves behind: tables, summary and figures, all from records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mke_theory import plots, tables
+from mke_theory.records import Record
+
+REGION_ARMS = ("um_teacher", "um_student", "mm_student", "mm_student_sup")
+
+
+def show(done: Sequence[Record]) -> None:
+    """Print for each task its table, the sizes, the rule of selection, and how the arms differ."""
+    for task in dict.fromkeys(record["task"] for record in done):
+        own = [record for record in done if record["task"] == task]
+        print(f"\n## {own[0]['title']} ({task})\n")
+        print(tables.table(own, task).to_markdown())
+        print(f"\n{sizes(own)}")
+        print("Arms, as they differ from MM student (MKE):")
+        for name, text in declared_differences(own).items():
+            print(f"  {name}: {text}")
+
+
+def sizes(own: Sequence[Record]) -> str:
+    """Who was labelled, unlabelled and test, and by which rule the weights were chosen."""
+    counts = own[0]["counts"]
+    rules = sorted({record["rule"] for record in own if record["arm"] != "um_teacher"})
+    seeds = sorted({record["seed"] for record in own})
+    return (
+        f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
+        f"seeds {seeds[0]} to {seeds[-1]}; students' weights: {', '.join(rules) or 'none trained'}."
+    )
+
+
+def declared_differences(own: Sequence[Record]) -> dict[str, str]:
+    """Arm title to the fields in which it departs from the base, with both values and its size."""
+    found = {}
+    for record in {record["arm"]: record for record in reversed(own)}.values():
+        parts = [
+            f"{name} {_word(a)} → {_word(b)}" for name, (a, b) in record["differences"].items()
+        ]
+        size = f"{record['counts']['parameters']:,} parameters"
+        found[record["arm_title"]] = "; ".join([*parts, size])
+    return dict(reversed(found.items()))
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else value
+
+
+def write(done: Sequence[Record], folder: Path) -> list[Path]:
+    """summary.json and one table a task as Markdown, CSV and LaTeX; returns their paths."""
+    return [tables.write_summary(done, folder / "summary.json"), *tables.write_tables(done, folder)]
+
+
+def figures(done: Sequence[Record], folder: Path) -> list[Path]:
+    """Every figure that the records allow; returns the paths."""
+    made = [plots.gain_by_arm(done, folder / "gain_by_arm.png")]
+    made.append(plots.account_by_class(done, folder / "account_by_class.png"))
+    for task in dict.fromkeys(record["task"] for record in done):
+        panels = _regions([record for record in done if record["task"] == task], folder)
+        if panels:
+            made.append(plots.decision_regions(panels, folder / f"regions_{task}.png"))
+    return made
+
+
+def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:
+    """Panels for the first seed, in the order of the paper's figure; none where none is planar."""
+    first = min(record["seed"] for record in own)
+    by_arm = {record["arm"]: record for record in own if record["seed"] == first}
+    panels = []
+    for arm in REGION_ARMS:
+        record = by_arm.get(arm)
+        if record is None or "regions" not in record.get("artifacts", {}):
+            continue
+        with np.load(folder / record["artifacts"]["regions"], allow_pickle=False) as drawn:
+            panels.append(
+                plots.Region(
+                    title=record["arm_title"],
+                    accuracy=record["metrics"]["test"],
+                    **{name: drawn[name] for name in ("x", "y", "prediction", "points", "labels")},
+                )
+            )
+    return panels

@@ -1,0 +1,226 @@
+"""Tables built from records alone: summaries, paired gains, and what people read.
+
+Metrics are shares in [0, 1]; the tables for people are in percent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mke_theory.records import Record, write_atomic
+from mke_theory.stats import paired_difference, summarise
+
+Summaries = dict[str, dict[str, dict[str, dict[str, Any]]]]
+
+BASE = "um_teacher"
+COLUMNS = ("test", "unlabelled", "corrected", "damaged", "agreement")
+NOT_AVAILABLE = "not available"
+_NAMES = ("task", "arm", "seed")
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row for each task, arm and seed, its metrics as columns (NaN where not available).
+
+    Raises ValueError where two records claim one row, or an arm was run under two configurations.
+    """
+    rows: dict[tuple[str, str, int], Record] = {}
+    config: dict[tuple[str, str], str] = {}
+    for record in records:
+        task, arm, seed = (record[name] for name in _NAMES)
+        former = config.setdefault((task, arm), record["config_hash"])
+        if (task, arm, seed) in rows or former != record["config_hash"]:
+            raise ValueError(
+                f"task {task!r}, arm {arm!r}, seed {seed} stands beside a run of the same arm "
+                "under another configuration, split or code; pass the records of one plan, chosen "
+                "by `only(records, keys)`"
+            )
+        rows[task, arm, seed] = {**record["metrics"], "task": task, "arm": arm, "seed": seed}
+    metrics = dict.fromkeys(name for row in rows.values() for name in row if name not in _NAMES)
+    found = pd.DataFrame(list(rows.values()), columns=[*_NAMES, *metrics])
+    return found.astype(dict.fromkeys(metrics, float))
+
+
+def summary(records: Iterable[Record]) -> Summaries:
+    """Task → arm → metric → {"mean", "sd", "n"}; n counts the seeds at which the metric exists.
+
+    A metric that exists at no seed is left out; sd is None where n = 1.
+    """
+    result: Summaries = {}
+    for (task, arm), rows in frame(records).groupby(["task", "arm"], sort=False):
+        cells = result.setdefault(task, {}).setdefault(arm, {})
+        for metric in rows.columns[len(_NAMES) :]:
+            values = rows[metric].dropna()
+            if len(values):
+                cells[metric] = asdict(summarise(values))
+    return result
+
+
+def gains_by_seed(
+    records: Iterable[Record], metric: str = "test", base: str = BASE
+) -> pd.DataFrame:
+    """The pairs behind `gains`: one row for each task, arm and seed that `base` has run as well.
+
+    Columns: task, arm, seed, value and base_value (the metric of either), gain (their difference).
+    Raises ValueError where no record has `metric` or `base`.
+    """
+    found = frame(records)
+    _refuse_unknown("metric", metric, found.columns[len(_NAMES) :])
+    _refuse_unknown("arm", base, found["arm"].unique())
+    values = found[[*_NAMES, metric]].dropna().rename(columns={metric: "value"})
+    of_base = values["arm"] == base
+    theirs = values[of_base].drop(columns="arm").rename(columns={"value": "base_value"})
+    pairs = values[~of_base].merge(theirs, on=["task", "seed"])
+    return pairs.assign(gain=pairs["value"] - pairs["base_value"])
+
+
+def gains(records: Iterable[Record], metric: str = "test", base: str = BASE) -> pd.DataFrame:
+    """For each task and arm the mean gain in `metric` over `base`, paired by seed, as a share.
+
+    Columns: task, arm, mean, sd, n (pairs), and low, high: Student's 95% interval. sd is None for
+    one pair; low and high are None where the pairs are too few, or too equal, for an interval. A
+    task without `base`, and an arm without a common seed, has no row.
+
+    Raises ValueError where no record has `metric` or `base`.
+    """
+    rows = []
+    pairs = gains_by_seed(records, metric, base)
+    for (task, arm), pair in pairs.groupby(["task", "arm"], sort=False):
+        found = paired_difference(pair["value"], pair["base_value"])
+        low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
+        rows.append((task, arm, found.mean, found.sd, found.n, low, high))
+    columns = ["task", "arm", "mean", "sd", "n", "low", "high"]
+    # Columns of type object keep None; a column of floats would turn it into NaN.
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    return table.astype({"task": str, "arm": str, "mean": float, "n": int})
+
+
+def table(records: Iterable[Record], task: str) -> pd.DataFrame:
+    """What people read: a row for each arm, cells in percent as "mean ± sd (n)".
+
+    The gain is the test metric minus the teacher's in percentage points, paired by seed, with its
+    95% interval: "+15.1 [13.0, 17.2] (5)". Raises ValueError for a task without records.
+    """
+    records = _of_task(records, task)
+    gained = {arm: _gain_cell(row) for arm, row in _gain_rows(records).items()}
+    gained[BASE] = "reference"
+    rows = {
+        arm: [*(_cell(cells.get(name)) for name in COLUMNS), gained.get(arm, NOT_AVAILABLE)]
+        for arm, cells in summary(records)[task].items()
+    }
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=[*COLUMNS, "gain"])
+    return found.rename_axis("arm")
+
+
+def numbers(records: Iterable[Record], task: str) -> pd.DataFrame:
+    """What programs read: a row for each arm; mean, sd and n of every metric and of the gain.
+
+    All are shares in [0, 1] (gains in [−1, 1]); a cell is empty where there is no such number.
+    Raises ValueError for a task without records.
+    """
+    records = _of_task(records, task)
+    gained = _gain_rows(records)
+    rows = {}
+    for arm, cells in summary(records)[task].items():
+        cells |= {"gain": gained[arm]} if arm in gained else {}
+        rows[arm] = {f"{of}_{name}": x for of, cell in cells.items() for name, x in cell.items()}
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    return found.astype({name: "Int64" for name in found if name.endswith("_n")})  # with gaps
+
+
+def write_tables(records: Iterable[Record], folder: str | Path) -> list[Path]:
+    """The paths of results_<task>.md, .csv and .tex, written for every task of `records`."""
+    records, folder = list(records), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for task in dict.fromkeys(record["task"] for record in records):
+        stem = f"results_{re.sub(r'[^A-Za-z0-9_.-]+', '_', task)}"
+        for ending, text in (
+            ("md", _markdown(records, task)),
+            ("csv", numbers(records, task).to_csv(lineterminator="\n")),
+            ("tex", _latex(table(records, task).reset_index())),
+        ):
+            paths.append(write_atomic(folder / f"{stem}.{ending}", text))
+    return paths
+
+
+def write_summary(records: Iterable[Record], path: str | Path) -> Path:
+    """The path of a JSON file that holds `summary(records)`."""
+    return write_atomic(path, json.dumps(summary(records), indent=2, allow_nan=False) + "\n")
+
+
+def _of_task(records: Iterable[Record], task: str) -> list[Record]:
+    records = list(records)
+    _refuse_unknown("task", task, dict.fromkeys(record["task"] for record in records))
+    return [record for record in records if record["task"] == task]
+
+
+def _gain_rows(records: list[Record]) -> dict[str, dict[str, Any]]:
+    """Arm → {mean, sd, n, low, high}; empty where no teacher was run or nothing was tested."""
+    if not any(record["arm"] == BASE and "test" in record["metrics"] for record in records):
+        return {}
+    return gains(records).drop(columns="task").set_index("arm").to_dict("index")
+
+
+def _cell(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return NOT_AVAILABLE
+    spread = "" if cell["sd"] is None else f" ± {100 * cell['sd']:.1f}"
+    return f"{100 * cell['mean']:.1f}{spread} ({cell['n']})"
+
+
+def _gain_cell(row: Mapping[str, Any]) -> str:
+    interval = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return f"{100 * row['mean']:+.1f}{interval} ({row['n']})"
+
+
+def _markdown(records: list[Record], task: str) -> str:
+    records = _of_task(records, task)
+    cells = table(records, task).reset_index()
+    rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
+    text = (
+        f"# Results on {task}\n\n"
+        "In percent: mean ± standard deviation over runs (number of runs). Corrected: share of "
+        "the teacher's errors on unlabelled data that the student gets right; damaged: share of "
+        f"its right answers that the student gets wrong. Gain: test metric minus {BASE}'s, paired "
+        "by seed, in percentage points with its 95% interval (pairs).\n\n"
+    )
+    text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    rules = dict.fromkeys(record["rule"] for record in records if "rule" in record)
+    if rules:
+        text += f"\nWeights used: {', '.join(rules)}.\n"
+    changed = {r["arm"]: r["differences"] for r in records if r.get("differences")}
+    if changed:
+        text += "\nDeclared differences from the base arm (base → arm):\n\n"
+    for arm, pairs in changed.items():
+        text += f"- {arm}: {'; '.join(f'{name}: {a} → {b}' for name, (a, b) in pairs.items())}\n"
+    return text
+
+
+def _latex(cells: pd.DataFrame) -> str:
+    head, *body = (
+        " & ".join(map(_escape, row)) + r" \\" for row in [cells.columns, *cells.to_numpy()]
+    )
+    begin = rf"\begin{{tabular}}{{{'l' * cells.shape[1]}}}"
+    lines = [begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    text = re.sub(r"([_%&#$])", r"\\\1", text)
+    # A hyphen before a number is a minus, and LaTeX sets a minus in mathematics only.
+    return re.sub(r"(?<!\w)-(?=\d)", "$-$", text).replace("±", r"$\pm$")
+
+
+def _refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
+    known = list(known)
+    if name not in known:
+        raise ValueError(
+            f"no record has the {what} {name!r}; there is {', '.join(known) or 'none at all'}"
+        )

@@ -1,0 +1,72 @@
+"""What an experiment needs of a real task or of a synthetic world: one small interface for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from torch import nn
+
+from mke_theory.arms import Arm
+from mke_theory.objective import Objective
+from mke_theory.rng import seed_for
+from mke_theory.train import TrainConfig
+from mke_theory.types import Problem
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How teacher and students of a task are trained; the same for every arm."""
+
+    teacher: TrainConfig = TrainConfig()
+    student: TrainConfig = TrainConfig()
+    objective: Objective = Objective()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A frozen dataclass whose fields are the task's settings, all part of a run's record.
+
+    A subclass states `name` and `title`, and implements `problem`, `model` and `width`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    recipe: Recipe
+
+    def missing(self, data_root: Path | None) -> str | None:
+        """What to do before the task can run, or None if it can."""
+        return None
+
+    def data_hash(self, data_root: Path | None) -> str | None:
+        """A hash that changes with the files the task reads; None where it reads none."""
+        return None
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        """The draw of data and split that belongs to a seed."""
+        raise NotImplementedError
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        """A fresh model on some of the problem's modalities; `width` replaces the task's own.
+
+        A model of several modalities has to grow with `width`, so that sizes can be matched.
+        """
+        raise NotImplementedError
+
+    def width(self, modalities: tuple[str, ...]) -> int:
+        """The width that `model` takes when none is given."""
+        raise NotImplementedError
+
+    def adapt(self, arm: Arm) -> Arm:
+        """The arm as this task runs it; a task that departs from the usual arms says so here."""
+        return arm
+
+    def init_seed(self, role: str, seed: int) -> int:
+        """The seed of the initial weights of the "teacher" or a "student".
+
+        All students of a run start from one seed, so that arms differ by what the arm declares.
+        """
+        return seed_for(seed, "init", role)

@@ -1,0 +1,253 @@
+"""T: the perturbations that keep the student consistent, each with its strength.
+
+A transform acts on the inputs (a dictionary by modality) or on the features that the encoders make
+of them. `only` restricts it to some modalities; `Compose` chains several. All randomness comes from
+the `Stream` that is handed in, one draw a sample, so the batch size changes nothing else.
+
+A sample without a modality (NaN throughout) stays without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mke_theory.rng import Stream
+from mke_theory.types import Samples, is_present
+
+_ROWS_AT_A_TIME = 1024
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The identity, and the interface: a subclass changes the inputs, the features, or both."""
+
+    def calibrated(self, samples: Samples) -> Transform:
+        """The same transform with its scale measured on `samples`, where it needs one."""
+        return self
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        """Perturbed inputs: the same keys and shapes."""
+        return dict(inputs)
+
+    def hidden(self, features: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        """Perturbed features [n, width] of the encoders: the same keys and shapes."""
+        return dict(features)
+
+
+@dataclass(frozen=True)
+class InputNoise(Transform):
+    """x + strength · mean|x| · N(0, 1): the perturbation of the published code.
+
+    mean|x| is one number for each modality, or with `pooled` one for all of them together as in the
+    notebook, measured on the training pool by `calibrated` and not on the batch, whose size must
+    not matter. Ref: xue2021mke, TwoMoon notebook.
+    """
+
+    strength: float = 1.0
+    only: tuple[str, ...] | None = None
+    pooled: bool = False
+    scale: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_negative("strength", self.strength)
+        _refuse_text(self.only)
+
+    def calibrated(self, samples: Samples) -> InputNoise:
+        names = [name for name in samples.modalities if _acts_on(self.only, name)]
+        if self.pooled and names:
+            together = mean_magnitude(samples, *names)
+            return replace(self, scale=tuple((name, together) for name in names))
+        return replace(self, scale=tuple((name, mean_magnitude(samples, name)) for name in names))
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        scale = dict(self.scale)
+        result = dict(inputs)
+        for name, x in inputs.items():
+            if not _acts_on(self.only, name):
+                continue
+            if name not in scale:
+                raise ValueError(
+                    f"InputNoise has no scale for modality {name!r}; call calibrated(samples) first"
+                )
+            result[name] = x + self.strength * scale[name] * stream.normal(x)
+        return result
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Transform):
+    """x + sigma · N(0, 1), sigma in units of the input."""
+
+    sigma: float = 1.0
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_negative("sigma", self.sigma)
+        _refuse_text(self.only)
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        return {
+            name: x + self.sigma * stream.normal(x) if _acts_on(self.only, name) else x
+            for name, x in inputs.items()
+        }
+
+
+@dataclass(frozen=True)
+class ModalityDropout(Transform):
+    """Each modality of a sample goes missing with `probability`, but never the last one it has.
+
+    A student that can copy its teacher from α gains nothing; without α it has to read β. The model
+    must accept missing modalities (`missing="zero"` or `"learned"`).
+    """
+
+    probability: float = 0.5
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_share("probability", self.probability)
+        _refuse_text(self.only)
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        names = list(inputs)
+        first = inputs[names[0]]
+        present = torch.stack([is_present(inputs[name]) for name in names], dim=1)
+        may_drop = torch.tensor([_acts_on(self.only, name) for name in names], device=first.device)
+        drop = (stream.uniform(first, len(names)) < self.probability) & may_drop & present
+        # Where nothing would be left, one of the modalities at hand stays, each equally likely.
+        bare = ~(present & ~drop).any(dim=1)
+        lot = torch.where(present, stream.uniform(first, len(names)), -1.0)
+        kept = torch.nn.functional.one_hot(lot.argmax(dim=1), len(names)).bool()
+        drop &= ~(bare.unsqueeze(1) & kept)
+        return {
+            name: torch.where(_spread(drop[:, i], inputs[name]), torch.nan, inputs[name])
+            for i, name in enumerate(names)
+        }
+
+
+@dataclass(frozen=True)
+class FeatureMasking(Transform):
+    """Each entry of the input becomes 0 with `probability` (inputs are standardised: 0 = mean)."""
+
+    probability: float = 0.2
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_share("probability", self.probability)
+        _refuse_text(self.only)
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(inputs)
+        for name, x in inputs.items():
+            if _acts_on(self.only, name):
+                masked = stream.uniform(x, *x.shape[1:]) < self.probability
+                result[name] = torch.where(masked & ~torch.isnan(x), 0.0, x)
+        return result
+
+
+@dataclass(frozen=True)
+class HiddenNoise(Transform):
+    """h + strength · mean|h| · N(0, 1) on the encoders' features; mean|h| is each sample's own."""
+
+    strength: float = 1.0
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_negative("strength", self.strength)
+        _refuse_text(self.only)
+
+    def hidden(self, features: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(features)
+        for name, h in features.items():
+            if _acts_on(self.only, name):
+                size = h.detach().abs().mean(dim=1, keepdim=True)
+                result[name] = h + self.strength * size * stream.normal(h)
+        return result
+
+
+@dataclass(frozen=True)
+class Dropout(Transform):
+    """Each feature of the encoders is 0 with `probability`, the others grow by 1/(1 − probability).
+
+    Ref: srivastava2014dropout.
+    """
+
+    probability: float = 0.5
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_share("probability", self.probability)
+        _refuse_text(self.only)
+        if self.probability == 1.0:
+            raise ValueError("probability is 1; dropout has to leave something: use [0, 1)")
+
+    def hidden(self, features: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(features)
+        for name, h in features.items():
+            if _acts_on(self.only, name):
+                kept = stream.uniform(h, *h.shape[1:]) >= self.probability
+                result[name] = h * kept / (1.0 - self.probability)
+        return result
+
+
+@dataclass(frozen=True)
+class Compose(Transform):
+    """Several transforms, one after the other; none at all is the identity."""
+
+    steps: tuple[Transform, ...] = ()
+
+    def calibrated(self, samples: Samples) -> Compose:
+        return Compose(tuple(step.calibrated(samples) for step in self.steps))
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(inputs)
+        for step in self.steps:
+            result = step.inputs(result, stream)
+        return result
+
+    def hidden(self, features: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(features)
+        for step in self.steps:
+            result = step.hidden(result, stream)
+        return result
+
+
+def mean_magnitude(samples: Samples, *modalities: str) -> float:
+    """mean|x| over all numbers of the modalities; ValueError where every sample lacks them."""
+    total, count = 0.0, 0
+    for start in range(0, len(samples), _ROWS_AT_A_TIME):
+        batch = samples[slice(start, start + _ROWS_AT_A_TIME)]
+        for name in modalities:
+            x = batch.inputs[name]
+            x = x[~torch.isnan(x)]
+            total += float(x.abs().sum(dtype=torch.float64))
+            count += x.numel()
+    if count == 0:
+        raise ValueError(f"modality {', '.join(modalities)} is missing in every sample")
+    return total / count
+
+
+def _acts_on(only: tuple[str, ...] | None, name: str) -> bool:
+    return only is None or name in only
+
+
+def _spread(flags: Tensor, like: Tensor) -> Tensor:
+    return flags.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def _refuse_negative(name: str, value: float) -> None:
+    if not 0.0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}; it has to be finite and not negative")
+
+
+def _refuse_share(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} is {value}; it has to lie in [0, 1]")
+
+
+def _refuse_text(only: object) -> None:
+    # A text is a sequence of letters, so `in` would look for the modality as a part of it.
+    if isinstance(only, str):
+        raise TypeError(f"only is the text {only!r}; write ({only!r},), a tuple of modalities")

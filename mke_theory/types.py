@@ -1,0 +1,265 @@
+"""The values that travel between the rooms of the package, and the legend of their shapes.
+
+Shapes: n samples, k classes, h × w pixels. A modality is a key of a dictionary
+(`{"audio": [n, 1, 40, 48], "image": [n, 1, 28, 28]}`), never a position. Labels are [n] class
+numbers (or [n, h, w] for dense prediction); −1 means unknown. Multi-label targets are [n, k] in
+[0, 1]. A sample that lacks a modality has NaN in every entry of that modality.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+UNKNOWN = -1
+"""The label of a sample whose class is not known."""
+
+Inputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples of a pool: `inputs[modality]` is [b, ...], `target` is [b, ...]."""
+
+    inputs: dict[str, Tensor]
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        return Batch(
+            {name: x.to(device, non_blocking=True) for name, x in self.inputs.items()},
+            self.target.to(device, non_blocking=True),
+        )
+
+
+class Samples(Protocol):
+    """What training reads: a length, the modalities, and batches by row number.
+
+    `Pool` keeps everything in memory; a task with more data than memory reads from disk instead.
+    """
+
+    @property
+    def modalities(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Pool:
+    """n samples in memory: inputs by modality, one target and optionally one group a sample.
+
+    `groups` names what must not be cut by a split (an actor, a scene, a writer).
+
+    Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
+    some entries only (NaN in all entries of a sample means that the modality is missing there).
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ValueError("a pool needs at least one modality; got none")
+        n = len(self.labels)
+        if n == 0:
+            raise ValueError("a pool needs at least one sample; got none")
+        for name, x in self.inputs.items():
+            if len(x) != n:
+                raise ValueError(f"modality {name!r} has {len(x)} samples but there are {n} labels")
+            if not x.is_floating_point():
+                raise ValueError(f"modality {name!r} is {x.dtype}; convert it to floating point")
+            refuse_bad_values(name, x)
+        if self.groups is not None and self.groups.shape != (n,):
+            raise ValueError(f"groups has shape {self.groups.shape}; {n} labels need ({n},)")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self.inputs)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> Batch:
+        return Batch({name: x[index] for name, x in self.inputs.items()}, self.labels[index])
+
+    def rows(self, index: np.ndarray | Tensor) -> Pool:
+        """The pool of the given rows, in the given order."""
+        at = torch.as_tensor(index)
+        groups = None if self.groups is None else self.groups[at.numpy()]
+        return Pool({name: x[at] for name, x in self.inputs.items()}, self.labels[at], groups)
+
+    def only(self, modalities: Iterable[str]) -> Pool:
+        """The same samples seen through some of their modalities."""
+        wanted = tuple(modalities)
+        absent = [name for name in wanted if name not in self.inputs]
+        if absent:
+            raise ValueError(f"no modality {absent}; this pool has {list(self.inputs)}")
+        return replace(self, inputs={name: self.inputs[name] for name in wanted})
+
+    def with_labels(self, labels: Tensor) -> Pool:
+        """The same inputs with other targets."""
+        return replace(self, labels=labels)
+
+
+def is_present(x: Tensor) -> Tensor:
+    """True [n] where the sample has the modality; a missing one is NaN throughout."""
+    return ~torch.isnan(x.reshape(len(x), -1)[:, 0])
+
+
+def refuse_bad_values(name: str, x: Tensor) -> None:
+    """Raise ValueError where `x` is empty, has an infinity, or a row that is NaN in part only."""
+    if x.numel() == 0:
+        raise ValueError(
+            f"modality {name!r} has shape {tuple(x.shape)}; a sample needs at least one number"
+        )
+    flat = x.reshape(len(x), -1)
+    if bool(torch.isinf(flat).any()):
+        row = int(torch.isinf(flat).any(dim=1).nonzero()[0])
+        raise ValueError(f"modality {name!r} has an infinite value in sample {row}")
+    nan = torch.isnan(flat)
+    partly = nan.any(dim=1) & ~nan.all(dim=1)
+    if bool(partly.any()):
+        row = int(partly.nonzero()[0])
+        raise ValueError(
+            f"modality {name!r} has NaN in sample {row}; fill it in, or mark the whole modality as "
+            "missing there by NaN in every entry"
+        )
+
+
+def join(first: Pool, second: Pool) -> Pool:
+    """The samples of both pools, first those of `first`; both need the same modalities.
+
+    Groups are kept where both pools have them.
+    """
+    if set(first.inputs) != set(second.inputs):
+        raise ValueError(
+            f"cannot join pools with modalities {list(first.inputs)} and {list(second.inputs)}"
+        )
+    inputs = {name: torch.cat([x, second.inputs[name]]) for name, x in first.inputs.items()}
+    groups = None
+    if first.groups is not None and second.groups is not None:
+        groups = np.array([*first.groups.tolist(), *second.groups.tolist()], dtype=object)
+    return Pool(inputs, torch.cat([first.labels, second.labels]), groups)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One draw of a task: who is labelled, who is not, and who judges.
+
+    `labelled` (D_l) and `unlabelled` (D_u) are what the method sees; the report opens `test`.
+    The labels inside `unlabelled` are the truth where it is known; only the account and the
+    supervised ceiling read them. `heldout` is the part of D_u kept out of training for selection by
+    agreement with the teacher; `validation` is the part of D_l kept out for selection by labels.
+    """
+
+    labelled: Pool
+    unlabelled: Pool
+    test: Pool
+    teacher_modalities: tuple[str, ...]
+    classes: int
+    heldout: Pool | None = None
+    validation: Pool | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise ValueError(f"classes must be at least 2; got {self.classes}")
+        for part in ("labelled", "unlabelled", "test", "heldout", "validation"):
+            pool: Pool | None = getattr(self, part)
+            if pool is None:
+                continue
+            low, high = pool.labels.min().item(), pool.labels.max().item()
+            if not UNKNOWN <= low <= high < self.classes:  # also where they are NaN
+                raise ValueError(
+                    f"labels of {part} run from {low} to {high}; allowed are 0 to "
+                    f"{self.classes - 1}, and {UNKNOWN} for unknown"
+                )
+        for part in ("labelled", "unlabelled", "test"):
+            absent = set(self.teacher_modalities) - set(getattr(self, part).modalities)
+            if absent:
+                raise ValueError(f"the {part} part lacks the teacher's modality {sorted(absent)}")
+        self._refuse_labels()
+        refuse_shared_groups(
+            {
+                "test": self.test,
+                "training": (self.labelled, self.unlabelled, self.heldout, self.validation),
+            }
+        )
+
+    def _refuse_labels(self) -> None:
+        for part in ("labelled", "test"):
+            pool: Pool = getattr(self, part)
+            if bool((pool.labels == UNKNOWN).all()):
+                raise ValueError(f"the {part} part has no known label")
+        if bool((self.labelled.labels == UNKNOWN).any()):
+            raise ValueError("the labelled part has samples of unknown class")
+        if len(torch.unique(self.labelled.labels)) < 2:
+            only = int(self.labelled.labels.flatten()[0])
+            raise ValueError(
+                f"the labelled part has class {only} alone; a teacher needs at least two classes"
+            )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Every modality, the teacher's (α) first."""
+        rest = [m for m in self.unlabelled.modalities if m not in self.teacher_modalities]
+        return (*self.teacher_modalities, *rest)
+
+    @property
+    def split_hash(self) -> str:
+        """A hash of who is where: equal exactly if every part holds the same samples."""
+        digest = hashlib.sha256()
+        for part in ("labelled", "unlabelled", "heldout", "validation", "test"):
+            pool: Pool | None = getattr(self, part)
+            digest.update(part.encode())
+            if pool is None:
+                continue
+            for name, x in sorted(pool.inputs.items()):
+                digest.update(name.encode() + str(tuple(x.shape)).encode())
+                digest.update(x.contiguous().numpy().tobytes())
+            digest.update(pool.labels.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def refuse_shared_groups(parts: Mapping[str, Pool | Iterable[Pool | None]]) -> None:
+    """Raise ValueError where a group stands on both sides of a split."""
+    seen: dict[object, str] = {}
+    for part, pools in parts.items():
+        listed = (pools,) if isinstance(pools, Pool) else tuple(pools)
+        here = {
+            group
+            for pool in listed
+            if pool is not None and pool.groups is not None
+            for group in pool.groups.tolist()
+        }
+        for group in here:
+            if group in seen:
+                raise ValueError(
+                    f"group {group!r} is in {seen[group]} and in {part}; a group has to stay on "
+                    "one side of the split"
+                )
+            seen[group] = part
+
+
+__all__ = [
+    "UNKNOWN",
+    "Batch",
+    "Inputs",
+    "Pool",
+    "Problem",
+    "Samples",
+    "is_present",
+    "join",
+    "refuse_bad_values",
+    "refuse_shared_groups",
+]

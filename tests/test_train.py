@@ -1,0 +1,826 @@
+"""The loop does what a hand-written one does, and a run that was killed ends like one that was not.
+
+Run as a script, this file is one of the processes that the tests start.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mke_theory.losses import cross_entropy
+from mke_theory.objective import Objective, student_loss
+from mke_theory.rng import Stream, seed_for
+from mke_theory.train import (
+    RULES,
+    Checkpoint,
+    Fit,
+    Hardware,
+    LossFunction,
+    TrainConfig,
+    batch_rows,
+    fit,
+    predict,
+)
+from mke_theory.transforms import Compose, InputNoise
+from mke_theory.types import Batch, Pool
+
+STEPS, EVERY = 60, 20
+ADAMW = TrainConfig(
+    steps=STEPS,
+    batch_size=5,
+    learning_rate=0.01,
+    weight_decay=0.01,
+    schedule="cosine",
+    warmup_steps=10,
+)
+SGD = replace(ADAMW, optimizer="sgd", momentum=0.9)
+CHOOSY = replace(ADAMW, select="labelled", evaluate_every=15)
+
+
+class Scalar(nn.Module):
+    """w · x, one number a sample."""
+
+    def __init__(self, weight: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.weight * inputs["x"]
+
+
+class Small(nn.Module):
+    """An MLP on "x" [n, 3] with a dropout layer of its own."""
+
+    def __init__(self, classes: int = 3, dropout: float = 0.3) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            self.layers = nn.Sequential(
+                nn.Linear(3, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, classes)
+            )
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.layers(inputs["x"])
+
+
+def points(n: int = 12, *, dtype: torch.dtype = torch.float32, seed: int = 0) -> Pool:
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 3, generator=draw, dtype=torch.float64).to(dtype)
+    return Pool({"x": x}, torch.randint(0, 3, (n,), generator=draw))
+
+
+def line(x: list[float], y: list[float]) -> Pool:
+    return Pool({"x": torch.tensor(x)}, torch.tensor(y))
+
+
+def squared(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    return (model(batch.inputs) - batch.target) ** 2
+
+
+def plain(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    return cross_entropy(model(batch.inputs), batch.target)
+
+
+def noisy(pool: Pool, gamma: float = 0.0) -> LossFunction:
+    return student_loss(Objective(gamma=gamma), Compose((InputNoise(0.5),)).calibrated(pool))
+
+
+@pytest.fixture(scope="module")
+def fabric() -> Any:
+    return Hardware().fabric()
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [x.detach().clone() for x in model.state_dict().values()]
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(weights(first), weights(second), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+# --- one step, a schedule, an epoch: by hand -----------------------------------------------------
+
+# At w = 0.5 the losses are (0.5 − 1)² and (1 − 5)², their mean 8.125, its gradient −8.5.
+TWO = line([1.0, 2.0], [1.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps", "expected"),
+    [
+        ({}, 1, 0.5 + 0.1 * 8.5),
+        ({"weight_decay": 0.2}, 1, 0.5 + 0.1 * (8.5 - 0.2 * 0.5)),
+        ({"clip_norm": 2.0}, 1, 0.5 + 0.1 * 2.0),
+        ({"clip_norm": 100.0}, 1, 0.5 + 0.1 * 8.5),
+        # The second gradient, at 1.35, is (0.7 − 9.2)/2 = −4.25.
+        ({}, 2, 1.35 + 0.1 * 4.25),
+        ({"momentum": 0.9}, 2, 1.35 + 0.1 * (0.9 * 8.5 + 4.25)),
+        # Adam's first step has the length of the learning rate whatever the gradient.
+        ({"optimizer": "adamw", "weight_decay": 0.2}, 1, 0.5 * (1 - 0.1 * 0.2) + 0.1),
+    ],
+)
+def test_steps_by_hand(changes: dict[str, Any], steps: int, expected: float, fabric: Any) -> None:
+    config = replace(TrainConfig(optimizer="sgd", learning_rate=0.1, steps=steps), **changes)
+    model = Scalar(0.5)
+    done = fit(model, TWO, squared, config, seed=0, fabric=fabric)
+    assert model.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert done.model is model and not model.training
+    assert (done.steps, done.selected_step, done.selected_score) == (steps, steps, None)
+    assert done.rule == "last step"
+    if steps == 1:
+        assert done.history == ((1, 8.125),)
+
+
+def test_history_is_the_mean_of_the_whole_batch_before_the_update(fabric: Any) -> None:
+    config = TrainConfig(optimizer="sgd", learning_rate=1e-9, steps=101)
+    done = fit(Scalar(0.5), TWO, squared, config, seed=0, fabric=fabric)
+    assert [step for step, _ in done.history] == [50, 100, 101]
+    assert [loss for _, loss in done.history] == pytest.approx([8.125] * 3, rel=1e-5)
+
+
+WARM_COSINE = TrainConfig(
+    steps=5, learning_rate=0.8, schedule="cosine", warmup_steps=2, optimizer="sgd"
+)
+
+
+def test_learning_rates_by_hand() -> None:
+    rates = [WARM_COSINE.rate_at(step) for step in range(5)]
+    assert rates == pytest.approx([0.4, 0.8, 0.8, 0.6, 0.2])  # cos 0, π/3, 2π/3 after the warm-up
+    constant = replace(WARM_COSINE, schedule="constant", warmup_steps=4)
+    assert [constant.rate_at(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
+
+
+def descend(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    return model(batch.inputs)  # the gradient is 1, so w falls by the learning rate
+
+
+def test_the_optimizer_follows_the_schedule(fabric: Any, tmp_path: Path) -> None:
+    model, one = Scalar(), line([1.0], [0.0])
+    fit(model, one, descend, WARM_COSINE, seed=0, fabric=fabric)
+    assert model.weight.item() == pytest.approx(-(0.4 + 0.8 + 0.8 + 0.6 + 0.2))
+    kept = Checkpoint(tmp_path / "run.pt", every=2)
+    with pytest.raises(Killed):
+        fit(
+            Scalar(),
+            one,
+            killed_at(3, descend),
+            WARM_COSINE,
+            seed=0,
+            fabric=fabric,
+            checkpoint=kept,
+        )
+    again = Scalar()
+    fit(again, one, descend, WARM_COSINE, seed=0, fabric=fabric, checkpoint=kept)
+    assert same(model, again)
+
+
+@given(
+    n=st.integers(1, 40),
+    batch_size=st.integers(1, 45),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 5),
+)
+def test_every_epoch_meets_every_row_once(n: int, batch_size: int, seed: int, epoch: int) -> None:
+    if batch_size >= n:
+        assert batch_rows(n, batch_size, seed, epoch) == slice(0, n)
+        return
+    batches = math.ceil(n / batch_size)
+    rows = [batch_rows(n, batch_size, seed, epoch * batches + i) for i in range(batches)]
+    sizes = [len(part) for part in rows if isinstance(part, Tensor)]
+    assert sizes == [batch_size] * (n // batch_size) + [n % batch_size] * (n % batch_size > 0)
+    met = torch.cat([part for part in rows if isinstance(part, Tensor)])
+    assert sorted(met.tolist()) == list(range(n))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return [int(row) for i in range(2) for row in batch_rows(20, 10, seed, 2 * epoch + i)]
+
+    orders = [order(0, 0), order(0, 1), order(1, 0)]
+    assert len({tuple(found) for found in orders}) == 3
+    assert order(0, 0) == orders[0]
+    assert batch_rows(20, None, 0, 3) == slice(0, 20)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_loop_is_a_plain_torch_loop_to_the_last_bit(optimizer: Any, fabric: Any) -> None:
+    pool, seed = points(11), 5
+    config = TrainConfig(steps=23, batch_size=4, optimizer=optimizer, learning_rate=0.05)
+    model = Small(dropout=0.0)
+    fit(model, pool, plain, config, seed=seed, fabric=fabric)
+
+    other = Small(dropout=0.0)
+    kind = torch.optim.AdamW if optimizer == "adamw" else torch.optim.SGD
+    stepper = kind(other.parameters(), lr=0.05, weight_decay=0.0)
+    for step in range(23):
+        epoch, at = divmod(step, 3)
+        draw = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
+        rows = torch.randperm(11, generator=draw)[4 * at : 4 * at + 4]
+        batch = pool[rows]
+        stepper.zero_grad()
+        (plain(other, batch, Stream(0)).sum() * (1 / len(rows))).backward()
+        stepper.step()
+    assert same(model, other)
+    reference = torch.nn.functional.cross_entropy(other({"x": pool.inputs["x"]}), pool.labels)
+    assert plain(model, pool[:], Stream(0)).mean().item() == pytest.approx(reference.item())
+
+
+# --- killed and continued ------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(
+    step: int, loss: LossFunction, kill: Callable[[], None] | None = None
+) -> LossFunction:
+    """The loss, until it is asked for the given step (0, 1, …) of this process."""
+    calls = iter(range(10**9))
+
+    def deadly(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+        if next(calls) == step:
+            if kill is not None:
+                kill()
+            raise Killed
+        return loss(model, batch, stream)
+
+    return deadly
+
+
+def trained(config: TrainConfig, fabric: Any, checkpoint: Checkpoint | None = None) -> Fit:
+    select_on = points(9, seed=1) if config.select != "last" else None
+    return fit(
+        Small(),
+        points(),
+        noisy(points(), gamma=0.5),
+        config,
+        seed=3,
+        fabric=fabric,
+        select_on=select_on,
+        checkpoint=checkpoint,
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(fabric: Any) -> Callable[[TrainConfig], Fit]:
+    known: dict[TrainConfig, Fit] = {}
+
+    def result(config: TrainConfig) -> Fit:
+        if config not in known:
+            known[config] = trained(config, fabric)
+        return known[config]
+
+    return result
+
+
+def assert_same_run(first: Fit, second: Fit) -> None:
+    assert same(first.model, second.model)
+    assert first.history == second.history
+    assert (first.selected_step, first.selected_score) == (
+        second.selected_step,
+        second.selected_score,
+    )
+
+
+@pytest.mark.parametrize("config", [ADAMW, SGD, CHOOSY], ids=["adamw", "sgd", "selected"])
+@pytest.mark.parametrize("kills", [(0,), (19,), (20,), (21,), (39, 1), (59,), (30, 25, 15)])
+def test_a_killed_run_ends_like_one_that_was_not(
+    config: TrainConfig, kills: tuple[int, ...], fabric: Any, unbroken: Any, tmp_path: Path
+) -> None:
+    kept = Checkpoint(tmp_path / "deep" / "run.pt", every=EVERY)
+    select_on = points(9, seed=1) if config.select != "last" else None
+    for step in kills:
+        deadly = killed_at(step, noisy(points(), gamma=0.5))
+        with pytest.raises(Killed):
+            fit(
+                Small(),
+                points(),
+                deadly,
+                config,
+                seed=3,
+                fabric=fabric,
+                select_on=select_on,
+                checkpoint=kept,
+            )
+    assert kept.path.exists() is (sum(kills) >= EVERY)
+    assert_same_run(trained(config, fabric, kept), unbroken(config))
+
+
+def test_a_run_killed_by_sigkill_ends_like_one_that_was_not(
+    fabric: Any, unbroken: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.pt"
+    child = subprocess.run([sys.executable, __file__, "die", str(path)], env=environment())
+    assert child.returncode == -signal.SIGKILL
+    assert torch.load(path, weights_only=True)["state"]["step"] == EVERY
+    assert_same_run(trained(ADAMW, fabric, Checkpoint(path, EVERY)), unbroken(ADAMW))
+
+
+def test_a_finished_run_is_only_loaded(fabric: Any, tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.pt", every=1000)
+    for config in (ADAMW, CHOOSY):
+        kept.path.unlink(missing_ok=True)
+        first = trained(config, fabric, kept)
+        written = kept.path.read_bytes()
+        model = Small()
+        with torch.no_grad():
+            model.layers[0].weight.zero_()
+        select_on = None if config is ADAMW else points(9, seed=1)
+        second = fit(
+            model,
+            points(),
+            killed_at(0, plain),
+            config,
+            seed=3,
+            fabric=fabric,
+            select_on=select_on,
+            checkpoint=kept,
+        )
+        assert_same_run(first, second)
+        assert not model.training
+        assert kept.path.read_bytes() == written
+
+
+def test_how_often_a_run_is_saved_changes_nothing(
+    fabric: Any, unbroken: Any, tmp_path: Path
+) -> None:
+    for every in (7, 30):
+        kept = Checkpoint(tmp_path / f"{every}.pt", every=every)
+        assert_same_run(trained(CHOOSY, fabric, kept), unbroken(CHOOSY))
+
+
+@pytest.mark.parametrize("other", ["config", "seed", "samples", "model"])
+def test_the_checkpoint_of_another_run_is_refused(other: str, fabric: Any, tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.pt")
+    config = replace(ADAMW, steps=3, warmup_steps=0)
+    fit(Small(), points(), plain, config, seed=0, fabric=fabric, checkpoint=kept)
+    written = kept.path.read_bytes()
+    changed = replace(config, learning_rate=0.02) if other == "config" else config
+    with pytest.raises(ValueError, match=r"run\.pt is the checkpoint of another run.*remove it"):
+        fit(
+            Small(4) if other == "model" else Small(),
+            points(13) if other == "samples" else points(),
+            plain,
+            changed,
+            seed=1 if other == "seed" else 0,
+            fabric=fabric,
+            checkpoint=kept,
+        )
+    assert kept.path.read_bytes() == written
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (Path.write_text, (Path("executed"), "by the checkpoint"))
+
+
+def damaged(content: bytes) -> Iterator[tuple[str, bytes]]:
+    state = torch.load(io.BytesIO(content), weights_only=True)["model"]
+    at = content.index(state["layers.0.weight"].numpy().tobytes()) + 3
+    yield "empty", b""
+    yield "text", b"not a checkpoint\n" * 50
+    yield "cut", content[: len(content) // 2]
+    yield "tail cut", content[:-100]
+    yield "changed", content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    for kind, held in (("not ours", [1.0]), ("code", {"fingerprint": Evil()})):
+        file = io.BytesIO()
+        torch.save(held, file)
+        yield kind, file.getvalue()
+
+
+def test_a_damaged_checkpoint_is_refused_with_the_remedy(
+    fabric: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = Checkpoint(tmp_path / "run.pt")
+    config = replace(ADAMW, steps=3, warmup_steps=0)
+
+    def again() -> Fit:
+        return fit(Small(), points(), plain, config, seed=0, fabric=fabric, checkpoint=kept)
+
+    again()
+    for kind, content in damaged(kept.path.read_bytes()):
+        kept.path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"run\.pt cannot be read.*remove it") as refused:
+            again()
+        assert "weights_only" not in str(refused.value), kind
+    assert not Path("executed").exists()
+    kept.path.unlink()
+    assert again().steps == 3
+
+
+def test_a_checkpoint_holds_plain_weights(fabric: Any, tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.pt")
+    trained(CHOOSY, fabric, kept)
+    content = torch.load(kept.path, weights_only=True)
+    assert set(content) == {"model", "optimizer", "state", "fingerprint"}
+    assert content["state"]["step"] == STEPS
+
+
+def test_a_half_written_part_is_harmless(fabric: Any, unbroken: Any, tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.pt", every=EVERY)
+    with pytest.raises(Killed):
+        fit(
+            Small(),
+            points(),
+            killed_at(30, noisy(points(), gamma=0.5)),
+            ADAMW,
+            seed=3,
+            fabric=fabric,
+            checkpoint=kept,
+        )
+    half = kept.path.read_bytes()[:300]
+    for name in ("run.pt.part", "run.pt.1.part", f"run.pt.{os.getpid()}.part"):
+        (tmp_path / name).write_bytes(half)
+    assert_same_run(trained(ADAMW, fabric, kept), unbroken(ADAMW))
+    assert not (tmp_path / f"run.pt.{os.getpid()}.part").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_and_costs_nothing(
+    fabric: Any, unbroken: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match=r"file.run\.pt cannot be written.*choose another folder"):
+        trained(ADAMW, fabric, Checkpoint(tmp_path / "file" / "run.pt"))
+
+    save, calls = torch.save, iter(range(9))
+
+    def full_disk(content: Any, path: Path) -> None:
+        if next(calls) == 1:
+            path.write_bytes(b"as much as there was room for")
+            raise RuntimeError("unexpected pos 64 vs 0")
+        save(content, path)
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    kept = Checkpoint(tmp_path / "run.pt", every=EVERY)
+    with pytest.raises(OSError, match=r"cannot be written \(unexpected pos"):
+        trained(ADAMW, fabric, kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run.pt"]
+    assert torch.load(kept.path, weights_only=True)["state"]["step"] == EVERY
+    assert_same_run(trained(ADAMW, fabric, kept), unbroken(ADAMW))
+
+
+# --- what goes wrong, and what is left alone -----------------------------------------------------
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_loss_that_is_not_finite_is_refused(clip_norm: float | None, fabric: Any) -> None:
+    def sour(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+        return squared(model, batch, stream) / 0.0
+
+    config = TrainConfig(steps=60, learning_rate=0.125, clip_norm=clip_norm)
+    with pytest.raises(FloatingPointError, match=r"loss .* step 50 .*learning_rate \(now 0\.125\)"):
+        fit(Scalar(0.5), TWO, sour, config, seed=0, fabric=fabric)
+
+
+def test_a_last_update_that_overflows_is_refused(fabric: Any) -> None:
+    def steep(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+        return 1e30 * model(batch.inputs)
+
+    config = TrainConfig(steps=1, optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"a weight .* step 1 .*learning_rate"):
+        fit(Scalar(), TWO, steep, config, seed=0, fabric=fabric)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", 0),
+        ("evaluate_every", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("momentum", 1.0),
+        ("momentum", 0.5),  # adamw would not use it
+        ("weight_decay", -0.1),
+        ("clip_norm", 0.0),
+        ("clip_norm", math.nan),
+        ("warmup_steps", 1001),
+        ("warmup_steps", -1),
+        ("optimizer", "adam"),
+        ("schedule", "linear"),
+        ("select", "best"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{field} is {value!r}"):
+        replace(TrainConfig(), **{field: value})
+
+
+def test_the_global_generators_are_left_alone(fabric: Any, unbroken: Any) -> None:
+    torch.manual_seed(11)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    result = trained(CHOOSY, fabric)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.array_equal(np.random.get_state()[1], before[2])
+    assert_same_run(result, unbroken(CHOOSY))  # which began from another state
+
+
+def test_a_killed_run_leaves_the_global_generator_alone(fabric: Any) -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(Killed):
+        fit(Small(), points(), killed_at(3, noisy(points())), ADAMW, seed=3, fabric=fabric)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_seed_is_another_run(fabric: Any, unbroken: Any) -> None:
+    loss = noisy(points(), gamma=0.5)
+    other = fit(Small(), points(), loss, ADAMW, seed=4, fabric=fabric)
+    assert not same(other.model, unbroken(ADAMW).model)
+
+
+def test_the_bar_carries_its_name(fabric: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    config = TrainConfig(steps=2)
+    fit(Scalar(), TWO, squared, config, seed=0, fabric=fabric, progress="moons um_teacher 0")
+    assert "moons um_teacher 0" in capsys.readouterr().err
+    fit(Scalar(), TWO, squared, config, seed=0, fabric=fabric)
+    assert capsys.readouterr().err == ""
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+class Threshold(nn.Module):
+    """Says 1 where w exceeds the sample's threshold; w starts at 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        score = self.weight - inputs["x"]
+        return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+def climb(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    return -model(batch.inputs)[:, 1]  # w grows by the learning rate at every step
+
+
+CLIMB = TrainConfig(steps=10, optimizer="sgd", learning_rate=0.1, evaluate_every=1)
+# w is s/10 after step s. Both are right while 0.25 < w < 0.65: steps 3 to 6.
+JUDGES = Pool({"x": torch.tensor([0.25, 0.65, 0.05, 0.95])}, torch.tensor([1, 0, -1, -1]))
+
+
+@pytest.mark.parametrize("select", ["agreement", "labelled"])
+@pytest.mark.parametrize(
+    ("every", "best", "score"), [(1, 6, 1.0), (4, 4, 1.0), (7, 10, 0.5), (100, 10, 0.5)]
+)
+def test_the_best_step_is_known_and_found(
+    select: Any, every: int, best: int, score: float, fabric: Any
+) -> None:
+    config = replace(CLIMB, select=select, evaluate_every=every)
+    model, lesson = Threshold(), line([0.0], [0.0])
+    done = fit(model, lesson, climb, config, seed=0, fabric=fabric, select_on=JUDGES)
+    assert (done.selected_step, done.selected_score, done.steps) == (best, score, 10)
+    assert model.weight.item() == pytest.approx(best / 10)
+    assert done.rule == RULES[select]
+    last = fit(Threshold(), lesson, climb, CLIMB, seed=0, fabric=fabric)
+    assert last.model.weight.item() == pytest.approx(1.0)
+
+
+def test_multi_label_selection_asks_every_question(fabric: Any) -> None:
+    class Questions(Threshold):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            return self.weight - inputs["x"]
+
+    def climb(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+        return -model(batch.inputs).mean(dim=1)
+
+    # Two samples, two questions; three of four are right while 0.45 < w < 0.75, one is unknown.
+    x = torch.tensor([[0.15, 0.45], [0.75, 0.05]])
+    truth = torch.tensor([[1, 1], [0, -1]])
+    for labels in (truth, truth.float()):
+        done = fit(
+            Questions(),
+            Pool({"x": x}, truth),
+            climb,
+            replace(CLIMB, select="labelled"),
+            seed=0,
+            fabric=fabric,
+            select_on=Pool({"x": x}, labels),
+        )
+        assert (done.selected_step, done.selected_score) == (7, 1.0)
+
+
+def test_selection_needs_what_it_selects_on(fabric: Any) -> None:
+    lesson = line([0.0], [0.0])
+    with pytest.raises(ValueError, match="select is 'agreement': it needs select_on"):
+        fit(Threshold(), lesson, climb, replace(CLIMB, select="agreement"), seed=0, fabric=fabric)
+    with pytest.raises(ValueError, match="select is 'last': select_on would not be used"):
+        fit(Threshold(), lesson, climb, CLIMB, seed=0, fabric=fabric, select_on=JUDGES)
+    blind = JUDGES.with_labels(torch.full((4,), -1))
+    with pytest.raises(ValueError, match="no known label"):
+        config = replace(CLIMB, select="labelled")
+        fit(Threshold(), lesson, climb, config, seed=0, fabric=fabric, select_on=blind)
+
+
+# --- prediction ----------------------------------------------------------------------------------
+
+
+def test_predict_does_not_depend_on_the_batch_size() -> None:
+    model, pool = Small(), points(37)
+    model.eval()
+    with torch.no_grad():
+        whole = model({"x": pool.inputs["x"]})
+    for size in (1, 5, 36, 37, 4096):
+        torch.testing.assert_close(predict(model, pool, batch_size=size), whole)
+
+
+def test_predict_leaves_every_part_in_its_mode() -> None:
+    model = Small()
+    model.train()
+    model.layers[2].eval()
+    modes = [module.training for module in model.modules()]
+    assert torch.equal(predict(model, points()), predict(model, points()))
+    assert [module.training for module in model.modules()] == modes
+    with pytest.raises(KeyError):
+        predict(model, Pool({"y": torch.zeros(2, 3)}, torch.zeros(2, dtype=torch.long)))
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_predictions_can_be_learned_from() -> None:
+    logits = predict(Small(), points())
+    assert not logits.requires_grad and not logits.is_inference()
+    weight = torch.ones((), requires_grad=True)
+    (weight * logits).sum().backward()
+    assert weight.grad is not None
+
+
+def test_a_model_without_weights_can_predict() -> None:
+    class Fixed(nn.Module):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            return inputs["x"] * 2
+
+    assert torch.equal(predict(Fixed(), points()), 2 * points().inputs["x"])
+
+
+# --- precision and processes ---------------------------------------------------------------------
+
+
+def test_double_precision_is_double_throughout(fabric: Any) -> None:
+    config = TrainConfig(steps=20, batch_size=5)
+    model = Small(dropout=0.0)
+    done = fit(
+        model, points(), plain, config, seed=0, fabric=Hardware(precision="64-true").fabric()
+    )
+    other = Small(dropout=0.0).double()
+    widened = Pool({"x": points().inputs["x"].double()}, points().labels)
+    reference = fit(other, widened, plain, config, seed=0, fabric=fabric)
+    assert same(model, other)
+    assert done.history == reference.history
+    assert predict(model, points()).dtype == torch.float64
+
+
+def test_half_precision_stays_near_full_precision(fabric: Any) -> None:
+    config = TrainConfig(steps=20, batch_size=5, learning_rate=0.01, clip_norm=5.0)
+    half = Hardware(precision="bf16-mixed").fabric()
+    found = [
+        fit(Small(), points(), noisy(points(), gamma=1.0), config, seed=0, fabric=f)
+        for f in (half, fabric)
+    ]
+    assert found[0].history != found[1].history
+    assert found[0].history[-1][1] == pytest.approx(found[1].history[-1][1], rel=0.05)
+    assert predict(found[0].model, points()).dtype == torch.float32
+
+
+def test_processes_of_torchrun_have_to_be_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ValueError, match=r"torchrun started 4 processes, but devices=1 .* makes 1"):
+        Hardware().fabric()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A run to be shared by two processes: 11 samples, whose last batch of an epoch is odd."""
+
+    dtype: torch.dtype
+    batch_size: int | None
+    gamma: float
+    tolerance: float
+
+
+SHARED = [
+    Setting(torch.float32, 4, 0.5, 1e-6),
+    Setting(torch.float64, 4, 0.5, 1e-12),
+    Setting(torch.float64, None, 0.0, 1e-12),
+]
+
+
+def shared_run(setting: Setting, fabric: Any, folder: Path) -> Fit:
+    pool = points(11, dtype=setting.dtype)
+    return fit(
+        Small(dropout=0.0).to(setting.dtype),
+        pool,
+        noisy(pool, setting.gamma),
+        replace(SGD, steps=25, batch_size=setting.batch_size, clip_norm=1.0, select="labelled"),
+        seed=3,
+        fabric=fabric,
+        select_on=points(9, dtype=setting.dtype, seed=1),
+        checkpoint=Checkpoint(folder / f"{SHARED.index(setting)}.pt", every=EVERY),
+    )
+
+
+def test_two_processes_train_like_one(fabric: Any, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [
+        subprocess.Popen(
+            [sys.executable, __file__, "share", str(tmp_path)],
+            env=environment()
+            | {
+                "TORCHELASTIC_RUN_ID": "test",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "WORLD_SIZE": "2",
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+            },
+        )
+        for rank in range(2)
+    ]
+    try:
+        assert [process.wait(timeout=240) for process in started] == [0, 0]
+    finally:
+        for process in started:
+            process.kill()
+    first, second = (torch.load(tmp_path / f"rank{rank}", weights_only=True) for rank in range(2))
+    assert first["refused"] == second["refused"]
+    assert first["refused"].startswith("the smallest batch of an epoch has 1 of 11 samples")
+    for setting, a, b in zip(SHARED, first["runs"], second["runs"], strict=True):
+        alone = shared_run(setting, fabric, tmp_path / "alone")
+        assert a["history"] == b["history"]
+        assert a["selected"] == b["selected"] == (alone.selected_step, alone.selected_score)
+        assert [step for step, _ in a["history"]] == [step for step, _ in alone.history]
+        close = {"rtol": 0.0, "atol": setting.tolerance}
+        losses = [torch.tensor([loss for _, loss in h]) for h in (a["history"], alone.history)]
+        torch.testing.assert_close(*losses, **close)
+        for mine, theirs, single in zip(
+            a["weights"], b["weights"], weights(alone.model), strict=True
+        ):
+            assert torch.equal(mine, theirs)
+            torch.testing.assert_close(mine, single, **close)
+
+
+# --- the processes that the tests start ----------------------------------------------------------
+
+
+def environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[1])
+    return os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+
+
+def die(path: Path) -> None:
+    """Train until SIGKILL comes in the middle of step 30."""
+    deadly = killed_at(
+        30, noisy(points(), gamma=0.5), kill=lambda: os.kill(os.getpid(), signal.SIGKILL)
+    )
+    fabric = Hardware().fabric()
+    fit(Small(), points(), deadly, ADAMW, seed=3, fabric=fabric, checkpoint=Checkpoint(path, EVERY))
+
+
+def share(folder: Path) -> None:
+    """Be one of two processes, and write down what came out."""
+    fabric = Hardware(devices=2).fabric()
+    runs = [shared_run(setting, fabric, folder) for setting in SHARED]
+    try:
+        fit(Small(), points(11), plain, replace(ADAMW, batch_size=5), seed=0, fabric=fabric)
+        refused = "not refused"
+    except ValueError as problem:
+        refused = str(problem)
+    content = [
+        {
+            "weights": weights(done.model),
+            "history": done.history,
+            "selected": (done.selected_step, done.selected_score),
+        }
+        for done in runs
+    ]
+    torch.save({"runs": content, "refused": refused}, folder / f"rank{fabric.global_rank}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    {"die": die, "share": share}[sys.argv[1]](Path(sys.argv[2]))
