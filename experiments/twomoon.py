@@ -70,8 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("\ninterrupted; the same command goes on from here", file=sys.stderr)
             return 130
-        show_published(of(done, published))
-        show_fair(of(done, fair))
+        print("\n## TwoMoon as published, accuracy in %, mean ± sd (seeds)\n")
+        print(published_table(of(done, published)).to_markdown())
+        print("\n## TwoMoon, fair: gain in points of test accuracy, mean ± standard error\n")
+        print(fair_table(of(done, fair)).to_markdown())
         for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
             print(path)
     for failure in failures:
@@ -90,8 +92,8 @@ def of(done: Sequence[Record], jobs: Sequence[Job]) -> list[Record]:
     return [record for record in done if record["task"] == jobs[0].task.name] if jobs else []
 
 
-def show_published(done: Sequence[Record]) -> None:
-    """Print test and D_u accuracy beside the notebook's."""
+def published_table(done: Sequence[Record]) -> pd.DataFrame:
+    """Test and D_u accuracy in percent, mean ± sd (seeds), beside the notebook's."""
     cells = tables.summary(done).get(TwoMoonPublished.name, {})
     rows = {}
     for arm, printed in PUBLISHED.items():
@@ -103,12 +105,11 @@ def show_published(done: Sequence[Record]) -> None:
                 "notebook, test": f"{printed:.1f}",
                 "difference": f"{100 * test['mean'] - printed:+.1f}",
             }
-    print("\n## TwoMoon as published, accuracy in %, mean ± sd (seeds)\n")
-    print(pd.DataFrame(rows).T.to_markdown())
+    return pd.DataFrame(rows).T
 
 
-def show_fair(done: Sequence[Record]) -> None:
-    """Print the gain of each arm over its teacher, with standard error and the draws it loses."""
+def fair_table(done: Sequence[Record]) -> pd.DataFrame:
+    """Gain over the teacher in points, mean ± standard error, and how many draws are a loss."""
     pairs = tables.gains_by_seed(done)
     rows = {}
     for arm in fair_arms():
@@ -120,13 +121,12 @@ def show_fair(done: Sequence[Record]) -> None:
         share = stats.clopper_pearson(lost, len(gain))
         rows[arm.title] = {
             "gain over teacher": f"{100 * gain.mean():+.1f} ± {error:.1f}",
-            "draws": len(gain),
+            "draws": str(len(gain)),
             "first study": FIRST_STUDY.get(arm.name, "not available"),
             "loses to teacher": f"{lost} of {len(gain)} "
-            f"({100 * share.low:.0f} to {100 * share.high:.0f} %)",
+            f"[{100 * share.low:.0f}, {100 * share.high:.0f}]%",
         }
-    print("\n## TwoMoon, fair: gain in points of test accuracy, mean ± standard error\n")
-    print(pd.DataFrame(rows).T.to_markdown())
+    return pd.DataFrame(rows).T
 
 
 def _percent(cell: dict[str, float]) -> str:

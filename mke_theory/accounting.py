@@ -174,6 +174,19 @@ class Account:
             return None
         return mcnemar(self.overall.corrected, self.overall.damaged)
 
+    def __str__(self) -> str:
+        """One line for people: accuracies, corrected and damaged with 95% intervals, agreement."""
+        total = self.overall
+        if total.n == 0:
+            return f"truth unknown; student and teacher agree on {_percent(self.agreement)}"
+        return (
+            f"teacher {_percent(total.teacher_accuracy)}, student "
+            f"{_percent(total.student_accuracy)} of {total.n}; corrected {total.corrected} of "
+            f"{total.teacher_errors} errors{_in_brackets(total.corrected_share_interval())}; "
+            f"damaged {total.damaged} of {total.teacher_right} right answers"
+            f"{_in_brackets(total.damaged_share_interval())}"
+        )
+
     def to_dict(self, level: float = 0.95) -> dict[str, Any]:
         """The account as plain JSON types; `by_class` is in the order of the class numbers."""
         return {
@@ -316,3 +329,11 @@ def _interval(part: int, whole: int, level: float) -> Interval | None:
 
 def _ends(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
+
+
+def _percent(share: float | None) -> str:
+    return "nothing" if share is None else f"{100 * share:.1f}%"
+
+
+def _in_brackets(interval: Interval | None) -> str:
+    return "" if interval is None else f" [{100 * interval.low:.0f}, {100 * interval.high:.0f}]%"

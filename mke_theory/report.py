@@ -41,9 +41,8 @@ def declared_differences(own: Sequence[Record]) -> dict[str, str]:
     """Arm title to the fields in which it departs from the base, with both values and its size."""
     found = {}
     for record in {record["arm"]: record for record in reversed(own)}.values():
-        parts = [
-            f"{name} {_word(a)} → {_word(b)}" for name, (a, b) in record["differences"].items()
-        ]
+        changes = record["differences"].items()
+        parts = [f"{name} {_word(a)} → {_word(b)}" for name, (a, b) in changes]
         size = f"{record['counts']['parameters']:,} parameters"
         found[record["arm_title"]] = "; ".join([*parts, size])
     return dict(reversed(found.items()))

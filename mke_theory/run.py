@@ -112,6 +112,7 @@ def _train_student(
 ) -> tuple[Fit, PseudoLabels]:
     recipe = task.recipe
     objective = recipe.objective if arm.perturbed else unperturbed(recipe.objective)
+    refuse_strange_modalities(objective, problem)
     pseudo, shown = lessons(arm, objective, problem, teacher, seed)
     used = problem.teacher_modalities if arm.modalities == "teacher's" else problem.modalities
     shuffled = arm.pairing == "shuffled"
@@ -137,6 +138,17 @@ def _train_student(
     return expansion.fit, pseudo
 
 
+def refuse_strange_modalities(objective: Objective, problem: Problem) -> None:
+    """Raise ValueError where T names a modality that the problem does not have."""
+    for step in objective.transform:
+        strange = set(getattr(step, "only", None) or ()) - set(problem.modalities)
+        if strange:
+            raise ValueError(
+                f"{type(step).__name__} acts on {sorted(strange)}; there are "
+                f"{', '.join(problem.modalities)}"
+            )
+
+
 def unperturbed(objective: Objective) -> Objective:
     """The objective without T and without L_reg; labels and threshold stay."""
     return replace(objective, transform=(), gamma=0.0)
@@ -147,9 +159,9 @@ def lessons(
 ) -> tuple[PseudoLabels, PseudoLabels]:
     """(the labels the account measures against, the labels the student learns).
 
-    They are the teacher's for every arm but two. The ceiling learns the truth, and its account still
-    speaks of the teacher. The placebo of independent errors learns flipped labels, and its account
-    on D_u says which of those flips were corrected.
+    They are the teacher's for every arm but two. The ceiling learns the truth, and its account
+    still speaks of the teacher. The placebo of independent errors learns flipped labels, and its
+    account on D_u says which of those flips were corrected.
     """
     pseudo = pseudo_label(teacher, problem.unlabelled, objective)
     truth = problem.unlabelled.labels
@@ -197,7 +209,7 @@ def shuffle_pairs(pool: Pool, teacher_modalities: tuple[str, ...], seed: int) ->
 def build_student(
     task: Task, arm: Arm, problem: Problem, used: tuple[str, ...], seed: int
 ) -> nn.Module:
-    """A fresh student, where the arm asks for it of the width that matches the MM student's size."""
+    """A fresh student; if the arm asks for it, of the width that matches the MM student's size."""
     width = None
     if arm.size == "as MM student":
         target = count_parameters(task.model(problem, problem.modalities))

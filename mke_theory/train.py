@@ -141,6 +141,10 @@ class Checkpoint:
     path: Path
     every: int = 1000
 
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every is {self.every}; it has to be at least 1")
+
 
 @dataclass(frozen=True)
 class Fit:

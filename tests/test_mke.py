@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from mke_theory.accounting import Tally
 from mke_theory.mke import Expansion, account_of, expand, fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
@@ -16,7 +18,6 @@ from mke_theory.objective import Objective, PseudoLabels, label, student_loss
 from mke_theory.train import Hardware, TrainConfig, fit, predict
 from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Pool, join
-from torch import Tensor, nn
 
 FEW = TrainConfig(steps=12, batch_size=5, learning_rate=0.05)
 STILL = TrainConfig(steps=1, learning_rate=1e-12)
@@ -64,12 +65,12 @@ def student(names: tuple[str, ...], hidden: tuple[int, ...] = (6,), seed: int = 
         return multimodal(encoders, 2, hidden=hidden, missing="zero")
 
 
-def pool(**columns: list[float]) -> Pool:
+def pool(**columns: Sequence[float]) -> Pool:
     labels = torch.tensor(columns.pop("labels"), dtype=torch.long)
     return Pool({name: torch.tensor(x)[:, None] for name, x in columns.items()}, labels)
 
 
-def crowd(n: int = 12, names: str = "ab", seed: int = 0) -> Pool:
+def crowd(n: int = 13, names: str = "ab", seed: int = 0) -> Pool:
     draw = torch.Generator().manual_seed(seed)
     inputs = {name: torch.randn(n, 1, generator=draw) for name in names}
     return Pool(inputs, torch.randint(0, 2, (n,), generator=draw))
@@ -220,7 +221,7 @@ def test_labelled_samples_join_the_lessons(labels: Any, fabric: Any) -> None:
     other = student(("a", "b"))
     fit(other, lessons, student_loss(objective, transform), FEW, seed=1, fabric=fabric)
     assert same(found.student, other)
-    assert found.account.samples == 12
+    assert found.account.samples == 13
     assert not same(found.student, expanded(fabric, objective=objective).student)
 
 
@@ -245,8 +246,8 @@ def test_other_labels_can_take_the_place_of_the_teachers(fabric: Any) -> None:
 
 def test_a_unimodal_student_needs_alpha_alone(fabric: Any) -> None:
     found = expand(Sign(), crowd().only(["a"]), student(("a",)), config=FEW, fabric=fabric)
-    assert found.account.samples == 12
-    assert predict(found.student, crowd()).shape == (12, 2)
+    assert found.account.samples == 13
+    assert predict(found.student, crowd()).shape == (13, 2)
 
 
 def test_three_modalities(fabric: Any) -> None:
@@ -337,7 +338,7 @@ def test_fit_teacher_is_cross_entropy_without_perturbation(fabric: Any) -> None:
 def test_the_weights_that_count_are_chosen_by_the_named_part(fabric: Any) -> None:
     config = replace(FEW, select="labelled", evaluate_every=1)
     right = crowd(40, seed=8)
-    found = expanded(fabric, config=config, validation=right)
+    found = expanded(fabric, config=config, validation=right, heldout=crowd(7, seed=3))
     assert found.fit.rule == "best accuracy on labelled validation data"
     said = predict(found.student, right).argmax(dim=1)
     assert found.fit.selected_score == (said == right.labels).double().mean().item()
@@ -346,15 +347,13 @@ def test_the_weights_that_count_are_chosen_by_the_named_part(fabric: Any) -> Non
     assert other.fit.selected_step != found.fit.selected_step
 
     config = replace(config, select="agreement")
-    found = expanded(fabric, config=config, heldout=right)
+    found = expanded(fabric, config=config, heldout=right, validation=crowd(7, seed=3))
     said = predict(found.student, right).argmax(dim=1)
     teacher = pseudo_label(Sign(), right).hard
     assert found.fit.selected_score == (said == teacher).double().mean().item()
 
 
-@pytest.mark.parametrize(
-    ("select", "part"), [("agreement", "heldout"), ("labelled", "validation")]
-)
+@pytest.mark.parametrize(("select", "part"), [("agreement", "heldout"), ("labelled", "validation")])
 def test_selection_without_its_part_is_refused(select: Any, part: str, fabric: Any) -> None:
     with pytest.raises(ValueError, match=f"select is '{select}', which needs {part}"):
         expanded(fabric, config=replace(FEW, select=select))
@@ -367,9 +366,9 @@ def test_what_makes_no_sense_is_refused_before_the_work(fabric: Any) -> None:
         expand(Sign(), given, other, config=FEW, fabric=fabric, **changes)
 
     with pytest.raises(ValueError, match="truth holds 2; allowed are 0 to 1"):
-        refused(crowd().with_labels(torch.full((12,), 2)))
+        refused(crowd().with_labels(torch.full((13,), 2)))
     with pytest.raises(TypeError, match="integers"):
-        refused(crowd().with_labels(torch.zeros(12)))
+        refused(crowd().with_labels(torch.zeros(13)))
     with pytest.raises(ValueError, match="cannot join"):
         refused(crowd(), labelled=crowd().only(["a"]))
     with pytest.raises(ValueError, match="shape"):

@@ -313,11 +313,22 @@ def test_modalities_and_samples_are_dropped_independently() -> None:
 # --- masking and dropout -------------------------------------------------------------------------
 
 
+def independent(flags: Tensor, expected: float) -> None:
+    """Flags of a sample fall independently: the counts [n] spread as a binomial law has it.
+
+    Their squared deviations over the variance are about chi-square; false-alarm rate 1e-6.
+    """
+    counts, entries = flags.flatten(1).sum(1).double(), flags[0].numel()
+    spread = (counts - entries * expected).square() / (entries * expected * (1 - expected))
+    assert 5e-7 < stats.chi2.cdf(float(spread.sum()), len(counts)) < 1 - 5e-7
+
+
 def test_entries_are_masked_at_the_stated_rate() -> None:
     x = torch.ones(1000, 4, 5)
     moved = FeatureMasking(0.3).inputs({"a": x}, Stream(0))["a"]
     assert set(moved.unique().tolist()) == {0.0, 1.0}
     share(moved == 0, 0.3)
+    independent(moved == 0, 0.3)
     assert not FeatureMasking(1.0).inputs({"a": x}, Stream(0))["a"].any()
 
 
@@ -326,6 +337,7 @@ def test_dropout_keeps_the_mean() -> None:
     moved = Dropout(0.25).hidden({"a": h}, Stream(0))["a"]
     assert set(moved.unique().tolist()) == {0.0, 4.0}
     share(moved == 0, 0.25)
+    independent(moved == 0, 0.25)
     # A kept entry has variance 9 · p/(1 − p) = 3; false-alarm rate 6e-7.
     assert abs(float(moved.mean()) - 3.0) < 5 * (3.0 / h.numel()) ** 0.5
 

@@ -11,10 +11,15 @@ from mke_theory.tasks.av_digits import AVDigits, VADigits
 from mke_theory.tasks.digits import Digits
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (TwoMoonPublished(), TwoMoon(), Digits(), AVDigits(), VADigits(), Arrays())
-}
+_ALL: tuple[Task, ...] = (
+    TwoMoonPublished(),
+    TwoMoon(),
+    Digits(),
+    AVDigits(),
+    VADigits(),
+    Arrays(),
+)
+TASKS = {task.name: task for task in _ALL}
 """Every task with its default settings, in the order of the tables."""
 
 

@@ -44,8 +44,10 @@ RECIPE = Recipe(
 
 @dataclass(frozen=True)
 class Arrays(Task):
-    """Any data as arrays: `file` is the .npz file, `alpha` the teacher's modality, or "" for the
-    first one in the file."""
+    """Any data as arrays.
+
+    `file` is the .npz file, `alpha` the teacher's modality ("" for the first one in the file).
+    """
 
     name: ClassVar[str] = "arrays"
     title: ClassVar[str] = "arrays"

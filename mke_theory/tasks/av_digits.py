@@ -38,7 +38,7 @@ def recipe(alpha: str) -> Recipe:
     Strengths and steps were chosen by accuracy on D_u at seeds 100 and 101, not the report's.
     """
     return Recipe(
-        teacher=TrainConfig(steps=120, batch_size=64, learning_rate=3e-3, weight_decay=1e-2),
+        teacher=TrainConfig(steps=300, batch_size=64, learning_rate=3e-3, weight_decay=1e-2),
         student=TrainConfig(
             steps=160, batch_size=128, learning_rate=2e-3, weight_decay=1e-2, schedule="cosine"
         ),
@@ -68,9 +68,8 @@ class AVDigits(Task):
         if data_root is not None and (data_root / "av_digits").is_dir():
             return None
         return (
-            f"no folder av_digits in {data_root}; fetch it by "
-            f"`python -m mke_theory.tasks.av_digits_data prepare --data-root {data_root}` or name "
-            "the folder above it by --data-root"
+            f"no folder av_digits in {data_root}; fetch it by `{data.PREPARE} {data_root}`, or "
+            "name the folder above it by --data-root"
         )
 
     def data_hash(self, data_root: Path | None) -> str | None:

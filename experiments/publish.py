@@ -1,0 +1,115 @@
+"""Put results into the form that is committed: compact records, tables, figures, and the README.
+
+    python experiments/publish.py --real results/real --twomoon results/twomoon
+    python experiments/publish.py            rebuild from the committed records
+
+Tables between the lines `<!-- results: FILE -->` and `<!-- end of results -->` of the README are
+replaced by the content of FILE, so that no number there is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import twomoon
+import tyro
+
+from mke_theory import plots, records, tables
+from mke_theory.records import Record, write_atomic
+from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "paper" / "results"
+FIGURES = ROOT / "paper" / "figures"
+README = ROOT / "README.md"
+
+_BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_KEPT = ("key", "task", "title", "arm", "arm_title", "seed", "config_hash", "split_hash", "code")
+_KEPT_TOO = ("environment", "seconds", "rule", "metrics", "differences", "counts")
+_COUNTS = ("n", "corrected", "kept", "damaged", "inherited", "copied")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Folders of finished studies; none means the records that are committed already."""
+
+    real: Path | None = None
+    """Output folder of run_real.py."""
+    twomoon: Path | None = None
+    """Output folder of twomoon.py."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0, or 2 where a folder has no records."""
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    for name, folder in (("real", options.real), ("twomoon", options.twomoon)):
+        if folder is None:
+            continue
+        try:
+            found = [compact(record) for record in records.read(folder)]
+        except OSError as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            return 2
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
+        write_atomic(RESULTS / f"{name}.jsonl", lines)
+        for drawn in folder.glob("regions_*.png") if name == "real" else ():
+            shutil.copyfile(drawn, FIGURES / drawn.name)
+    for path, text in build().items():
+        write_atomic(path, text)
+    draw()
+    return 0
+
+
+def compact(record: Record) -> Record:
+    """The record without settings, intervals and confidence bins: those follow from the command."""
+    kept: dict[str, Any] = {name: record[name] for name in (*_KEPT, *_KEPT_TOO)}
+    account = {
+        part: {"by_class": [{name: one[name] for name in _COUNTS} for one in whole["by_class"]]}
+        for part, whole in record["account"].items()
+    }
+    return kept | {"account": account}
+
+
+def committed(name: str) -> list[Record]:
+    """The committed records of a study."""
+    return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def build() -> dict[Path, str]:
+    """Every text that the committed records decide, by its path: tables, summary, README."""
+    real, study = committed("real"), committed("twomoon")
+    texts = {RESULTS / "summary.json": json.dumps(tables.summary(real), indent=2) + "\n"}
+    for task in dict.fromkeys(record["task"] for record in real):
+        texts[RESULTS / f"results_{task}.md"] = tables.table(real, task).to_markdown() + "\n"
+    published = [record for record in study if record["task"] == TwoMoonPublished.name]
+    fair = [record for record in study if record["task"] == TwoMoon.name]
+    texts[RESULTS / "twomoon_published.md"] = (
+        twomoon.published_table(published).to_markdown(disable_numparse=True) + "\n"
+    )
+    texts[RESULTS / "twomoon_fair.md"] = (
+        twomoon.fair_table(fair).to_markdown(disable_numparse=True) + "\n"
+    )
+    return texts | {README: filled(README.read_text(), texts)}
+
+
+def filled(text: str, texts: dict[Path, str]) -> str:
+    """`text` with every block of results replaced by the file that it names."""
+    return _BLOCK.sub(lambda m: f"{m[1]}\n{texts[ROOT / m[2]]}\n{m[3]}", text)
+
+
+def draw() -> None:
+    """The figures that the committed records decide."""
+    real = committed("real")
+    plots.gain_by_arm(real, FIGURES / "gain_by_arm.png")
+    plots.account_by_class(real, FIGURES / "account_by_class.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
