@@ -23,11 +23,11 @@ import tyro
 
 from mke_theory import records, report
 from mke_theory.arms import ARMS, Arm
+from mke_theory.hardware import Hardware
 from mke_theory.settings import changed
-from mke_theory.study import Means, available_cores, execute, plan
+from mke_theory.study import Means, available_cores, execute, feasible, plan
 from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
-from mke_theory.train import Hardware
 
 
 @dataclass(frozen=True)
@@ -60,27 +60,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
     try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        print(
+            f"\ninterrupted; what is recorded in {options.out} stays, and the same command goes on "
+            "from there",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def run_all(options: Options) -> int:
+    """Check everything that can be checked, do what is missing, report on all."""
+    try:
         means = Means(
             data_root=data_root_or_default(options.data_root),
             hardware=Hardware(options.device, 1, options.precision),
             workers=options.workers,
         )
         tasks = chosen_tasks(options, means.data_root)
-        jobs = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
+        wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     with book:
         try:
-            done, failures = execute(jobs, book, means, resume=options.resume)
-        except KeyboardInterrupt:
-            print(
-                f"\ninterrupted; {len(book)} runs are recorded in {options.out}, and the same "
-                "command goes on from there",
-                file=sys.stderr,
-            )
-            return 130
+            jobs, left_out = feasible(wanted, means.data_root)
+        except (OSError, ValueError) as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            return 2
+        for line in left_out:
+            print(line, file=sys.stderr)
+        done, failures = execute(jobs, book, means, resume=options.resume)
         if done:
             report.show(done)
             for path in [*report.write(done, options.out), *report.figures(done, options.out)]:

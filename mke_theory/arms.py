@@ -34,6 +34,11 @@ class Arm:
     errors: Literal["teacher's", "independent"] = "teacher's"
     size: Literal["task", "as MM student"] = "task"
 
+    @property
+    def needs_truth(self) -> bool:
+        """True where the labels it learns from are made from the truth on D_u."""
+        return self.learns_from == "truth" or self.errors == "independent"
+
 
 MM_STUDENT = Arm()
 
@@ -55,7 +60,7 @@ PLACEBOS: tuple[Arm, ...] = (
     Arm("mm_student_shuffled", "placebo: β shuffled", pairing="shuffled"),
     Arm("mm_student_flips", "placebo: independent errors", errors="independent"),
     Arm(
-        "um_student_large",
+        "um_student_matched",
         "placebo: UM, size of MM",
         modalities="teacher's",
         size="as MM student",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from mke_theory.accounting import Account, account
+from mke_theory.checkpoint import Checkpoint
 from mke_theory.objective import (
     Objective,
     PseudoLabels,
@@ -27,7 +28,7 @@ from mke_theory.objective import (
     label,
     student_loss,
 )
-from mke_theory.train import Checkpoint, Fit, TrainConfig, fit, predict
+from mke_theory.train import Fit, TrainConfig, fit, predict
 from mke_theory.transforms import Compose
 from mke_theory.types import Pool, join
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,14 @@ from torch import Tensor, nn
 from mke_theory import records
 from mke_theory.accounting import Account, account
 from mke_theory.arms import ARMS, MM_STUDENT, Arm, differences
+from mke_theory.checkpoint import Checkpoint
+from mke_theory.hardware import Hardware
 from mke_theory.mke import expand, fit_teacher, pseudo_label
 from mke_theory.models import count_parameters
 from mke_theory.objective import Objective, PseudoLabels, decide
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.task import Task
-from mke_theory.train import Checkpoint, Fit, predict
+from mke_theory.train import Fit, predict
 from mke_theory.types import Pool, Problem
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run reads and writes: the data, the output folder, and the devices."""
+    """Where a run reads, computes and writes: the data, the devices, and the output folder."""
 
     data_root: Path | None = None
     folder: Path | None = None
-    fabric: Fabric | None = None
+    hardware: Hardware = Hardware()
     checkpoint_every: int = 1000
     progress: bool = False
 
@@ -49,17 +51,28 @@ class Place:
         return Checkpoint(self.folder / "checkpoints" / f"{key}.pt", self.checkpoint_every)
 
 
-def key_of(task: Task, arm: Arm, seed: int, data_root: Path | None = None) -> str:
-    """The key of a run's record: it changes with settings, data, code and environment."""
+def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
+    """The key of a run's record: it changes with settings, data, code, versions and devices."""
     return records.run_key(
         task=task.name,
         arm=arm.name,
         seed=seed,
         config_hash=records.config_hash(config_of(task, arm)),
-        split_hash=task.data_hash(data_root),
+        split_hash=task.data_hash(place.data_root),
         code=_code_version(),
-        environment=records.environment(),
+        environment=environment_of(place),
     )
+
+
+def environment_of(place: Place) -> dict[str, str]:
+    """Versions, machine, device and precision."""
+    return records.environment() | place.hardware.named()
+
+
+@lru_cache(maxsize=1)
+def fabric_of(hardware: Hardware) -> Fabric:
+    """One Fabric a process, launched when first needed."""
+    return hardware.fabric()
 
 
 @cache
@@ -83,8 +96,8 @@ def run(
         pseudo = pseudo_label(teacher, problem.unlabelled, Objective())
     else:
         trained, pseudo = _train_student(task, arm, seed, problem, teacher, place)
-    record = _record(task, arm, seed, problem, teacher, trained, pseudo)
-    record["key"] = key_of(task, arm, seed, place.data_root)
+    record = _record(task, arm, seed, problem, teacher, trained, pseudo, place)
+    record["key"] = key_of(task, arm, seed, place)
     if place.folder is not None and is_planar(problem):
         record["artifacts"] = {"regions": _save_regions(record, problem, trained.model, place)}
     record["seconds"] = round(time.perf_counter() - started, 3)
@@ -100,9 +113,9 @@ def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> nn.M
         problem.labelled,
         task.recipe.teacher,
         seed=seed_for(seed, "teacher"),
-        fabric=place.fabric,
+        fabric=fabric_of(place.hardware),
         select_on=problem.validation if task.recipe.teacher.select == "labelled" else None,
-        checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place.data_root)),
+        checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place)),
         progress=f"{task.name} um_teacher {seed}" if place.progress else None,
     ).model
 
@@ -115,11 +128,10 @@ def _train_student(
     refuse_strange_modalities(objective, problem)
     pseudo, shown = lessons(arm, objective, problem, teacher, seed)
     used = problem.teacher_modalities if arm.modalities == "teacher's" else problem.modalities
-    shuffled = arm.pairing == "shuffled"
+    also_labelled = arm.learns_from == "labels and pseudo labels"
     pool = problem.unlabelled
-    if shuffled:
+    if arm.pairing == "shuffled":
         pool = shuffle_pairs(pool, problem.teacher_modalities, seed_for(seed, "shuffle"))
-    heldout = problem.heldout.only(used) if problem.heldout else None
     expansion = expand(
         teacher,
         pool.only(used),
@@ -127,12 +139,14 @@ def _train_student(
         objective=objective,
         config=recipe.student,
         seed=seed_for(seed, "student"),
-        labelled=problem.labelled if arm.learns_from == "labels and pseudo labels" else None,
+        labelled=problem.labelled.only(used)
+        if arm.learns_from == "labels and pseudo labels"
+        else None,
         pseudo=shown,
-        heldout=heldout,
-        validation=problem.validation,
-        fabric=place.fabric,
-        checkpoint=place.checkpoint(key_of(task, arm, seed, place.data_root)),
+        heldout=None if problem.heldout is None else problem.heldout.only(used),
+        validation=None if problem.validation is None else problem.validation.only(used),
+        fabric=fabric_of(place.hardware),
+        checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
         progress=f"{task.name} {arm.name} {seed}" if place.progress else None,
     )
     return expansion.fit, pseudo
@@ -239,6 +253,7 @@ def _record(
     teacher: nn.Module,
     trained: Fit,
     pseudo: PseudoLabels,
+    place: Place,
 ) -> dict[str, Any]:
     on_unlabelled = account(
         problem.unlabelled.labels,
@@ -267,7 +282,7 @@ def _record(
         "config_hash": records.config_hash(config_of(task, arm)),
         "split_hash": problem.split_hash,
         "code": _code_version(),
-        "environment": records.environment(),
+        "environment": environment_of(place),
         "rule": trained.rule,
         "selected_step": trained.selected_step,
         "metrics": _metrics(on_unlabelled, on_test),

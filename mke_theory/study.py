@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from joblib import Parallel, delayed
@@ -20,13 +19,11 @@ from tqdm import tqdm
 
 from mke_theory import records
 from mke_theory.arms import ARMS, Arm
+from mke_theory.hardware import Hardware
 from mke_theory.run import Place, key_of, run, train_teacher
+from mke_theory.split import kept_out
 from mke_theory.task import Task
-from mke_theory.train import Hardware
 from mke_theory.types import Problem
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 TEACHER = ARMS["um_teacher"]
 
@@ -39,9 +36,9 @@ class Job:
     arm: Arm
     seed: int
 
-    def key(self, data_root: Path | None) -> str:
+    def key(self, place: Place) -> str:
         """The key of its record."""
-        return key_of(self.task, self.arm, self.seed, data_root)
+        return key_of(self.task, self.arm, self.seed, place)
 
     def __str__(self) -> str:
         return f"{self.task.name} {self.arm.name} seed {self.seed}"
@@ -79,28 +76,53 @@ def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> li
     return teachers + [Job(task, arm, seed) for task in tasks for seed in seeds for arm in students]
 
 
+def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[str]]:
+    """The jobs that can be carried out, and a line for each arm that lacks the truth on D_u.
+
+    The first problem of every task is drawn on the way, so that damaged data raise here, before
+    any work has started.
+    """
+    knows = {}
+    for job in jobs:
+        if job.task not in knows:
+            problem_of(job.task, job.seed, data_root)
+            knows[job.task] = job.task.knows_truth(data_root)
+    left_out = {
+        f"left out {job.task.name} {job.arm.name}: it needs the class of every sample of D_u": None
+        for job in jobs
+        if job.arm.needs_truth and not knows[job.task]
+    }
+    return [job for job in jobs if knows[job.task] or not job.arm.needs_truth], list(left_out)
+
+
 def execute(
     jobs: list[Job], book: records.Records, means: Means, *, resume: bool = True
 ) -> tuple[list[records.Record], list[Failure]]:
     """The records of all jobs, in their order, and the failures.
 
-    Only runs without a record are carried out; with `resume` off all are, from the beginning.
+    Only runs without a record are carried out; with `resume` off all are, from the beginning. A
+    student whose teacher failed is not tried.
     """
-    failures: list[Failure] = []
-    keys = [job.key(means.data_root) for job in jobs]
-    if not resume:
-        shutil.rmtree(book.folder / "checkpoints", ignore_errors=True)
+    place = Place(means.data_root, book.folder, means.hardware, means.checkpoint_every)
+    _clean_checkpoints(book.folder / "checkpoints", keep=resume)
+    keys = [job.key(place) for job in jobs]
     todo = [job for job, key in zip(jobs, keys, strict=True) if not (resume and book.has(key))]
+    failures: list[Failure] = []
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), desc="runs", unit="run") as bar:
         # All teachers come first: students of one seed then share the teacher's checkpoint.
-        for wave in (True, False):
-            now = [job for job in todo if (job.arm.name == TEACHER.name) is wave]
-            for job, outcome in _results(now, book.folder, means):
+        for of_teachers in (True, False):
+            failed = {(failure.job.task, failure.job.seed) for failure in failures}
+            wave = [
+                job
+                for job in todo
+                if (job.arm == TEACHER) is of_teachers and (job.task, job.seed) not in failed
+            ]
+            for job, outcome in _results(wave, place, means):
                 if isinstance(outcome, str):
                     failures.append(Failure(job, outcome))
                 else:
                     book.append(outcome)
-                    _forget_checkpoint(job, book.folder, means.data_root)
+                    _forget_checkpoint(job, place)
                 bar.set_postfix_str(str(job), refresh=False)
                 bar.update()
     found = {record["key"]: record for record in book}
@@ -108,54 +130,48 @@ def execute(
 
 
 def _results(
-    jobs: list[Job], folder: Path, means: Means
+    jobs: list[Job], place: Place, means: Means
 ) -> Iterator[tuple[Job, records.Record | str]]:
     """Each job with its record or, where it failed, the error; in the order in which they end."""
     if means.workers == 1 or len(jobs) < 2:
         for job in jobs:
-            yield job, _carry_out(job, folder, means)
+            yield _carry_out(job, place, means.threads)
         return
     workers = Parallel(n_jobs=means.workers, return_as="generator_unordered", batch_size=1)
-    yield from workers(delayed(_labelled)(job, folder, means) for job in jobs)
+    yield from workers(delayed(_carry_out)(job, place, means.threads) for job in jobs)
 
 
-def _labelled(job: Job, folder: Path, means: Means) -> tuple[Job, records.Record | str]:
-    return job, _carry_out(job, folder, means)
-
-
-def _carry_out(job: Job, folder: Path, means: Means) -> records.Record | str:
-    torch.set_num_threads(means.threads)
-    place = Place(
-        data_root=means.data_root,
-        folder=folder,
-        fabric=_fabric(means.hardware),
-        checkpoint_every=means.checkpoint_every,
-    )
+def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Record | str]:
+    torch.set_num_threads(threads)
     try:
-        problem = _problem(job.task, job.seed, means.data_root)
+        problem = problem_of(job.task, job.seed, place.data_root)
         teacher = train_teacher(job.task, job.seed, problem, place)
-        return run(job.task, job.arm, job.seed, problem, teacher, place)[0]
-    except (ArithmeticError, RuntimeError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
+        return job, run(job.task, job.arm, job.seed, problem, teacher, place)[0]
+    except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
+        return job, f"{type(error).__name__}: {error}"
 
 
 @lru_cache(maxsize=2)
-def _problem(task: Task, seed: int, data_root: Path | None) -> Problem:
-    return task.problem(seed, data_root)
+def problem_of(task: Task, seed: int, data_root: Path | None) -> Problem:
+    """The draw that belongs to a seed, with the parts that the task's rules of selection need."""
+    recipe = task.recipe
+    selects = {recipe.teacher.select, recipe.student.select}
+    return kept_out(task.problem(seed, data_root), selects, recipe.kept_out, seed)
 
 
-@lru_cache(maxsize=1)
-def _fabric(hardware: Hardware) -> Fabric:
-    return hardware.fabric()
+def _clean_checkpoints(folder: Path, *, keep: bool) -> None:
+    """Remove what a killed run left half-written, and without `keep` everything."""
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    for part in folder.glob("*.part"):
+        part.unlink(missing_ok=True)
 
 
-def _forget_checkpoint(job: Job, folder: Path, data_root: Path | None) -> None:
+def _forget_checkpoint(job: Job, place: Place) -> None:
     """A recorded student needs its checkpoint no more; a teacher's serves later arms."""
-    if job.arm.name != TEACHER.name:
-        place = Place(data_root=data_root, folder=folder)
-        checkpoint = place.checkpoint(job.key(data_root))
-        if checkpoint is not None:
-            checkpoint.path.unlink(missing_ok=True)
+    checkpoint = place.checkpoint(job.key(place))
+    if job.arm != TEACHER and checkpoint is not None:
+        checkpoint.path.unlink(missing_ok=True)
 
 
 def available_cores() -> int:

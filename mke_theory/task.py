@@ -17,11 +17,15 @@ from mke_theory.types import Problem
 
 @dataclass(frozen=True)
 class Recipe:
-    """How teacher and students of a task are trained; the same for every arm."""
+    """How teacher and students of a task are trained; the same for every arm.
+
+    `kept_out` is the share of D_u that a `select` other than "last" keeps out of training.
+    """
 
     teacher: TrainConfig = TrainConfig()
     student: TrainConfig = TrainConfig()
     objective: Objective = Objective()
+    kept_out: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class Task:
     def data_hash(self, data_root: Path | None) -> str | None:
         """A hash that changes with the files the task reads; None where it reads none."""
         return None
+
+    def knows_truth(self, data_root: Path | None) -> bool:
+        """True where every sample of D_u carries its class; without it some arms cannot run."""
+        return True
 
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The draw of data and split that belongs to a seed."""

@@ -10,22 +10,19 @@ one process sees (dropout layers inside a model excepted: each process draws its
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import hashlib
 import math
-import os
-import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mke_theory.checkpoint import Checkpoint, State, load, outline, save
+from mke_theory.hardware import Hardware
 from mke_theory.rng import Stream, seed_for
 from mke_theory.types import UNKNOWN, Batch, Samples
 
@@ -100,53 +97,6 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class Hardware:
-    """Where to train: `devices` processes on each of `num_nodes` machines.
-
-    A script with devices=2 starts its second process itself, by running once more. Processes may
-    also be started by torchrun, as many as are stated here.
-    """
-
-    accelerator: Literal["cpu", "cuda", "auto"] = "cpu"
-    devices: int = 1
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
-    num_nodes: int = 1
-
-    def fabric(self) -> Fabric:
-        """A launched Fabric; ValueError where torchrun started another number of processes."""
-        from lightning_fabric import Fabric  # slow to import, and only training needs it
-
-        stated = self.devices * self.num_nodes
-        torchrun = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
-        started = int(os.environ["WORLD_SIZE"]) if torchrun else stated
-        if started != stated:
-            raise ValueError(
-                f"torchrun started {started} processes, but devices={self.devices} on "
-                f"num_nodes={self.num_nodes} makes {stated}; state as many as are started"
-            )
-        fabric = Fabric(
-            accelerator=self.accelerator,
-            devices=self.devices,
-            precision=self.precision,
-            num_nodes=self.num_nodes,
-        )
-        fabric.launch()
-        return fabric
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where a run leaves its state, and after how many steps each time."""
-
-    path: Path
-    every: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"every is {self.every}; it has to be at least 1")
-
-
-@dataclass(frozen=True)
 class Fit:
     """A trained model and how it came about.
 
@@ -159,17 +109,6 @@ class Fit:
     rule: str
     selected_step: int
     selected_score: float | None
-
-
-@dataclass
-class _State:
-    """What a checkpoint holds beside weights and optimiser."""
-
-    step: int = 0
-    history: list[tuple[int, float]] = field(default_factory=list)
-    best_score: float | None = None
-    best_step: int = 0
-    best_weights: dict[str, Tensor] | None = None
 
 
 def fit(
@@ -198,12 +137,12 @@ def fit(
     _refuse_selection(config, select_on)
     fabric = fabric or Hardware().fabric()
     _refuse_tiny_batches(len(samples), config.batch_size, fabric.world_size)
-    fingerprint = f"{asdict(config)} seed={seed} samples={len(samples)} model={_outline(model)}"
+    fingerprint = f"{asdict(config)} seed={seed} samples={len(samples)} model={outline(model)}"
     optimizer = _optimizer(model, config)
     wrapped, stepper = fabric.setup(model, optimizer)
-    state = _State()
+    state = State()
     if checkpoint is not None and checkpoint.path.exists():
-        state = _load(checkpoint.path, model, optimizer, fingerprint)
+        state = load(checkpoint.path, model, optimizer, fingerprint)
     bar = tqdm(
         total=config.steps, initial=state.step, desc=progress, disable=progress is None, leave=False
     )
@@ -222,7 +161,7 @@ def fit(
             if select_on is not None and (last or state.step % config.evaluate_every == 0):
                 _keep_best(model, select_on, state)
             if checkpoint is not None and (last or state.step % checkpoint.every == 0):
-                _save(fabric, checkpoint.path, model, optimizer, state, fingerprint)
+                save(fabric, checkpoint.path, model, optimizer, state, fingerprint)
     if state.best_weights is not None:
         model.load_state_dict(state.best_weights)
     model.eval()
@@ -253,12 +192,6 @@ def _refuse_tiny_batches(n: int, batch_size: int | None, processes: int) -> None
             f"the smallest batch of an epoch has {smallest} of {n} samples and cannot be shared by "
             f"{processes} processes; use fewer processes or another batch_size (now {batch_size})"
         )
-
-
-def _outline(model: nn.Module) -> str:
-    """A hash of the names and shapes of all weights and buffers."""
-    shapes = [(name, tuple(x.shape)) for name, x in model.state_dict().items()]
-    return hashlib.sha256(str(shapes).encode()).hexdigest()[:8]
 
 
 def _step(
@@ -350,7 +283,7 @@ def predict(model: nn.Module, samples: Samples, *, batch_size: int = 4096) -> Te
     return torch.cat(parts)
 
 
-def _keep_best(model: nn.Module, samples: Samples, state: _State) -> None:
+def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:
     """Remember the weights if they score at least as well as any before; later ones win ties."""
     logits, target = predict(model, samples), _targets(samples)
     # Multi-label targets have the shape of the logits: each entry is a question of its own.
@@ -386,61 +319,3 @@ def _refuse_nonfinite(loss: float, model: nn.Module, step: int, config: TrainCon
             f"{what} is no longer finite at step {step} (loss {loss}); lower learning_rate (now "
             f"{config.learning_rate}) or set clip_norm (now {config.clip_norm})"
         )
-
-
-def _save(
-    fabric: Fabric,
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    state: _State,
-    fingerprint: str,
-) -> None:
-    """Write the whole state beside `path`, then put it in place in one move."""
-    if fabric.is_global_zero:
-        content = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "state": vars(state),
-            "fingerprint": fingerprint,
-        }
-        # Two runs at a time may write the same checkpoint; each writes a part of its own.
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(content, part)
-            os.replace(part, path)
-        except (OSError, RuntimeError) as problem:  # torch reports a full disk as RuntimeError
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise OSError(
-                f"the checkpoint {path} cannot be written ({problem}); make room or choose another "
-                "folder, and run again: what was saved before is kept"
-            ) from problem
-    fabric.barrier()
-
-
-def _load(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
-) -> _State:
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the check sums
-            if archive.testzip() is not None:
-                raise zipfile.BadZipFile
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["fingerprint"]
-    except Exception as problem:  # torch raises half a dozen kinds for a damaged file
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({type(problem).__name__}); remove it, and the "
-            "run starts from the beginning"
-        ) from problem
-    if found != fingerprint:
-        raise ValueError(
-            f"{path} is the checkpoint of another run ({found}; this one is {fingerprint}); remove "
-            "it or choose another output folder"
-        )
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    state = _State(**content["state"])
-    state.history = [(int(step), float(loss)) for step, loss in state.history]
-    return state

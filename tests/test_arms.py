@@ -26,7 +26,7 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "mm_student_sup": {"learns_from": ("pseudo labels", "truth")},
     "mm_student_shuffled": {"pairing": ("as recorded", "shuffled")},
     "mm_student_flips": {"errors": ("teacher's", "independent")},
-    "um_student_large": {
+    "um_student_matched": {
         "modalities": ("all", "teacher's"),
         "size": ("task", "as MM student"),
     },
@@ -54,7 +54,7 @@ def test_an_arm_differs_in_its_declared_fields_only(name: str) -> None:
 
 
 def test_differences_can_refer_to_another_base() -> None:
-    large, noisy = ARMS["um_student_large"], ARMS["noisy_student"]
+    large, noisy = ARMS["um_student_matched"], ARMS["noisy_student"]
     assert differences(large, noisy) == {
         "learns_from": ("labels and pseudo labels", "pseudo labels"),
         "size": ("task", "as MM student"),

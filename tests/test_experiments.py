@@ -32,7 +32,7 @@ from mke_theory.arms import ARMS
 from mke_theory.task import Recipe
 from mke_theory.tasks import TASKS
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
-from mke_theory.train import TrainConfig
+from mke_theory.train import TrainConfig, fit
 
 ROOT = Path(__file__).parents[1]
 RECORDS = "records.jsonl"
@@ -407,7 +407,7 @@ def test_ctrl_c_ends_with_130_and_the_next_call_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     args = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "2", "--set"]
-    fit, begun = mke.fit, iter(range(100))
+    begun = iter(range(100))
 
     def pressed(*given: Any, **named: Any) -> Any:
         if next(begun) == at:
@@ -446,7 +446,7 @@ def ended_by(number: int, out: Path, ready: Callable[[], bool], *args: str) -> i
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with subprocess.Popen(
         [*script, *args, "--workers", "2", "--out", str(out)],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "JOBLIB_TEMP_FOLDER": str(out.parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -458,7 +458,10 @@ def ended_by(number: int, out: Path, ready: Callable[[], bool], *args: str) -> i
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(job.pid, number)
-        return job.wait(100)
+        code = job.wait(100)
+    for left in Path("/dev/shm").glob(f"sem.loky-{job.pid}-*"):  # nobody else will
+        left.unlink()
+    return code
 
 
 def test_a_killed_job_ends_like_one_that_was_not(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory.accounting import Tally
+from mke_theory.hardware import Hardware
 from mke_theory.mke import Expansion, account_of, expand, fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
 from mke_theory.objective import Objective, PseudoLabels, label, student_loss
-from mke_theory.train import Hardware, TrainConfig, fit, predict
+from mke_theory.train import TrainConfig, fit, predict
 from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Pool, join
 

@@ -17,6 +17,7 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 
 from mke_theory.arms import ARMS, differences
+from mke_theory.hardware import Hardware
 from mke_theory.mke import expand
 from mke_theory.models import MLP, count_parameters, multimodal
 from mke_theory.objective import Objective, PseudoLabels
@@ -39,7 +40,7 @@ from mke_theory.task import Recipe, Task
 from mke_theory.tasks import TASKS
 from mke_theory.tasks.arrays import Arrays
 from mke_theory.tasks.twomoon import TwoMoon
-from mke_theory.train import Hardware, TrainConfig, predict
+from mke_theory.train import TrainConfig, predict
 from mke_theory.transforms import InputNoise
 from mke_theory.types import Pool, Problem
 
@@ -452,7 +453,7 @@ def assert_sizes_match(task: Task, data_root: Path | None) -> None:
     large, multi = (
         count_parameters(build_student(task, ARMS[name], problem, used, seed=0))
         for name, used in (
-            ("um_student_large", problem.teacher_modalities),
+            ("um_student_matched", problem.teacher_modalities),
             ("mm_student", problem.modalities),
         )
     )

@@ -7,7 +7,7 @@ import os
 import pickle
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def given_parts() -> Content:
     return {**content(), "labels": np.arange(30) % 3, "part": part}
 
 
-def saved(folder: Path, arrays: Content) -> Arrays:
+def saved(folder: Path, arrays: Mapping[str, Any]) -> Arrays:
     np.savez(folder / "own.npz", **arrays)
     return Arrays(file=str(folder / "own.npz"))
 
@@ -92,7 +92,9 @@ def test_a_seed_fixes_the_problem_and_another_seed_changes_it(task: Task) -> Non
 
 def test_randomness_from_outside_does_not_reach_the_problem(task: Task) -> None:
     before = task.problem(3).split_hash
-    random.seed(9), np.random.seed(9), torch.manual_seed(9)
+    random.seed(9)
+    np.random.seed(9)
+    torch.manual_seed(9)
     assert task.problem(3).split_hash == before
 
 
@@ -506,7 +508,8 @@ def test_a_truncated_file_is_refused(kept: float, tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
-    np.savez_compressed(path, **content())
+    arrays: Any = content()
+    np.savez_compressed(path, **arrays)
     whole = path.read_bytes()
     refused = 0
     for flipped in range(0, len(whole), 7):
@@ -517,7 +520,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
             refused += 1
             continue
         # Some bytes (a date, a name) mean nothing for the numbers; the numbers have to be right.
-        assert all(np.array_equal(found[name], content()[name]) for name in found)
+        assert all(np.array_equal(found[name], arrays[name]) for name in found)
     assert refused > 100
 
 
@@ -535,7 +538,8 @@ def test_the_data_root_is_the_given_one_else_the_named_one_else_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named, given_one = tmp_path / "named", tmp_path / "given"
-    named.mkdir(), given_one.mkdir()
+    named.mkdir()
+    given_one.mkdir()
     monkeypatch.setenv("MKE_DATA_ROOT", str(named))
     assert data_root_or_default(given_one) == given_one
     assert data_root_or_default(None) == named

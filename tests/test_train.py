@@ -25,20 +25,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from mke_theory.checkpoint import Checkpoint
+from mke_theory.hardware import Hardware
 from mke_theory.losses import cross_entropy
 from mke_theory.objective import Objective, student_loss
 from mke_theory.rng import Stream, seed_for
-from mke_theory.train import (
-    RULES,
-    Checkpoint,
-    Fit,
-    Hardware,
-    LossFunction,
-    TrainConfig,
-    batch_rows,
-    fit,
-    predict,
-)
+from mke_theory.train import RULES, Fit, LossFunction, TrainConfig, batch_rows, fit, predict
 from mke_theory.transforms import Compose, InputNoise
 from mke_theory.types import Batch, Pool
 

@@ -67,6 +67,11 @@ class Arrays(Task):
     def data_hash(self, data_root: Path | None) -> str | None:
         return hashlib.sha256(self._path(data_root).read_bytes()).hexdigest()[:16]
 
+    def knows_truth(self, data_root: Path | None) -> bool:
+        arrays = read_arrays(self._path(data_root))
+        unlabelled = arrays.get("part", np.array([])).astype(str) == "unlabelled"
+        return bool(unlabelled.any()) and bool((arrays["labels"][unlabelled] != UNKNOWN).all())
+
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The file cut in parts: by its `part` array, else by a split that belongs to the seed."""
         arrays = read_arrays(self._path(data_root))

@@ -1,0 +1,106 @@
+"""A run's state on disk: written whole or not at all, checked before it is believed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run leaves its state, and after how many steps each time."""
+
+    path: Path
+    every: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every is {self.every}; it has to be at least 1")
+
+
+@dataclass
+class State:
+    """What a checkpoint holds beside weights and optimiser."""
+
+    step: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+    best_score: float | None = None
+    best_step: int = 0
+    best_weights: dict[str, Tensor] | None = None
+
+
+def outline(model: nn.Module) -> str:
+    """A hash of the names and shapes of all weights and buffers."""
+    shapes = [(name, tuple(x.shape)) for name, x in model.state_dict().items()]
+    return hashlib.sha256(str(shapes).encode()).hexdigest()[:8]
+
+
+def save(
+    fabric: Fabric,
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: State,
+    fingerprint: str,
+) -> None:
+    """Write the whole state beside `path`, then put it in place in one move."""
+    if fabric.is_global_zero:
+        content = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "state": vars(state),
+            "fingerprint": fingerprint,
+        }
+        # Two runs at a time may write the same checkpoint; each writes a part of its own.
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(content, part)
+            os.replace(part, path)
+        except (OSError, RuntimeError) as problem:  # torch reports a full disk as RuntimeError
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise OSError(
+                f"the checkpoint {path} cannot be written ({problem}); make room or choose another "
+                "folder, and run again: what was saved before is kept"
+            ) from problem
+    fabric.barrier()
+
+
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> State:
+    """The state in the file; model and optimiser are set to theirs.
+
+    Raises ValueError where the file is damaged or belongs to another run. No code in it is run.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the check sums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["fingerprint"]
+    except Exception as problem:  # torch raises half a dozen kinds for a damaged file
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint ({type(problem).__name__}); remove it, and the "
+            "run starts from the beginning"
+        ) from problem
+    if found != fingerprint:
+        raise ValueError(
+            f"{path} is the checkpoint of another run ({found}; this one is {fingerprint}); remove "
+            "it or choose another output folder"
+        )
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    state = State(**content["state"])
+    state.history = [(int(step), float(loss)) for step, loss in state.history]
+    return state
