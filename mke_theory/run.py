@@ -139,9 +139,7 @@ def _train_student(
         objective=objective,
         config=recipe.student,
         seed=seed_for(seed, "student"),
-        labelled=problem.labelled.only(used)
-        if arm.learns_from == "labels and pseudo labels"
-        else None,
+        labelled=problem.labelled.only(used) if also_labelled else None,
         pseudo=shown,
         heldout=None if problem.heldout is None else problem.heldout.only(used),
         validation=None if problem.validation is None else problem.validation.only(used),

@@ -419,7 +419,8 @@ def test_ctrl_c_ends_with_130_and_the_next_call_goes_on(
         assert call(tmp_path, *args, *steps(20, 20)) == 130
     done = len(lines(tmp_path))
     assert done < 6
-    assert f"interrupted; {done} runs are recorded in {tmp_path}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "interrupted" in said and str(tmp_path) in said and "Traceback" not in said
     assert call(tmp_path, *args, *steps(20, 20)) == 0
     uninterrupted = told(made)
     assert told(tmp_path) == {key: uninterrupted[key] for key in told(tmp_path)}

@@ -26,6 +26,7 @@ from mke_theory.run import (
     Place,
     build_student,
     config_of,
+    fabric_of,
     independent_errors,
     is_planar,
     key_of,
@@ -36,11 +37,12 @@ from mke_theory.run import (
     train_teacher,
     unperturbed,
 )
+from mke_theory.study import problem_of
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks import TASKS
 from mke_theory.tasks.arrays import Arrays
 from mke_theory.tasks.twomoon import TwoMoon
-from mke_theory.train import TrainConfig, predict
+from mke_theory.train import RULES, TrainConfig, predict
 from mke_theory.transforms import InputNoise
 from mke_theory.types import Pool, Problem
 
@@ -88,7 +90,7 @@ class Toy(Task):
 
 @pytest.fixture(scope="module")
 def place() -> Place:
-    return Place(fabric=Hardware().fabric())
+    return Place()
 
 
 def carried_out(
@@ -127,19 +129,38 @@ def test_a_run_is_pure_in_its_settings_and_its_seed(arm: str, place: Place) -> N
 
 
 def test_every_part_of_a_run_is_in_its_key(place: Place) -> None:
-    toy = Toy()
+    toy, arm = Toy(), ARMS["mm_student"]
+    shorter = replace(toy.recipe, student=replace(SHORT, steps=7))
     keys = {
-        key_of(toy, ARMS["mm_student"], 0),
-        key_of(toy, ARMS["mm_student"], 1),
-        key_of(toy, ARMS["mm_student_noreg"], 0),
-        key_of(Toy(hidden=6), ARMS["mm_student"], 0),
-        key_of(
-            Toy(recipe=replace(toy.recipe, student=replace(SHORT, steps=7))), ARMS["mm_student"], 0
-        ),
+        key_of(toy, arm, 0, place),
+        key_of(toy, arm, 1, place),
+        key_of(toy, ARMS["mm_student_noreg"], 0, place),
+        key_of(Toy(hidden=6), arm, 0, place),
+        key_of(Toy(recipe=shorter), arm, 0, place),
+        key_of(toy, arm, 0, replace(place, hardware=Hardware("cuda"))),
+        key_of(toy, arm, 0, replace(place, hardware=Hardware(precision="bf16-mixed"))),
     }
-    assert len(keys) == 5
-    assert carried_out(place)[0]["key"] == key_of(Toy(), ARMS["mm_student"], 0)
-    assert set(config_of(toy, ARMS["mm_student"])) == {"task", "arm"}
+    assert len(keys) == 7
+    assert carried_out(place)[0]["key"] == key_of(Toy(), arm, 0, place)
+    assert set(config_of(toy, arm)) == {"task", "arm"}
+
+
+def test_a_transform_that_names_a_strange_modality_is_refused(place: Place) -> None:
+    objective = Objective(transform=(InputNoise(0.5, only=("b", "sound")),))
+    with pytest.raises(ValueError, match=r"InputNoise acts on \['sound'\]; there are a, b"):
+        carried_out(place, recipe=Recipe(teacher=SHORT, student=SHORT, objective=objective))
+
+
+@pytest.mark.parametrize("select", ["agreement", "labelled"])
+def test_a_rule_of_selection_keeps_its_samples_out_of_training(select: Any, place: Place) -> None:
+    choosing = replace(SHORT, select=select, evaluate_every=2)
+    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing, kept_out=1 / 3))
+    problem = problem_of(toy, 0, None)
+    assert len(problem.unlabelled) == 14
+    record, _ = carried_out(place, problem=problem, recipe=toy.recipe)
+    assert record["counts"]["unlabelled"] == 14
+    assert record["rule"] == RULES[select]
+    assert record["selected_step"] % 2 == 0
 
 
 def test_another_seed_or_setting_gives_another_student(place: Place) -> None:
@@ -205,7 +226,7 @@ def test_an_arm_is_algorithm_1_with_its_settings(
         config=SHORT,
         seed=seed_for(0, "student"),
         labelled=problem.labelled if labelled else None,
-        fabric=place.fabric,
+        fabric=fabric_of(place.hardware),
     )
     record, model = carried_out(place, arm)
     assert same(model, by_hand.student)

@@ -13,7 +13,9 @@ and then the account can be drawn up.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -83,7 +85,7 @@ class Arrays(Task):
         for name in PARTS:
             if not (part == name).any():
                 raise ValueError(f"the {name} part is empty; every part needs at least one row")
-        pool = _pool(arrays, names, fit_on=part != "test")
+        pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         if not bool((pool.labels >= 0).any()):
             raise ValueError("no row has a known class; the teacher needs labelled rows")
         return Problem(
@@ -130,6 +132,10 @@ class Arrays(Task):
             _, test = train_test_split(known, test_size=self.test_share, random_state=split)
             part[test] = "test"
             return part
+        if len(np.unique(groups[known])) < 2:
+            raise ValueError(
+                "the labelled rows are of one group; D_l and test need at least one group each"
+            )
         cut = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
         _, at = next(cut.split(known, groups=groups[known]))
         part[known[at]] = "test"
@@ -142,28 +148,70 @@ class Arrays(Task):
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The checked content of the file; ValueError names what is wrong and what is expected."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, TypeError, AttributeError) as problem:
-        raise ValueError(f"{path} cannot be read as .npz without objects: {problem}") from None
+        # Read whole and then closed: what is damaged must not leave the file open.
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as whole:
+            if whole.testzip() is not None:
+                raise ValueError("its check sums are wrong")
+            names = [name.removesuffix(".npy") for name in whole.namelist()]
+            arrays = {name: _array(whole, name) for name in names}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+    ) as problem:
+        raise ValueError(
+            f"{path} cannot be read as .npz without objects ({problem}); write it by np.savez"
+        ) from None
+    _refuse_labels(path, arrays)
+    modalities = [name for name in arrays if name not in _RESERVED]
+    if len(modalities) < 2:
+        raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
+    for name in modalities:
+        _refuse_modality(name, arrays[name], len(arrays["labels"]))
+    for name in ("groups", "part"):
+        if name in arrays:
+            _refuse_length(name, arrays[name], len(arrays["labels"]))
+            if arrays[name].ndim != 1:
+                raise ValueError(f"{name} is {arrays[name].shape}; it has to be [n], as labels")
+    return arrays
+
+
+def _array(whole: zipfile.ZipFile, name: str) -> np.ndarray:
+    with whole.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _refuse_labels(path: Path, arrays: dict[str, np.ndarray]) -> None:
     if "labels" not in arrays:
         raise ValueError(f"{path} has no array 'labels'; it has {', '.join(arrays) or 'nothing'}")
     labels = arrays["labels"]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n]")
-    if len(labels) and labels.min() < UNKNOWN:
+    if len(labels) == 0:
+        raise ValueError("labels has no rows; every part needs at least one")
+    if labels.min() < UNKNOWN:
         raise ValueError(f"labels has {labels.min()}; allowed are 0, 1, … and −1 for unknown")
-    modalities = [name for name in arrays if name not in _RESERVED]
-    if len(modalities) < 2:
-        raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
-    for name, x in arrays.items():
-        if len(x) != len(labels):
-            raise ValueError(f"{name} has {len(x)} rows but labels has {len(labels)}")
-        if name in modalities:
-            if not np.issubdtype(x.dtype, np.number):
-                raise ValueError(f"modality {name!r} is {x.dtype}; it has to be numbers")
-            refuse_bad_values(name, torch.from_numpy(x.reshape(len(x), -1).astype(np.float64)))
-    return arrays
+
+
+def _refuse_modality(name: str, x: np.ndarray, n: int) -> None:
+    plain = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
+    if not (plain or x.dtype == bool):
+        raise ValueError(f"modality {name!r} is {x.dtype}; it has to be real numbers")
+    if x.ndim < 2 or x[:1].size == 0:
+        raise ValueError(
+            f"modality {name!r} is {x.shape}; it has to be [n, …] with at least one number a row"
+        )
+    _refuse_length(name, x, n)
+    refuse_bad_values(name, torch.from_numpy(x.reshape(n, -1).astype(np.float64)))
+
+
+def _refuse_length(name: str, x: np.ndarray, n: int) -> None:
+    rows = len(x) if x.ndim else 0
+    if rows != n:
+        raise ValueError(f"{name} has {rows} rows but labels has {n}")
 
 
 def _pool(arrays: dict[str, np.ndarray], names: list[str], *, fit_on: np.ndarray) -> Pool:
