@@ -78,6 +78,7 @@ def run_all(options: Options) -> int:
             hardware=Hardware(options.device, 1, options.precision),
             workers=options.workers,
         )
+        means.hardware.refuse_absent()
         tasks = chosen_tasks(options, means.data_root)
         wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
         book = records.Records.open(options.out)
@@ -92,11 +93,15 @@ def run_all(options: Options) -> int:
             return 2
         for line in left_out:
             print(line, file=sys.stderr)
-        done, failures = execute(jobs, book, means, resume=options.resume)
-        if done:
-            report.show(done)
-            for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
-                print(path)
+        try:
+            done, failures = execute(jobs, book, means, resume=options.resume)
+            if done:
+                report.show(done)
+                for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
+                    print(path)
+        except OSError as problem:
+            print(f"error: {problem}; what is recorded stays", file=sys.stderr)
+            return 1
     for failure in failures:
         print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
     return 1 if failures else 0
@@ -112,7 +117,7 @@ def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
             raise ValueError(f"{assignment!r} does not begin with a task: {', '.join(tasks)}")
         tasks[name] = changed(tasks[name], rest)
     ready: list[Task] = []
-    for name in options.tasks or tasks:
+    for name in dict.fromkeys(options.tasks or tasks):
         lacking = tasks[name].missing(data_root)
         if lacking is None:
             ready.append(tasks[name])

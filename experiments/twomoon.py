@@ -56,24 +56,32 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    published = plan([TwoMoonPublished()], [ARMS[name] for name in PUBLISHED], range(options.seeds))
-    fair = plan([TwoMoon()], fair_arms(), range(options.draws))
     try:
-        book = records.Records.open(options.out)
+        return run_all(options)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run_all(options: Options) -> int:
+    """Do what is missing of the study, then print and write what it shows."""
+    try:
+        for name in ("draws", "seeds"):
+            if getattr(options, name) < 1:
+                raise ValueError(f"{name} is {getattr(options, name)}; it has to be at least 1")
         means = Means(workers=options.workers)
+        book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
+    published = plan([TwoMoonPublished()], [ARMS[name] for name in PUBLISHED], range(options.seeds))
+    fair = plan([TwoMoon()], fair_arms(), range(options.draws))
     with book:
-        try:
-            done, failures = execute([*published, *fair], book, means)
-        except KeyboardInterrupt:
-            print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-            return 130
+        done, failures = execute([*published, *fair], book, means)
         print("\n## TwoMoon as published, accuracy in %, mean ± sd (seeds)\n")
-        print(published_table(of(done, published)).to_markdown())
+        print(published_table(of(done, published)).to_markdown(disable_numparse=True))
         print("\n## TwoMoon, fair: gain in points of test accuracy, mean ± standard error\n")
-        print(fair_table(of(done, fair)).to_markdown())
+        print(fair_table(of(done, fair)).to_markdown(disable_numparse=True))
         for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
             print(path)
     for failure in failures:

@@ -25,6 +25,14 @@ class Hardware:
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     num_nodes: int = 1
 
+    def refuse_absent(self) -> None:
+        """Raise ValueError where the device that is asked for is not here."""
+        if self.accelerator == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                "device is 'cuda', but torch sees no CUDA device here; use 'cpu' or 'auto', or "
+                "install a torch with CUDA"
+            )
+
     def named(self) -> dict[str, str]:
         """What decides the numbers of a run: the kind of device, and the precision."""
         kind = self.accelerator

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mke_theory import plots, tables
+from mke_theory.arms import MM_STUDENT
 from mke_theory.records import Record
 
 REGION_ARMS = ("um_teacher", "um_student", "mm_student", "mm_student_sup")
@@ -59,8 +60,17 @@ def write(done: Sequence[Record], folder: Path) -> list[Path]:
 
 def figures(done: Sequence[Record], folder: Path) -> list[Path]:
     """Every figure that the records allow; returns the paths."""
-    made = [plots.gain_by_arm(done, folder / "gain_by_arm.png")]
-    made.append(plots.account_by_class(done, folder / "account_by_class.png"))
+    made = []
+    if {tables.BASE} < {record["arm"] for record in done}:
+        made.append(plots.gain_by_arm(done, folder / "gain_by_arm.png"))
+    told = {
+        record["task"]
+        for record in done
+        if record["arm"] == MM_STUDENT.name and record["metrics"]["unlabelled"] is not None
+    }
+    if told:
+        shown = [record for record in done if record["task"] in told]
+        made.append(plots.account_by_class(shown, folder / "account_by_class.png"))
     for task in dict.fromkeys(record["task"] for record in done):
         panels = _regions([record for record in done if record["task"] == task], folder)
         if panels:

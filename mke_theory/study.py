@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from mke_theory import records
@@ -87,6 +88,7 @@ def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[s
         if job.task not in knows:
             problem_of(job.task, job.seed, data_root)
             knows[job.task] = job.task.knows_truth(data_root)
+    problem_of.cache_clear()  # the runs have processes of their own
     left_out = {
         f"left out {job.task.name} {job.arm.name}: it needs the class of every sample of D_u": None
         for job in jobs
@@ -138,7 +140,11 @@ def _results(
             yield _carry_out(job, place, means.threads)
         return
     workers = Parallel(n_jobs=means.workers, return_as="generator_unordered", batch_size=1)
-    yield from workers(delayed(_carry_out)(job, place, means.threads) for job in jobs)
+    try:
+        yield from workers(delayed(_carry_out)(job, place, means.threads) for job in jobs)
+    except BaseException:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
+        raise
 
 
 def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Record | str]:
@@ -151,7 +157,7 @@ def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Recor
         return job, f"{type(error).__name__}: {error}"
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def problem_of(task: Task, seed: int, data_root: Path | None) -> Problem:
     """The draw that belongs to a seed, with the parts that the task's rules of selection need."""
     recipe = task.recipe

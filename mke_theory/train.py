@@ -259,7 +259,7 @@ def _share(
     return (own if isinstance(rows, slice) else rows[own]), stream
 
 
-def predict(model: nn.Module, samples: Samples, *, batch_size: int = 4096) -> Tensor:
+def predict(model: nn.Module, samples: Samples, *, batch_size: int = 1024) -> Tensor:
     """Logits [n, k, ...] of all samples, on the CPU, without perturbation or gradient.
 
     They are in the precision of the weights or of the inputs, whichever is higher.

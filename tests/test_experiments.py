@@ -457,12 +457,24 @@ def ended_by(number: int, out: Path, ready: Callable[[], bool], *args: str) -> i
                 assert job.poll() is None, f"the job ended by itself, with {job.returncode}"
                 time.sleep(0.02)
         finally:
+            group = members(job.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(job.pid, number)
         code = job.wait(100)
-    for left in Path("/dev/shm").glob(f"sem.loky-{job.pid}-*"):  # nobody else will
-        left.unlink()
+    for pid in group:  # what joblib leaves behind when it cannot tidy up
+        for semaphore in Path("/dev/shm").glob(f"sem.loky-{pid}-*"):
+            semaphore.unlink()
     return code
+
+
+def members(group: int) -> list[int]:
+    """The processes of a process group, where the system shows them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(int(path.name)) == group:
+                found.append(int(path.name))
+    return found
 
 
 def test_a_killed_job_ends_like_one_that_was_not(tmp_path: Path) -> None:
@@ -503,7 +515,7 @@ def test_a_job_killed_three_times_ends_like_one_that_was_not(tmp_path: Path) -> 
 def test_ctrl_c_reaches_all_workers_and_ends_with_130(tmp_path: Path) -> None:
     args = [*KILLED, *steps(100, 1000)]
     assert ended_by(signal.SIGINT, tmp_path, lambda: len(lines(tmp_path)) >= 4, *args) == 130
-    assert 4 <= len(lines(tmp_path)) < KILLED_RUNS
+    assert 3 <= len(lines(tmp_path)) < KILLED_RUNS  # a line being written is taken back
     assert call(tmp_path, *args) == 0
     assert len(told(tmp_path)) == len(lines(tmp_path)) == KILLED_RUNS
 

@@ -122,7 +122,8 @@ class TwoMoonPublished(TwoMoon):
     def init_seed(self, role: str, seed: int) -> int:
         """39 for the teacher; for student i the i-th number of Python's random, seeded with 42.
 
-        The range that the notebook drew from is not known; 0 to 100 is taken here.
+        The range that the notebook drew from is not known; 0 to 100 is taken here, which gives
+        students 3 and 8 the same number.
         """
         if role == "teacher":
             return self.teacher_seed
