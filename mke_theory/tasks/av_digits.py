@@ -40,7 +40,7 @@ def recipe(alpha: str) -> Recipe:
     return Recipe(
         teacher=TrainConfig(steps=300, batch_size=64, learning_rate=3e-3, weight_decay=1e-2),
         student=TrainConfig(
-            steps=160, batch_size=64, learning_rate=3e-3, weight_decay=1e-2, schedule="cosine"
+            steps=160, batch_size=48, learning_rate=3e-3, weight_decay=1e-2, schedule="cosine"
         ),
         objective=Objective(
             transform=(InputNoise(1.0), ModalityDropout(0.7, only=(alpha,))), gamma=1.0
