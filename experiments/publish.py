@@ -1,6 +1,6 @@
 """Put results into the form that is committed: compact records, tables, figures, and the README.
 
-    python experiments/publish.py --real results/real --twomoon results/twomoon
+    python experiments/publish.py --real results/real --few results/few --twomoon results/twomoon
     python experiments/publish.py            rebuild from the committed records
 
 Tables between the lines `<!-- results: FILE -->` and `<!-- end of results -->` of the README are
@@ -42,6 +42,8 @@ class Options:
 
     real: Path | None = None
     """Output folder of run_real.py."""
+    few: Path | None = None
+    """Output folder of run_real.py with 5 labels a class on av_digits."""
     twomoon: Path | None = None
     """Output folder of twomoon.py."""
 
@@ -49,7 +51,11 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 where a folder has no records."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    for name, folder in (("real", options.real), ("twomoon", options.twomoon)):
+    for name, folder in (
+        ("real", options.real),
+        ("few", options.few),
+        ("twomoon", options.twomoon),
+    ):
         if folder is None:
             continue
         try:
@@ -85,7 +91,12 @@ def committed(name: str) -> list[Record]:
 def build() -> dict[Path, str]:
     """Every text that the committed records decide, by its path: tables, summary, README."""
     real, study = committed("real"), committed("twomoon")
-    texts = {RESULTS / "summary.json": json.dumps(tables.summary(real), indent=2) + "\n"}
+    texts = {
+        RESULTS / "summary.json": json.dumps(tables.summary(real), indent=2) + "\n",
+        RESULTS / "overview.md": tables.overview(real).T.to_markdown() + "\n",
+        RESULTS / "overview_few_labels.md": tables.overview(committed("few")).T.to_markdown()
+        + "\n",
+    }
     for task in dict.fromkeys(record["task"] for record in real):
         texts[RESULTS / f"results_{task}.md"] = tables.table(real, task).to_markdown() + "\n"
     published = [record for record in study if record["task"] == TwoMoonPublished.name]

@@ -17,7 +17,8 @@ REGION_ARMS = ("um_teacher", "um_student", "mm_student", "mm_student_sup")
 
 def show(done: Sequence[Record]) -> None:
     """Print for each task its table, the sizes, the rule of selection, and how the arms differ."""
-    for task in dict.fromkeys(record["task"] for record in done):
+    tasks = dict.fromkeys(record["task"] for record in done)
+    for task in tasks:
         own = [record for record in done if record["task"] == task]
         print(f"\n## {own[0]['title']} ({task})\n")
         print(tables.table(own, task).to_markdown())
@@ -25,6 +26,9 @@ def show(done: Sequence[Record]) -> None:
         print("Arms, as they differ from MM student (MKE):")
         for name, text in declared_differences(own).items():
             print(f"  {name}: {text}")
+    if len(tasks) > 1:
+        print("\n## Test accuracy in %, mean ± sd (seeds), and gain in points with 95% interval\n")
+        print(tables.overview(done).T.to_markdown())
 
 
 def sizes(own: Sequence[Record]) -> str:

@@ -20,6 +20,7 @@ from mke_theory.stats import paired_difference, summarise
 Summaries = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 BASE = "um_teacher"
+MM_STUDENT = "mm_student"
 COLUMNS = ("test", "unlabelled", "corrected", "damaged", "agreement")
 NOT_AVAILABLE = "not available"
 _NAMES = ("task", "arm", "seed")
@@ -116,6 +117,22 @@ def table(records: Iterable[Record], task: str) -> pd.DataFrame:
     }
     found = pd.DataFrame.from_dict(rows, orient="index", columns=[*COLUMNS, "gain"])
     return found.rename_axis("arm")
+
+
+def overview(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a task: test accuracy of every arm that was run, and what the MM student gains.
+
+    Cells are percent, mean ± sd (n), the gain in points with its 95% interval; arms in columns.
+    """
+    records = list(records)
+    rows = {}
+    for task, cells in summary(records).items():
+        own = _of_task(records, task)
+        titles = {record["arm"]: record["arm_title"] for record in own}
+        row = {titles[arm]: _cell(cells[arm].get("test")) for arm in cells}
+        gain = _gain_rows(own).get(MM_STUDENT)
+        rows[task] = row | {"gain of MKE": NOT_AVAILABLE if gain is None else _gain_cell(gain)}
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
 
 
 def numbers(records: Iterable[Record], task: str) -> pd.DataFrame:
