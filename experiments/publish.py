@@ -51,6 +51,8 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 where a folder has no records."""
     options = tyro.cli(Options, args=argv, description=__doc__)
+    for folder in (RESULTS, FIGURES):
+        folder.mkdir(parents=True, exist_ok=True)
     for name, folder in (
         ("real", options.real),
         ("few", options.few),
