@@ -12,7 +12,7 @@ PAGES := $(subst /,.,$(basename $(filter-out %/__init__.py,$(SOURCES))))
 help:
 	@echo "make run    every task whose data are found, with tables and figures in results/"
 	@echo "make test   tests, doctests and notebooks"
-	@echo "make slow   the tests that take longer: theorems and published numbers"
+	@echo "make slow   the tests that take longer: published numbers, and runs killed halfway"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation of the package, in build/docs"
 	@echo "make clean  remove the environment and what was built (not the results)"

@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 
 _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _KEPT = ("key", "task", "title", "arm", "arm_title", "seed", "config_hash", "split_hash", "code")
-_KEPT_TOO = ("environment", "seconds", "rule", "metrics", "differences", "counts")
+_KEPT_TOO = ("environment", "seconds", "rule", "metrics", "differences", "varies", "counts")
 _COUNTS = ("n", "corrected", "kept", "damaged", "inherited", "copied")
 
 
@@ -51,8 +51,8 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 where a folder has no records."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    for folder in (RESULTS, FIGURES):
-        folder.mkdir(parents=True, exist_ok=True)
+    for place in (RESULTS, FIGURES):
+        place.mkdir(parents=True, exist_ok=True)
     for name, folder in (
         ("real", options.real),
         ("few", options.few),

@@ -175,7 +175,7 @@ class Account:
         return mcnemar(self.overall.corrected, self.overall.damaged)
 
     def __str__(self) -> str:
-        """One line for people: accuracies, corrected and damaged with 95% intervals, agreement."""
+        """One line for people: accuracies, corrected and damaged with 95% intervals."""
         total = self.overall
         if total.n == 0:
             return f"truth unknown; student and teacher agree on {_percent(self.agreement)}"

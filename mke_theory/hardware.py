@@ -32,6 +32,8 @@ class Hardware:
                 "device is 'cuda', but torch sees no CUDA device here; use 'cpu' or 'auto', or "
                 "install a torch with CUDA"
             )
+        if self.precision == "16-mixed" and self.named()["device"] == "cpu":
+            raise ValueError("precision is '16-mixed', which a CPU has not; use 'bf16-mixed'")
 
     def named(self) -> dict[str, str]:
         """What decides the numbers of a run: the kind of device, and the precision."""

@@ -26,11 +26,12 @@ from mke_theory.objective import (
     as_target,
     decide,
     label,
+    refuse_strange_modalities,
     student_loss,
 )
 from mke_theory.train import Fit, TrainConfig, fit, predict
 from mke_theory.transforms import Compose
-from mke_theory.types import Pool, join
+from mke_theory.types import UNKNOWN, Pool, join
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -58,7 +59,15 @@ def fit_teacher(
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
 ) -> Fit:
-    """Step 1: a model trained on D_l with its true labels, without perturbation."""
+    """Step 1: a model trained on D_l with its true labels, without perturbation.
+
+    A label of −1 (a void pixel, say) counts as 0 in the mean over its sample. Raises ValueError
+    where no label is known, or one is beyond the model's outputs.
+    """
+    if bool((labelled.labels == UNKNOWN).all()):
+        raise ValueError("no sample of D_l has a known label; there is nothing to learn")
+    if not (multilabel or labelled.labels.is_floating_point()):
+        _refuse_outputs("the teacher", model, labelled, int(labelled.labels.max()) + 1)
     return fit(
         model,
         labelled,
@@ -108,6 +117,10 @@ def expand(
     objective, config = objective or Objective(), config or TrainConfig()
     if pseudo is None:
         pseudo = pseudo_label(teacher, unlabelled, objective)
+    refuse_strange_modalities(objective, unlabelled.modalities)
+    _refuse_nothing_taught(pseudo, objective)
+    if not objective.multilabel:
+        _refuse_outputs("the student", student, unlabelled, pseudo.classes)
     account_of(unlabelled, pseudo, pseudo.hard)  # a truth that makes no sense is refused here
 
     lessons = unlabelled.with_labels(pseudo.target)
@@ -122,7 +135,7 @@ def expand(
         config,
         seed=seed,
         fabric=fabric,
-        select_on=_judges(teacher, config, objective, heldout, validation),
+        select_on=_judges(teacher, pseudo, config, objective, heldout, validation),
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -142,8 +155,26 @@ def account_of(pool: Pool, pseudo: PseudoLabels, decided: Tensor) -> Account:
     )
 
 
+def _refuse_outputs(who: str, model: nn.Module, pool: Pool, classes: int) -> None:
+    outputs = predict(model, pool.rows([0])).shape[1]
+    if outputs < classes:
+        raise ValueError(
+            f"{who} has {outputs} outputs, but the labels have {classes} classes (0 to "
+            f"{classes - 1}); build it with {classes} outputs"
+        )
+
+
+def _refuse_nothing_taught(pseudo: PseudoLabels, objective: Objective) -> None:
+    if bool((pseudo.confidence < objective.threshold).all()):
+        raise ValueError(
+            f"no pseudo label reaches the threshold {objective.threshold}; the highest confidence "
+            f"is {float(pseudo.confidence.max()):.3f}; lower the threshold"
+        )
+
+
 def _judges(
     teacher: nn.Module,
+    pseudo: PseudoLabels,
     config: TrainConfig,
     objective: Objective,
     heldout: Pool | None,
@@ -157,6 +188,6 @@ def _judges(
     if pool is None:
         raise ValueError(f"select is {config.select!r}, which needs {part}; none was given")
     if config.select == "labelled":
-        return pool
+        return pool.with_labels(as_classes(pool.labels, pseudo))
     said = decide(predict(teacher, pool), multilabel=objective.multilabel)
     return pool.with_labels(said)

@@ -46,6 +46,13 @@ class Objective:
     multilabel: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.transform, tuple) or not all(
+            isinstance(step, Transform) for step in self.transform
+        ):
+            raise TypeError(
+                f"transform is {self.transform!r}; it has to be a tuple of transforms, such as "
+                "(InputNoise(1.0),)"
+            )
         if not 0.0 < self.temperature < float("inf"):
             raise ValueError(f"temperature is {self.temperature}; it has to be positive")
         if not 0.0 <= self.threshold <= 1.0:
@@ -89,11 +96,22 @@ def label(logits: Tensor, objective: Objective) -> PseudoLabels:
     else:
         soft = torch.softmax(scaled, dim=1)
         confidence, hard = soft.max(dim=1)
-        sure = confidence >= objective.threshold
+        sure = losses.confident(soft, objective.threshold)
         left_out = soft * sure.unsqueeze(1)
         classes = logits.shape[1]
     target = torch.where(sure, hard, UNKNOWN) if objective.labels == "hard" else left_out
     return PseudoLabels(target, hard, confidence, classes)
+
+
+def refuse_strange_modalities(objective: Objective, modalities: tuple[str, ...]) -> None:
+    """Raise ValueError where T names a modality that is not among `modalities`."""
+    for step in objective.transform:
+        strange = set(getattr(step, "only", None) or ()) - set(modalities)
+        if strange:
+            raise ValueError(
+                f"{type(step).__name__} acts on {sorted(strange)}; there are "
+                f"{', '.join(modalities)}"
+            )
 
 
 def decide(logits: Tensor, *, multilabel: bool = False) -> Tensor:
@@ -168,7 +186,8 @@ def as_classes(labels: Tensor, like: PseudoLabels) -> Tensor:
         return labels
     if labels.shape[1:] == like.hard.shape[1:]:
         return torch.where(labels >= 0, (labels >= 0.5).long(), UNKNOWN)
-    return labels.argmax(dim=1)
+    known = labels.sum(dim=1) > 0  # no row of probabilities is all zero, −1 or NaN
+    return torch.where(known, labels.argmax(dim=1), UNKNOWN)
 
 
 def as_target(known: Pool, like: PseudoLabels) -> Pool:

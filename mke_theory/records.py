@@ -4,7 +4,7 @@ A run is named by its key: a hash of task, arm, seed, configuration, split, code
 run whose key stands in `records.jsonl` is done; a rerun skips it. A record holds
 
 - key, task, arm, seed, config (plain), config_hash, split_hash, code, environment, seconds;
-- rule: which weights were used ("last epoch", …); metrics: name → share in [0, 1], or None where
+- rule: which weights were used ("last step", …); metrics: name → share in [0, 1], or None where
   there is no such number; counts: samples by part, and parameters;
 - account: part → `Account.to_dict()`; differences: field → [value in the base arm, value here];
 - artifacts: name → path of a file, relative to the folder of the records.
@@ -95,6 +95,8 @@ def environment() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": version("torch"),
+        "numpy": version("numpy"),
+        "scikit-learn": version("scikit-learn"),
         "platform": f"{platform.system()}-{platform.machine()}",
     }
 
@@ -107,10 +109,10 @@ def run_key(
     config_hash: str,
     code: str,
     environment: Mapping[str, str],
-    split_hash: str | None = None,
+    data_hash: str | None = None,
 ) -> str:
     """16 hexadecimal digits that change with each of the parts."""
-    return _digest([task, arm, seed, config_hash, split_hash, code, dict(environment)])
+    return _digest([task, arm, seed, config_hash, data_hash, code, dict(environment)])
 
 
 def _digest(plain: object) -> str:

@@ -38,7 +38,9 @@ def sizes(own: Sequence[Record]) -> str:
     seeds = sorted({record["seed"] for record in own})
     return (
         f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
-        f"seeds {seeds[0]} to {seeds[-1]}; students' weights: {', '.join(rules) or 'none trained'}."
+        f"seeds {seeds[0]} to {seeds[-1]}.\n"
+        f"Students' weights: {', '.join(rules) or 'none trained'}. "
+        f"Between seeds vary: {own[0]['varies']}."
     )
 
 

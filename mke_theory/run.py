@@ -1,13 +1,12 @@
 """One run: a task, an arm, a seed, and the record of what came out.
 
-The teacher of a (task, seed) is trained once and handed to every arm; each arm is judged on all of
-D_u and on test as they were recorded, whatever it was trained on.
+The teacher of a (task, seed) is trained once and handed to every arm; each arm is judged on D_u
+and on test as they were recorded, whatever it was trained on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mke_theory import records
 from mke_theory.accounting import Account, account
@@ -24,11 +23,16 @@ from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
 from mke_theory.mke import expand, fit_teacher, pseudo_label
 from mke_theory.models import count_parameters
-from mke_theory.objective import Objective, PseudoLabels, decide
+from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange_modalities
+from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.task import Task
-from mke_theory.train import Fit, predict
+from mke_theory.train import Fit, TrainConfig, predict
+from mke_theory.transforms import Transform, acting
 from mke_theory.types import Pool, Problem
+
+MOST_CLASSES = 8
+"""A plane with more classes is not drawn."""
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -42,7 +46,6 @@ class Place:
     folder: Path | None = None
     hardware: Hardware = Hardware()
     checkpoint_every: int = 1000
-    progress: bool = False
 
     def checkpoint(self, key: str) -> Checkpoint | None:
         """The checkpoint of the run with this key; None where nothing is to be written."""
@@ -58,7 +61,7 @@ def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
         arm=arm.name,
         seed=seed,
         config_hash=records.config_hash(config_of(task, arm)),
-        split_hash=task.data_hash(place.data_root),
+        data_hash=task.data_hash(place.data_root),
         code=_code_version(),
         environment=environment_of(place),
     )
@@ -116,49 +119,71 @@ def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> nn.M
         fabric=fabric_of(place.hardware),
         select_on=problem.validation if task.recipe.teacher.select == "labelled" else None,
         checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place)),
-        progress=f"{task.name} um_teacher {seed}" if place.progress else None,
     ).model
 
 
 def _train_student(
     task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module, place: Place
 ) -> tuple[Fit, PseudoLabels]:
-    recipe = task.recipe
-    objective = recipe.objective if arm.perturbed else unperturbed(recipe.objective)
-    refuse_strange_modalities(objective, problem)
-    pseudo, shown = lessons(arm, objective, problem, teacher, seed)
-    used = problem.teacher_modalities if arm.modalities == "teacher's" else problem.modalities
+    used = modalities_of(arm, problem)
+    objective = objective_of(task, arm, problem)
+    pseudo, taught = lessons(arm, objective, problem, teacher, seed)
     also_labelled = arm.learns_from == "labels and pseudo labels"
-    pool = problem.unlabelled
-    if arm.pairing == "shuffled":
-        pool = shuffle_pairs(pool, problem.teacher_modalities, seed_for(seed, "shuffle"))
+    pool, config, heldout, validation = _selection(task, arm, seed, problem)
     expansion = expand(
         teacher,
         pool.only(used),
         build_student(task, arm, problem, used, seed),
         objective=objective,
-        config=recipe.student,
+        config=config,
         seed=seed_for(seed, "student"),
         labelled=problem.labelled.only(used) if also_labelled else None,
-        pseudo=shown,
-        heldout=None if problem.heldout is None else problem.heldout.only(used),
-        validation=None if problem.validation is None else problem.validation.only(used),
+        pseudo=taught,
+        heldout=None if heldout is None else heldout.only(used),
+        validation=None if validation is None else validation.only(used),
         fabric=fabric_of(place.hardware),
         checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
-        progress=f"{task.name} {arm.name} {seed}" if place.progress else None,
     )
     return expansion.fit, pseudo
 
 
-def refuse_strange_modalities(objective: Objective, problem: Problem) -> None:
-    """Raise ValueError where T names a modality that the problem does not have."""
-    for step in objective.transform:
-        strange = set(getattr(step, "only", None) or ()) - set(problem.modalities)
-        if strange:
-            raise ValueError(
-                f"{type(step).__name__} acts on {sorted(strange)}; there are "
-                f"{', '.join(problem.modalities)}"
+def _selection(
+    task: Task, arm: Arm, seed: int, problem: Problem
+) -> tuple[Pool, TrainConfig, Pool | None, Pool | None]:
+    """(D_u as the arm sees it, its training, held-out and validation samples).
+
+    An arm that is taught by the truth is not judged by a teacher it does not have: agreement then
+    means agreement with the truth. Pairs that are shuffled for training are shuffled for judging.
+    """
+    config, heldout, validation = task.recipe.student, problem.heldout, problem.validation
+    if arm.needs_truth and config.select == "agreement":
+        config, validation = replace(config, select="labelled"), heldout
+    pools = [problem.unlabelled, heldout, validation]
+    if arm.pairing == "shuffled":
+        pools = [
+            None if pool is None else shuffle_pairs(pool, problem.teacher_modalities, at)
+            for at, pool in zip(
+                (seed_for(seed, name) for name in ("shuffle", "shuffle held out", "shuffle known")),
+                pools,
+                strict=True,
             )
+        ]
+    assert pools[0] is not None
+    return pools[0], config, pools[1], pools[2]
+
+
+def modalities_of(arm: Arm, problem: Problem) -> tuple[str, ...]:
+    """The modalities that the arm's student reads."""
+    return problem.teacher_modalities if arm.modalities == "teacher's" else problem.modalities
+
+
+def objective_of(task: Task, arm: Arm, problem: Problem) -> Objective:
+    """What the arm minimises: the task's objective, with the parts of T that can act on it."""
+    objective = task.recipe.objective
+    refuse_strange_modalities(objective, problem.modalities)
+    if not arm.perturbed:
+        return unperturbed(objective)
+    return replace(objective, transform=acting(objective.transform, modalities_of(arm, problem)))
 
 
 def unperturbed(objective: Objective) -> Objective:
@@ -171,51 +196,17 @@ def lessons(
 ) -> tuple[PseudoLabels, PseudoLabels]:
     """(the labels the account measures against, the labels the student learns).
 
-    They are the teacher's for every arm but two. The ceiling learns the truth, and its account
-    still speaks of the teacher. The placebo of independent errors learns flipped labels, and its
-    account on D_u says which of those flips were corrected.
+    They are the teacher's for every arm but two: the ceiling learns the truth, the placebo of
+    independent errors the truth with random errors. Their accounts still speak of the teacher.
     """
     pseudo = pseudo_label(teacher, problem.unlabelled, objective)
     truth = problem.unlabelled.labels
     if arm.learns_from == "truth":
-        return pseudo, _certain(truth, pseudo, objective)
+        return pseudo, certain(truth, pseudo, objective)
     if arm.errors == "independent":
         flipped = independent_errors(truth, pseudo, seed_for(seed, "flips"))
-        shown = _certain(flipped, pseudo, objective)
-        return shown, shown
+        return pseudo, certain(flipped, pseudo, objective)
     return pseudo, pseudo
-
-
-def independent_errors(truth: Tensor, pseudo: PseudoLabels, seed: int) -> Tensor:
-    """The truth with exactly as many errors as the teacher makes, in places drawn at random.
-
-    The wrong class is drawn evenly from the others. Needs the truth everywhere.
-    """
-    if bool((truth < 0).any()):
-        raise ValueError("the placebo of independent errors needs the truth on all of D_u")
-    draw = np.random.default_rng(seed)
-    flat = truth.flatten().numpy().copy()
-    wrong = int((pseudo.hard != truth).sum())
-    at = draw.choice(len(flat), size=wrong, replace=False)
-    flat[at] = (flat[at] + draw.integers(1, pseudo.classes, size=wrong)) % pseudo.classes
-    return torch.from_numpy(flat).reshape(truth.shape)
-
-
-def _certain(labels: Tensor, like: PseudoLabels, objective: Objective) -> PseudoLabels:
-    """Labels given with full confidence, in the form of the teacher's."""
-    target = labels
-    if objective.labels == "soft":
-        target = nn.functional.one_hot(labels, like.classes).movedim(-1, 1).to(like.target.dtype)
-    return PseudoLabels(target, labels, torch.ones_like(like.confidence), like.classes)
-
-
-def shuffle_pairs(pool: Pool, teacher_modalities: tuple[str, ...], seed: int) -> Pool:
-    """The pool with all modalities but the teacher's taken from another sample, by permutation."""
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pool)))
-    inputs = {
-        name: x if name in teacher_modalities else x[order] for name, x in pool.inputs.items()
-    }
-    return replace(pool, inputs=inputs)
 
 
 def build_student(
@@ -230,17 +221,6 @@ def build_student(
         )
     with torch_seed(task.init_seed("student", seed)):
         return task.model(problem, used, width)
-
-
-def matching_width(size: Callable[[int], int], target: int, start: int) -> int:
-    """The width whose `size`, which grows with it, comes nearest to `target`."""
-    low, high = 1, max(start, 2)
-    while size(high) < target:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if size(middle) < target else (low, middle)
-    return low if target - size(low) < size(high) - target else high
 
 
 def _record(
@@ -268,7 +248,6 @@ def _record(
         classes=problem.classes,
         confidence=said.confidence,
     )
-    base = task.adapt(MM_STUDENT)
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
         "task": task.name,
@@ -285,9 +264,28 @@ def _record(
         "selected_step": trained.selected_step,
         "metrics": _metrics(on_unlabelled, on_test),
         "account": {"unlabelled": on_unlabelled.to_dict(), "test": on_test.to_dict()},
-        "differences": {name: list(pair) for name, pair in differences(arm, base).items()},
+        "differences": _differences(task, arm, problem),
+        "varies": task.varies,
         "counts": counts | {"parameters": count_parameters(trained.model)},
     }
+
+
+def _differences(task: Task, arm: Arm, problem: Problem) -> dict[str, list[Any]]:
+    """What the arm declares, and what follows: its width, and the parts of T that act on it."""
+    base = task.adapt(MM_STUDENT)
+    found = {name: list(pair) for name, pair in differences(arm, base).items()}
+    used, full = modalities_of(arm, problem), problem.modalities
+    if task.width(used) != task.width(full) and arm.size == "task":
+        found["width"] = [task.width(full), task.width(used)]
+    if arm.perturbed:
+        acts = [_names(acting(task.recipe.objective.transform, names)) for names in (full, used)]
+        if acts[0] != acts[1]:
+            found["T acts by"] = acts
+    return found
+
+
+def _names(steps: tuple[Transform, ...]) -> str:
+    return ", ".join(type(step).__name__ for step in steps) or "nothing"
 
 
 def _metrics(unlabelled: Account, test: Account) -> dict[str, float | None]:
@@ -306,9 +304,11 @@ def _metrics(unlabelled: Account, test: Account) -> dict[str, float | None]:
 
 
 def is_planar(problem: Problem) -> bool:
-    """True where two modalities of one number each span a plane that can be drawn."""
-    shapes = [tuple(x.shape[1:]) for x in problem.unlabelled.inputs.values()]
-    return shapes == [(1,), (1,)]
+    """True where two modalities of one number each, nowhere missing, span a plane to be drawn."""
+    inputs = problem.unlabelled.inputs.values(), problem.test.inputs.values()
+    whole = not any(bool(torch.isnan(x).any()) for part in inputs for x in part)
+    shapes = [tuple(x.shape[1:]) for x in inputs[0]]
+    return shapes == [(1,), (1,)] and whole and problem.classes <= MOST_CLASSES
 
 
 def _save_regions(

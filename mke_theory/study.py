@@ -78,7 +78,7 @@ def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> li
 
 
 def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[str]]:
-    """The jobs that can be carried out, and a line for each arm that lacks the truth on D_u.
+    """The jobs that can be carried out, and a line for each arm that cannot.
 
     The first problem of every task is drawn on the way, so that damaged data raise here, before
     any work has started.
@@ -89,12 +89,21 @@ def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[s
             problem_of(job.task, job.seed, data_root)
             knows[job.task] = job.task.knows_truth(data_root)
     problem_of.cache_clear()  # the runs have processes of their own
-    left_out = {
-        f"left out {job.task.name} {job.arm.name}: it needs the class of every sample of D_u": None
-        for job in jobs
-        if job.arm.needs_truth and not knows[job.task]
-    }
-    return [job for job in jobs if knows[job.task] or not job.arm.needs_truth], list(left_out)
+    reasons = {job: _unfit(job, knows[job.task]) for job in jobs}
+    lines = dict.fromkeys(
+        f"left out {job.task.name} {job.arm.name}: {why}" for job, why in reasons.items() if why
+    )
+    return [job for job in jobs if reasons[job] is None], list(lines)
+
+
+def _unfit(job: Job, knows_truth: bool) -> str | None:
+    """Why the arm cannot run on the task, or None."""
+    if job.arm.needs_truth and not knows_truth:
+        return "it needs the class of every sample of D_u"
+    objective = job.task.recipe.objective
+    if job.arm.errors == "independent" and (objective.labels == "soft" or objective.threshold > 0):
+        return "random errors stand for hard pseudo labels without a threshold alone"
+    return None
 
 
 def execute(
@@ -153,7 +162,7 @@ def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Recor
         problem = problem_of(job.task, job.seed, place.data_root)
         teacher = train_teacher(job.task, job.seed, problem, place)
         return job, run(job.task, job.arm, job.seed, problem, teacher, place)[0]
-    except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # one run that fails, for whatever reason, must not end the others
         return job, f"{type(error).__name__}: {error}"
 
 

@@ -27,16 +27,24 @@ class Recipe:
     objective: Objective = Objective()
     kept_out: float = 0.2
 
+    def __post_init__(self) -> None:
+        if self.teacher.select == "agreement":
+            raise ValueError("a teacher has no teacher to agree with: select last or labelled")
+        if self.objective.multilabel:
+            raise ValueError("tasks have one label a sample; multilabel is for expand() alone")
+
 
 @dataclass(frozen=True)
 class Task:
     """A frozen dataclass whose fields are the task's settings, all part of a run's record.
 
-    A subclass states `name` and `title`, and implements `problem`, `model` and `width`.
+    A subclass states `name`, `title` and `varies`, and implements `problem`, `model` and `width`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    varies: ClassVar[str]
+    """What differs between seeds, and what does not: the scope of every interval over seeds."""
     recipe: Recipe
 
     def missing(self, data_root: Path | None) -> str | None:

@@ -317,5 +317,6 @@ def _refuse_nonfinite(loss: float, model: nn.Module, step: int, config: TrainCon
         what = "a weight" if math.isfinite(loss) else "the loss"
         raise FloatingPointError(
             f"{what} is no longer finite at step {step} (loss {loss}); lower learning_rate (now "
-            f"{config.learning_rate}) or set clip_norm (now {config.clip_norm})"
+            f"{config.learning_rate}) set clip_norm (now {config.clip_norm}) or, "
+            "if a modality may be missing (NaN), take a model that handles that"
         )

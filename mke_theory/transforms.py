@@ -214,6 +214,21 @@ class Compose(Transform):
         return result
 
 
+def acting(steps: tuple[Transform, ...], modalities: tuple[str, ...]) -> tuple[Transform, ...]:
+    """The steps that can change a sample of these modalities, each told of these alone.
+
+    ModalityDropout never takes a sample's last modality, so it does nothing to a unimodal model.
+    """
+    kept: list[Transform] = []
+    for step in steps:
+        only: tuple[str, ...] | None = getattr(step, "only", None)
+        here = modalities if only is None else tuple(m for m in only if m in modalities)
+        if not here or (isinstance(step, ModalityDropout) and len(modalities) < 2):
+            continue
+        kept.append(step if only is None else replace(step, only=here))  # type: ignore[call-arg]
+    return tuple(kept)
+
+
 def mean_magnitude(samples: Samples, *modalities: str) -> float:
     """mean|x| over all numbers of the modalities; ValueError where every sample lacks them."""
     total, count = 0.0, 0

@@ -68,6 +68,15 @@ class Pool:
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        for name, x in {**self.inputs, "labels": self.labels}.items():
+            if not isinstance(x, Tensor):
+                raise TypeError(
+                    f"{name} is a {type(x).__name__}; a pool holds tensors: torch.as_tensor(x)"
+                )
+        if self.groups is not None and not isinstance(self.groups, np.ndarray):
+            raise TypeError(
+                f"groups is a {type(self.groups).__name__}; it has to be a NumPy array: np.array(x)"
+            )
         if not self.inputs:
             raise ValueError("a pool needs at least one modality; got none")
         n = len(self.labels)
@@ -93,7 +102,7 @@ class Pool:
     def __getitem__(self, index: Any) -> Batch:
         return Batch({name: x[index] for name, x in self.inputs.items()}, self.labels[index])
 
-    def rows(self, index: np.ndarray | Tensor) -> Pool:
+    def rows(self, index: np.ndarray | Tensor | list[int]) -> Pool:
         """The pool of the given rows, in the given order."""
         at = torch.as_tensor(index)
         groups = None if self.groups is None else self.groups[at.numpy()]
@@ -144,7 +153,8 @@ def join(first: Pool, second: Pool) -> Pool:
     """
     if set(first.inputs) != set(second.inputs):
         raise ValueError(
-            f"cannot join pools with modalities {list(first.inputs)} and {list(second.inputs)}"
+            f"cannot join pools with modalities {list(first.inputs)} and {list(second.inputs)}; "
+            "a student that also learns from D_l reads the modalities of D_l alone"
         )
     inputs = {name: torch.cat([x, second.inputs[name]]) for name, x in first.inputs.items()}
     groups = None
@@ -160,7 +170,8 @@ class Problem:
     `labelled` (D_l) and `unlabelled` (D_u) are what the method sees; the report opens `test`.
     The labels inside `unlabelled` are the truth where it is known; only the account and the
     supervised ceiling read them. `heldout` is the part of D_u kept out of training for selection by
-    agreement with the teacher; `validation` is the part of D_l kept out for selection by labels.
+    agreement with the teacher; `validation` are samples whose class somebody has looked up, kept
+    out for selection by labels.
     """
 
     labelled: Pool

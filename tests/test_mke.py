@@ -15,7 +15,7 @@ from mke_theory.accounting import Tally
 from mke_theory.hardware import Hardware
 from mke_theory.mke import Expansion, account_of, expand, fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
-from mke_theory.objective import Objective, PseudoLabels, label, student_loss
+from mke_theory.objective import Objective, PseudoLabels, as_classes, label, student_loss
 from mke_theory.train import TrainConfig, fit, predict
 from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Pool, join
@@ -375,3 +375,62 @@ def test_what_makes_no_sense_is_refused_before_the_work(fabric: Any) -> None:
     with pytest.raises(ValueError, match="shape"):
         refused(crowd(), pseudo=pseudo_label(Sign(), crowd(5)))
     assert same(other, student(("a", "b")))
+
+
+def two_columns(labels: list[int]) -> Pool:
+    x = torch.arange(float(len(labels))).unsqueeze(1)
+    return Pool({"a": x, "b": -x}, torch.tensor(labels))
+
+
+class Outputs(nn.Module):
+    """A model with a given number of outputs that reads modality a."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, outputs)
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return self.layer(inputs["a"])
+
+
+def test_a_teacher_with_too_few_outputs_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 outputs, but the labels have 4 classes"):
+        fit_teacher(Outputs(2), two_columns([0, 1, 3]), TrainConfig(steps=1))
+
+
+def test_a_student_with_too_few_outputs_is_refused() -> None:
+    with pytest.raises(ValueError, match="the student has 2 outputs"):
+        expand(Outputs(3), two_columns([0, 1, 2]), Outputs(2), config=TrainConfig(steps=1))
+
+
+def test_a_teacher_without_a_known_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="no sample of D_l has a known label"):
+        fit_teacher(Outputs(2), two_columns([-1, -1]), TrainConfig(steps=1))
+
+
+def test_a_threshold_that_nothing_reaches_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"threshold 1\.0; the highest confidence is 0\.\d+"):
+        expand(
+            Outputs(2),
+            two_columns([0, 1]),
+            Outputs(2),
+            objective=Objective(threshold=1.0),
+            config=TrainConfig(steps=1),
+        )
+
+
+def test_a_transform_that_names_no_modality_of_the_pool_is_refused() -> None:
+    objective = Objective(transform=(InputNoise(1.0, only=("audoi",)),))
+    with pytest.raises(ValueError, match=r"acts on \['audoi'\]; there are a, b"):
+        expand(Outputs(2), two_columns([0, 1]), Outputs(2), objective=objective)
+
+
+def test_a_bare_transform_in_place_of_a_tuple_is_refused() -> None:
+    with pytest.raises(TypeError, match="tuple of transforms"):
+        Objective(transform=InputNoise(1.0))  # type: ignore[arg-type]
+
+
+def test_soft_truth_without_weight_is_unknown() -> None:
+    like = PseudoLabels(torch.zeros(3, 2), torch.zeros(3, dtype=torch.long), torch.ones(3), 2)
+    soft = torch.tensor([[0.2, 0.8], [0.0, 0.0], [float("nan"), float("nan")]])
+    assert as_classes(soft, like).tolist() == [1, -1, -1]

@@ -158,7 +158,7 @@ def test_the_key_changes_with_every_part() -> None:
         "arm": "mm_student",
         "seed": 0,
         "config_hash": "c",
-        "split_hash": "s",
+        "data_hash": "s",
         "code": "v",
         "environment": {"torch": "2.13.0"},
     }
@@ -167,15 +167,15 @@ def test_the_key_changes_with_every_part() -> None:
         "arm": "um_student",
         "seed": 1,
         "config_hash": "d",
-        "split_hash": None,
+        "data_hash": None,
         "code": "w",
         "environment": {"torch": "2.13.1"},
     }
     keys = {records.run_key(**{**parts, name: value}) for name, value in other.items()}
     assert len(keys | {records.run_key(**parts)}) == 8
     assert {len(key) for key in keys} == {16}
-    without = {name: value for name, value in parts.items() if name != "split_hash"}
-    assert records.run_key(**without) == records.run_key(**{**parts, "split_hash": None})
+    without = {name: value for name, value in parts.items() if name != "data_hash"}
+    assert records.run_key(**without) == records.run_key(**{**parts, "data_hash": None})
 
 
 def test_the_code_version_sees_sources_names_and_nothing_else(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_the_code_version_of_the_package_is_stable() -> None:
 
 def test_the_environment_names_no_host_and_no_path() -> None:
     found = records.environment()
-    assert found.keys() == {"python", "torch", "platform"}
+    assert found.keys() == {"python", "torch", "numpy", "scikit-learn", "platform"}
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert not any("/" in value or "\\" in value for value in found.values())
 

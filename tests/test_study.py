@@ -23,6 +23,7 @@ QUICK = TrainConfig(steps=3, learning_rate=0.01)
 class Tiny(Task):
     name: ClassVar[str] = "tiny"
     title: ClassVar[str] = "tiny"
+    varies: ClassVar[str] = "everything"
 
     recipe: Recipe = Recipe(teacher=QUICK, student=QUICK)
     truth: bool = True

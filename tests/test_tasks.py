@@ -28,7 +28,7 @@ from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
 from mke_theory.tasks.arrays import Arrays, read_arrays
 from mke_theory.tasks.av_digits import AVDigits, VADigits
-from mke_theory.tasks.av_digits_data import AVDigits as Recordings
+from mke_theory.tasks.av_digits_data import DigitData as Recordings
 from mke_theory.tasks.av_digits_data import Pairs
 from mke_theory.tasks.digits import Digits
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished

@@ -24,6 +24,7 @@ from mke_theory.transforms import (
     InputNoise,
     ModalityDropout,
     Transform,
+    acting,
     mean_magnitude,
 )
 from mke_theory.types import Pool, is_present, refuse_bad_values
@@ -402,3 +403,15 @@ def test_only_is_a_tuple_of_names(make: Callable[..., Transform]) -> None:
     # `"a" in "audio"` is true: a text would act on modalities it does not name.
     with pytest.raises(TypeError, match=r"only is the text 'audio'; write \('audio',\)"):
         make(0.5, only="audio")
+
+
+def test_only_what_can_change_a_sample_acts() -> None:
+    noise, drop = InputNoise(1.0), ModalityDropout(0.5, only=("a",))
+    image = GaussianNoise(1.0, only=("b", "c"))
+    assert acting((noise, drop, image), ("a", "b")) == (
+        noise,
+        drop,
+        GaussianNoise(1.0, only=("b",)),
+    )
+    assert acting((noise, drop, image), ("a",)) == (noise,)
+    assert acting((), ("a",)) == ()

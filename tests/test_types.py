@@ -283,3 +283,13 @@ def test_the_split_hash_changes_with_any_part() -> None:
         )
     ]
     assert len(set(hashes)) == len(hashes)
+
+
+def test_what_is_no_tensor_is_refused_by_name() -> None:
+    labels = torch.zeros(2, dtype=torch.long)
+    with pytest.raises(TypeError, match="a is a ndarray"):
+        Pool({"a": np.zeros((2, 1))}, labels)  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="labels is a list"):
+        Pool({"a": torch.zeros(2, 1)}, [0, 1])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="groups is a list"):
+        Pool({"a": torch.zeros(2, 1)}, labels, ["x", "y"])  # type: ignore[arg-type]

@@ -53,6 +53,7 @@ class Arrays(Task):
 
     name: ClassVar[str] = "arrays"
     title: ClassVar[str] = "arrays"
+    varies: ClassVar[str] = "split (if the file has no `part`), weights, noise"
 
     recipe: Recipe = RECIPE
     file: str = ""

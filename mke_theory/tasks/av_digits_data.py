@@ -48,7 +48,7 @@ __all__ = [
     "PAIRS",
     "PREPARE",
     "WRITERS",
-    "AVDigits",
+    "DigitData",
     "Pairs",
     "check",
     "differences",
@@ -78,7 +78,7 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i
 
 
 @dataclass(frozen=True)
-class AVDigits:
+class DigitData:
     """Recordings, images and their pairs.
 
     `audio` is [r, 1, bands, frames] float32 in dB below the loudest cell, one row for each of
@@ -91,7 +91,7 @@ class AVDigits:
     pairs: Pairs
 
 
-def load(folder: Path, *, front_end: FrontEnd = FRONT_END, cache: Path | None = None) -> AVDigits:
+def load(folder: Path, *, front_end: FrontEnd = FRONT_END, cache: Path | None = None) -> DigitData:
     """The data in `folder`; the pairs are those of `pairs.csv`, or of the rule where it is missing.
 
     Raises FileNotFoundError where something is missing, with the remedy, and ValueError where a
@@ -110,7 +110,7 @@ def load(folder: Path, *, front_end: FrontEnd = FRONT_END, cache: Path | None = 
     else:
         pairs = make_pairs(names, labels, read_writers(folder, labels))
     audio = features([folder / "recordings" / name for name in names], front_end, cache=cache)
-    return AVDigits(names, audio, images, pairs)
+    return DigitData(names, audio, images, pairs)
 
 
 def recording_names(folder: Path) -> tuple[str, ...]:

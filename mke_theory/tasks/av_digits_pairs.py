@@ -37,7 +37,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Pairs:
-    """m pairs, one entry each: `recording` and `image` are rows of `AVDigits.audio` and `.images`.
+    """m pairs, one entry each: `recording` and `image` are rows of `DigitData.audio` and `.images`.
 
     `split` is "train" or "test"; `rank` r is the r-th image that goes with the same recording;
     `speaker` and `writer` are the groups that a split must not cut.

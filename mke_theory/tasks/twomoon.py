@@ -47,6 +47,7 @@ class TwoMoon(Task):
 
     name: ClassVar[str] = "twomoon_fair"
     title: ClassVar[str] = "TwoMoon, fair"
+    varies: ClassVar[str] = "data, split, weights, noise"
 
     recipe: Recipe = RECIPE
     points: int = 500
@@ -98,6 +99,7 @@ class TwoMoonPublished(TwoMoon):
 
     name: ClassVar[str] = "twomoon"
     title: ClassVar[str] = "TwoMoon, as published"
+    varies: ClassVar[str] = "students' weights and noise; data, split and teacher are the same"
 
     recipe: Recipe = replace(RECIPE, objective=Objective(transform=(InputNoise(1.0, pooled=True),)))
     hidden: int = 32

@@ -1,0 +1,56 @@
+"""What the placebo arms need: random errors, shuffled pairs, and models of equal size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mke_theory.objective import Objective, PseudoLabels
+from mke_theory.types import Pool
+
+
+def independent_errors(truth: Tensor, pseudo: PseudoLabels, seed: int) -> Tensor:
+    """The truth with exactly as many errors as the teacher makes, in places drawn at random.
+
+    The wrong class is drawn evenly from the others. Needs the truth everywhere.
+    """
+    if bool((truth < 0).any()):
+        raise ValueError("the placebo of independent errors needs the truth on all of D_u")
+    draw = np.random.default_rng(seed)
+    flat = truth.flatten().numpy().copy()
+    wrong = int((pseudo.hard != truth).sum())
+    at = draw.choice(len(flat), size=wrong, replace=False)
+    flat[at] = (flat[at] + draw.integers(1, pseudo.classes, size=wrong)) % pseudo.classes
+    return torch.from_numpy(flat).reshape(truth.shape)
+
+
+def certain(labels: Tensor, like: PseudoLabels, objective: Objective) -> PseudoLabels:
+    """Labels given with full confidence, in the form of the teacher's."""
+    target = labels
+    if objective.labels == "soft":
+        target = nn.functional.one_hot(labels, like.classes).movedim(-1, 1).to(like.target.dtype)
+    return PseudoLabels(target, labels, torch.ones_like(like.confidence), like.classes)
+
+
+def shuffle_pairs(pool: Pool, teacher_modalities: tuple[str, ...], seed: int) -> Pool:
+    """The pool with all modalities but the teacher's taken from another sample, by permutation."""
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pool)))
+    inputs = {
+        name: x if name in teacher_modalities else x[order] for name, x in pool.inputs.items()
+    }
+    return replace(pool, inputs=inputs)
+
+
+def matching_width(size: Callable[[int], int], target: int, start: int) -> int:
+    """The width whose `size`, which grows with it, comes nearest to `target`."""
+    low, high = 1, max(start, 2)
+    while size(high) < target:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle) < target else (low, middle)
+    return low if target - size(low) < size(high) - target else high
