@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from mke_theory import records
-from mke_theory.accounting import Account, account
+from mke_theory.accounting import Account
 from mke_theory.arms import ARMS, MM_STUDENT, Arm, differences
 from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
-from mke_theory.mke import expand, fit_teacher, pseudo_label
+from mke_theory.mke import account_of, expand, fit_teacher, pseudo_label
 from mke_theory.models import count_parameters
 from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange_modalities
 from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
@@ -233,21 +233,10 @@ def _record(
     pseudo: PseudoLabels,
     place: Place,
 ) -> dict[str, Any]:
-    on_unlabelled = account(
-        problem.unlabelled.labels,
-        pseudo.hard,
-        decide(predict(trained.model, problem.unlabelled)),
-        classes=problem.classes,
-        confidence=pseudo.confidence,
-    )
-    said = pseudo_label(teacher, problem.test)
-    on_test = account(
-        problem.test.labels,
-        said.hard,
-        decide(predict(trained.model, problem.test)),
-        classes=problem.classes,
-        confidence=said.confidence,
-    )
+    model, unlabelled, test = trained.model, problem.unlabelled, problem.test
+    on_unlabelled = account_of(unlabelled, pseudo, decide(predict(model, unlabelled)))
+    said = pseudo_label(teacher, test, Objective(temperature=task.recipe.objective.temperature))
+    on_test = account_of(test, said, decide(predict(model, test)))
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
         "task": task.name,
