@@ -115,7 +115,10 @@ def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
         name, dot, rest = assignment.partition(".")
         if not dot or name not in tasks:
             raise ValueError(f"{assignment!r} does not begin with a task: {', '.join(tasks)}")
-        tasks[name] = changed(tasks[name], rest)
+        try:
+            tasks[name] = changed(tasks[name], rest)
+        except ValueError as problem:
+            raise ValueError(f"--set {assignment}: {problem}") from None
     ready: list[Task] = []
     for name in dict.fromkeys(options.tasks or tasks):
         lacking = tasks[name].missing(data_root)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from mke_theory.accounting import Account, account
@@ -85,7 +86,15 @@ def pseudo_label(
     teacher: nn.Module, unlabelled: Pool, objective: Objective | None = None
 ) -> PseudoLabels:
     """Step 2: what the teacher says about every sample of D_u."""
-    return label(predict(teacher, unlabelled), objective or Objective())
+    logits = predict(teacher, unlabelled)
+    lost = ~torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
+    if bool(lost.any()):
+        raise ValueError(
+            f"the teacher's answer is not finite for {int(lost.sum())} of {len(lost)} samples, "
+            f"first row {int(lost.nonzero()[0])}; where a modality is missing (NaN), the teacher has to "
+            "handle that"
+        )
+    return label(logits, objective or Objective())
 
 
 def expand(
@@ -115,6 +124,8 @@ def expand(
     that acts on features hands the student a second argument, `hidden` (see `MultimodalModel`).
     """
     objective, config = objective or Objective(), config or TrainConfig()
+    if student is teacher:
+        raise ValueError("student and teacher are one module; build a student of its own")
     if pseudo is None:
         pseudo = pseudo_label(teacher, unlabelled, objective)
     refuse_strange_modalities(objective, unlabelled.modalities)

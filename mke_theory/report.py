@@ -10,7 +10,7 @@ import numpy as np
 
 from mke_theory import plots, tables
 from mke_theory.arms import MM_STUDENT
-from mke_theory.records import Record
+from mke_theory.records import Record, write_atomic
 
 REGION_ARMS = ("um_teacher", "um_student", "mm_student", "mm_student_sup")
 
@@ -60,8 +60,13 @@ def _word(value: Any) -> str:
 
 
 def write(done: Sequence[Record], folder: Path) -> list[Path]:
-    """summary.json and one table a task as Markdown, CSV and LaTeX; returns their paths."""
-    return [tables.write_summary(done, folder / "summary.json"), *tables.write_tables(done, folder)]
+    """summary.json, overview.md, and a table a task as Markdown, CSV and LaTeX; their paths."""
+    overview = tables.overview(done).T.to_markdown() + "\n"
+    return [
+        tables.write_summary(done, folder / "summary.json"),
+        write_atomic(folder / "overview.md", overview),
+        *tables.write_tables(done, folder),
+    ]
 
 
 def figures(done: Sequence[Record], folder: Path) -> list[Path]:
@@ -96,7 +101,7 @@ def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:
         with np.load(folder / record["artifacts"]["regions"], allow_pickle=False) as drawn:
             panels.append(
                 plots.Region(
-                    title=record["arm_title"],
+                    title=f"{record['arm_title']}, seed {first}",
                     accuracy=record["metrics"]["test"],
                     **{name: drawn[name] for name in ("x", "y", "prediction", "points", "labels")},
                 )

@@ -127,7 +127,7 @@ def test_tables_and_figures_are_there(made: Path) -> None:
     tables = {f"results_{t}.{e}" for t in ("twomoon", "digits") for e in ("md", "csv", "tex")}
     figures = {"gain_by_arm.png", "account_by_class.png", "regions_twomoon.png"}
     files = {path.name for path in made.iterdir() if path.is_file()}
-    assert files == tables | figures | {"summary.json", RECORDS, "records.lock"}
+    assert files == tables | figures | {"overview.md", "summary.json", RECORDS, "records.lock"}
     for name in figures:
         assert (made / name).read_bytes().startswith(b"\x89PNG")
     table = (made / "results_digits.md").read_text()

@@ -434,3 +434,16 @@ def test_soft_truth_without_weight_is_unknown() -> None:
     like = PseudoLabels(torch.zeros(3, 2), torch.zeros(3, dtype=torch.long), torch.ones(3), 2)
     soft = torch.tensor([[0.2, 0.8], [0.0, 0.0], [float("nan"), float("nan")]])
     assert as_classes(soft, like).tolist() == [1, -1, -1]
+
+
+def test_a_teacher_that_cannot_answer_is_refused_with_the_row() -> None:
+    pool = two_columns([0, 1, 0])
+    pool.inputs["a"][1] = float("nan")
+    with pytest.raises(ValueError, match="not finite for 1 of 3 samples, first row 1"):
+        pseudo_label(Outputs(2), pool)
+
+
+def test_a_teacher_cannot_be_its_own_student() -> None:
+    model = Outputs(2)
+    with pytest.raises(ValueError, match="one module"):
+        expand(model, two_columns([0, 1]), model)

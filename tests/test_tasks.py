@@ -676,3 +676,9 @@ def test_fewer_labels_and_more_images_a_recording(data_root: Path) -> None:
     assert sizes(few) == [50, 1950, 1000]
     more = AVDigits(ranks=(0, 1, 2)).problem(0, data_root)
     assert sizes(more)[0] == 200 and sizes(more)[1] > 5000
+
+
+@pytest.mark.parametrize("count", [0, -1, 100_000])
+def test_more_or_fewer_labels_than_there_are_digits_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match=f"labels_per_class is {count}; allowed are 1 to 124"):
+        Digits(labels_per_class=count).problem(0)

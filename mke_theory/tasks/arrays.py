@@ -65,7 +65,7 @@ class Arrays(Task):
         if not self.file:
             return "name your file by --set arrays.file=PATH.npz"
         path = self._path(data_root)
-        return None if path.is_file() else f"there is no file {path}"
+        return None if path.is_file() else f"there is no file {self.file} here, nor {path}"
 
     def data_hash(self, data_root: Path | None) -> str | None:
         return hashlib.sha256(self._path(data_root).read_bytes()).hexdigest()[:16]

@@ -55,6 +55,15 @@ class Digits(Task):
         """One test set for all seeds; the seed picks who of the rest is labelled, by class."""
         images, y = load_digits(return_X_y=True)
         rows = np.arange(len(y))
+        wanted, most = (
+            self.labels_per_class * CLASSES,
+            int((1 - self.test_share) * len(y)) - CLASSES,
+        )
+        if not CLASSES <= wanted <= most:
+            raise ValueError(
+                f"digits.labels_per_class is {self.labels_per_class}; allowed are 1 to "
+                f"{most // CLASSES}, so that D_u is left something"
+            )
         split = seed32_for(seed, "split")
         train, test = train_test_split(
             rows, test_size=self.test_share, random_state=self.test_seed, stratify=y
