@@ -91,8 +91,8 @@ def pseudo_label(
     if bool(lost.any()):
         raise ValueError(
             f"the teacher's answer is not finite for {int(lost.sum())} of {len(lost)} samples, "
-            f"first row {int(lost.nonzero()[0])}; where a modality is missing (NaN), the teacher has to "
-            "handle that"
+            f"first row {int(lost.nonzero()[0])}; where a modality is missing (NaN), the teacher "
+            "has to handle that"
         )
     return label(logits, objective or Objective())
 
