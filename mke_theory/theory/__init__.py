@@ -1,0 +1,1 @@
+"""Theory that computes: expansion, published bounds with their hypotheses checked, certificates."""

@@ -1,0 +1,1 @@
+"""One file a theorem: its hypotheses, each checked on a pool, and its value."""

@@ -1,0 +1,412 @@
+"""Neighbourhoods on a pool of points: B(x), the sets that a perturbation of x can reach.
+
+B is a symmetric graph whose every point also reaches itself; N = B∘B, two steps of it, is what the
+expansion theorems call the neighbourhood (two perturbations meet *in a point of the pool*, the only
+place where labels are known). A labelling f of the pool is judged by
+
+    R_B(f) = Σ_i p_i 1[f is not constant on B(x_i)]         vertex inconsistency, in [0, 1]
+    R_E(f) = Σ_{ij ∈ E} w_ij 1[f_i ≠ f_j],  Σ_E w_ij = 1    edge inconsistency, in [0, 1]
+
+Everything is sparse: memory grows with the number of edges, never with n². Ref: wei2021theoretical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from sklearn.neighbors import NearestNeighbors
+
+from mke_theory.rng import Stream, seed_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mke_theory.transforms import Transform
+    from mke_theory.types import Pool
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MOST_EDGES = 20_000_000
+"""A graph with more edges is refused; a certificate on it would need some 4 GiB."""
+_TREE_DIMENSIONS = 10
+"""Beyond this a KD-tree visits nearly every point, and blocks of distances are faster."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A symmetric graph on n points: `adjacency` [n, n] holds w_ij > 0, `weights` [n] the p_i.
+
+    The diagonal is empty (that x is in B(x) is understood), Σ_{i<j} w_ij = 1 where there is an edge
+    and Σ p_i = 1. Build one with `from_edges`, `radius_graph`, `nearest_neighbours` or
+    `perturbation_graph`.
+
+    Raises ValueError where there are fewer than two points, the adjacency is not square, not
+    symmetric, has a loop or an entry that is not positive and finite, or weights are negative, not
+    finite or do not sum to one.
+    """
+
+    adjacency: sparse.csr_array
+    weights: Floats
+
+    def __post_init__(self) -> None:
+        a = self.adjacency
+        if a.ndim != 2 or a.shape[0] != a.shape[1]:
+            raise ValueError(f"adjacency has shape {a.shape}; it has to be square")
+        if a.shape[0] < 2:
+            raise ValueError(f"the pool has {a.shape[0]} points; a graph needs at least 2")
+        if not (np.isfinite(a.data).all() and (a.data > 0).all()):
+            raise ValueError("an edge has a weight that is not positive and finite; drop that edge")
+        if a.diagonal().any():
+            raise ValueError("adjacency links a point to itself; leave the diagonal empty")
+        difference = abs(a - a.T)
+        if difference.nnz and difference.max() > 1e-12 * a.data.max():
+            i, j = (int(at[difference.data.argmax()]) for at in difference.nonzero())
+            raise ValueError(
+                f"adjacency is not symmetric: entry ({i}, {j}) is {a[i, j]}, ({j}, {i}) is "
+                f"{a[j, i]}; symmetrise it first, for instance by the larger of both"
+            )
+        point_weights(self.weights, a.shape[0])
+
+    @classmethod
+    def from_edges(
+        cls,
+        n: int,
+        edges: ArrayLike,
+        edge_weights: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """The graph of n points with undirected `edges` [m, 2]; weights are scaled to sum to one.
+
+        `edge_weights` [m] is uniform where not given, `weights` [n] too. A pair may be named in
+        both directions or twice: its largest weight counts. Loops are dropped.
+        """
+        pairs = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+        if n < 2:
+            raise ValueError(f"the pool has {n} points; a graph needs at least 2")
+        if pairs.size and not (pairs.min() >= 0 and pairs.max() < n):
+            raise ValueError(
+                f"an edge names point {pairs.min() if pairs.min() < 0 else pairs.max()}; the "
+                f"points are 0 to {n - 1}"
+            )
+        w = np.ones(len(pairs)) if edge_weights is None else np.asarray(edge_weights, np.float64)
+        if w.shape != (len(pairs),):
+            raise ValueError(
+                f"edge_weights has shape {w.shape} for {len(pairs)} edges; give one each"
+            )
+        if not (np.isfinite(w).all() and (w > 0).all()):
+            raise ValueError("an edge has a weight that is not positive and finite; drop that edge")
+        low, high, w = _distinct(pairs, w, n)
+        w = w / w.sum() if len(w) else w
+        rows, columns = np.concatenate([low, high]), np.concatenate([high, low])
+        adjacency = sparse.csr_array((np.concatenate([w, w]), (rows, columns)), shape=(n, n))
+        adjacency.sort_indices()
+        p = np.full(n, 1 / n) if weights is None else point_weights(weights, n)
+        return cls(adjacency, p)
+
+    @property
+    def n(self) -> int:
+        """The number of points."""
+        return int(self.adjacency.shape[0])
+
+    @cached_property
+    def edges(self) -> Ints:
+        """Every undirected edge once, [m, 2] with the smaller point first, in order."""
+        upper = sparse.triu(self.adjacency, format="coo")
+        return np.stack([upper.row, upper.col], axis=1).astype(np.int64)
+
+    @cached_property
+    def edge_weights(self) -> Floats:
+        """The weight w_ij of each of `edges`, [m]."""
+        return np.asarray(sparse.triu(self.adjacency, format="coo").data, dtype=np.float64)
+
+    @cached_property
+    def components(self) -> Ints:
+        """The number of the connected component of each point, [n]."""
+        return np.asarray(connected_components(self.adjacency, directed=False)[1], dtype=np.int64)
+
+    def reach(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """True [n] for the points in B(S), S given as a mask [n] or as point numbers."""
+        inside = self._mask(points)
+        return inside | (self.adjacency @ inside.astype(np.float64) > 0)
+
+    def neighbourhood(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """True [n] for the points in N(S) = B(B(S)), S given as a mask [n] or as point numbers."""
+        return self.reach(self.reach(points))
+
+    def two_steps(self, limit: int = MOST_EDGES) -> Graph:
+        """N = B∘B as a graph of its own, with uniform edge weights.
+
+        Raises MemoryError where it could have more than `limit` edges.
+        """
+        degree = np.diff(self.adjacency.indptr)
+        refuse_large(int((degree.astype(np.int64) ** 2).sum() + degree.sum()) // 2, limit)
+        pattern = sparse.csr_array(
+            (np.ones(self.adjacency.nnz), self.adjacency.indices, self.adjacency.indptr),
+            shape=self.adjacency.shape,
+        )
+        both = sparse.triu(pattern @ pattern + pattern, k=1, format="coo")
+        return Graph.from_edges(self.n, np.stack([both.row, both.col], 1), weights=self.weights)
+
+    def _mask(self, points: ArrayLike) -> NDArray[np.bool_]:
+        given = np.asarray(points)
+        if given.dtype == np.bool_:
+            if given.shape != (self.n,):
+                raise ValueError(f"a mask of shape {given.shape} does not fit {self.n} points")
+            return given
+        inside = np.zeros(self.n, dtype=np.bool_)
+        inside[given.astype(np.int64)] = True
+        return inside
+
+
+def radius_graph(
+    points: ArrayLike, radius: float, *, weights: ArrayLike | None = None, limit: int = MOST_EDGES
+) -> Graph:
+    """Points [n, d] at a Euclidean distance of at most `radius` are neighbours.
+
+    Raises ValueError for a radius that is not positive, and MemoryError, before the graph is built,
+    where it would have more than `limit` edges.
+    """
+    x = coordinates_of(points)
+    if not radius > 0:
+        raise ValueError(f"radius is {radius}; it has to be positive")
+    if x.shape[1] <= _TREE_DIMENSIONS:
+        tree = cKDTree(x)
+        refuse_large((int(tree.count_neighbors(tree, radius)) - len(x)) // 2, limit, radius)
+        edges = tree.query_pairs(radius, output_type="ndarray")
+    else:
+        edges = _pairs_by_blocks(x, radius, limit)
+    return Graph.from_edges(len(x), edges, weights=weights)
+
+
+def nearest_neighbours(
+    points: ArrayLike,
+    k: int,
+    *,
+    similarity: Literal["uniform", "self-tuning"] = "uniform",
+    weights: ArrayLike | None = None,
+    limit: int = MOST_EDGES,
+) -> Graph:
+    """Two points [n, d] are neighbours where one is among the k nearest of the other.
+
+    "self-tuning" weighs an edge by exp(−d_ij² / (s_i s_j)), s_i the distance of i to its k-th
+    neighbour (Ref: zelnik2004selftuning); "uniform" weighs all alike.
+
+    Raises ValueError for k outside 1..n−1 and MemoryError where n·k exceeds `limit`.
+    """
+    x = coordinates_of(points)
+    if not 1 <= k < len(x):
+        raise ValueError(f"k is {k}; with {len(x)} points it has to be 1 to {len(x) - 1}")
+    refuse_large(len(x) * k, limit)
+    distance, found = _nearest(x, k + 1)
+    own = found == np.arange(len(x))[:, None]
+    own[~own.any(axis=1), -1] = True  # among many equal points the point itself may not be listed
+    distance, found = distance[~own].reshape(-1, k), found[~own].reshape(-1, k)
+    pairs = np.stack([np.repeat(np.arange(len(x)), k), found.ravel()], axis=1)
+    if similarity == "uniform":
+        return Graph.from_edges(len(x), pairs, weights=weights)
+    scale = np.maximum(distance[:, -1], np.finfo(np.float64).tiny ** 0.5)
+    exponent = distance.ravel() ** 2 / (scale[pairs[:, 0]] * scale[pairs[:, 1]])
+    return Graph.from_edges(len(x), pairs, np.exp(-np.minimum(exponent, 50.0)), weights)
+
+
+def perturbation_graph(
+    samples: Pool,
+    transform: Transform,
+    *,
+    draws: int,
+    seed: int,
+    embed: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
+    weights: ArrayLike | None = None,
+) -> Graph:
+    """Points are neighbours where a perturbation T(x) of one lands nearest to the other.
+
+    `draws` perturbations of every sample are drawn; an edge weighs as many of them as took it.
+    "Nearest" is Euclidean between `embed(T(inputs))` and `embed(inputs)`, both [n, d]; without
+    `embed` the modalities are laid side by side, which needs each of them present.
+
+    Raises ValueError where an embedding is not finite, or `draws` is below 1.
+    """
+    if draws < 1:
+        raise ValueError(f"draws is {draws}; at least 1 is needed")
+    measured, place = transform.calibrated(samples), embed or _side_by_side
+    x = coordinates_of(place(samples.inputs).detach().cpu().double().numpy())
+    pairs = []
+    for draw in range(draws):
+        moved = measured.inputs(samples.inputs, Stream(seed_for(seed, "perturbation", draw)))
+        z = coordinates_of(place(moved).detach().cpu().double().numpy())
+        landed = _nearest(x, 1, z)[1][:, 0]
+        pairs.append(np.stack([np.arange(len(x)), landed], axis=1))
+    taken = np.sort(np.concatenate(pairs), axis=1)
+    edges, hits = np.unique(taken[taken[:, 0] != taken[:, 1]], axis=0, return_counts=True)
+    return Graph.from_edges(len(x), edges, hits, weights)
+
+
+def intersection(first: Graph, second: Graph) -> Graph:
+    """Neighbours in both graphs: a perturbation that stays near in every modality.
+
+    Edge weights multiply. Both graphs are on one pool; the points keep the weights of `first`.
+    """
+    return _combined(first, second, first.adjacency.multiply(second.adjacency))
+
+
+def union(first: Graph, second: Graph) -> Graph:
+    """Neighbours in at least one of two graphs on one pool; edge weights add."""
+    return _combined(first, second, first.adjacency + second.adjacency)
+
+
+def product(first: Graph, second: Graph, limit: int = MOST_EDGES) -> Graph:
+    """The strong product, on all pairs (i, j) in the order i·n₂ + j: near in both, or equal.
+
+    This is the graph of a world whose modalities are independent: every x^α occurs with every x^β.
+    Point weights multiply; all edges weigh alike.
+
+    Raises MemoryError where it would have more than `limit` edges.
+    """
+    sizes = [g.adjacency.nnz + g.n for g in (first, second)]
+    refuse_large(sizes[0] * sizes[1] // 2, limit)
+    patterns = [
+        (g.adjacency > 0).astype(np.float64) + sparse.eye_array(g.n) for g in (first, second)
+    ]
+    both = sparse.triu(sparse.kron(*patterns), k=1, format="coo")
+    edges = np.stack([both.row, both.col], axis=1)
+    weights = np.kron(first.weights, second.weights)
+    return Graph.from_edges(first.n * second.n, edges, weights=weights / weights.sum())
+
+
+def inconsistent(graph: Graph, labels: ArrayLike) -> NDArray[np.bool_]:
+    """True [n] where `labels` [n] are not constant on B(x)."""
+    f = labels_of("labels", labels, graph.n)
+    cut = f[graph.edges[:, 0]] != f[graph.edges[:, 1]]
+    found = np.zeros(graph.n, dtype=np.bool_)
+    found[graph.edges[cut].ravel()] = True
+    return found
+
+
+def vertex_inconsistency(graph: Graph, labels: ArrayLike) -> float:
+    """R_B, the weight of the points on whose B(x) `labels` [n] are not constant; in [0, 1]."""
+    return float(graph.weights[inconsistent(graph, labels)].sum())
+
+
+def edge_inconsistency(graph: Graph, labels: ArrayLike) -> float:
+    """R_E, the weight of the edges whose ends `labels` [n] tell apart; in [0, 1]."""
+    f = labels_of("labels", labels, graph.n)
+    cut = f[graph.edges[:, 0]] != f[graph.edges[:, 1]]
+    return float(graph.edge_weights[cut].sum())
+
+
+# What is checked at the edge
+
+
+def labels_of(name: str, labels: ArrayLike, n: int, classes: int | None = None) -> Ints:
+    """`labels` as whole numbers [n], 0 to classes − 1.
+
+    Raises ValueError where the shape is another or a label is out of range, TypeError where they
+    are no whole numbers.
+    """
+    y = np.asarray(labels)
+    if y.dtype.kind not in "iub":
+        raise TypeError(f"{name} is {y.dtype}; give class numbers as integers")
+    if y.shape != (n,):
+        raise ValueError(
+            f"{name} has shape {y.shape}; the pool has {n} points, give one label each"
+        )
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or (classes is not None and high >= classes):
+        allowed = "at least 0" if classes is None else f"0 to {classes - 1}"
+        raise ValueError(f"{name} holds {low if low < 0 else high}; allowed is {allowed}")
+    return y.astype(np.int64)
+
+
+def point_weights(weights: ArrayLike, n: int) -> Floats:
+    """`weights` [n] as given; raises ValueError where they are negative or do not sum to one."""
+    p = np.asarray(weights, dtype=np.float64)
+    if p.shape != (n,):
+        raise ValueError(f"weights has shape {p.shape}; the pool has {n} points, give one each")
+    if not np.isfinite(p).all() or p.min() < 0:
+        raise ValueError(f"weights run from {p.min()} to {p.max()}; they have to be at least 0")
+    if abs(p.sum() - 1) > 1e-9:
+        raise ValueError(f"weights sum to {p.sum()}; divide by that, so that they sum to 1")
+    return p
+
+
+def coordinates_of(points: ArrayLike) -> Floats:
+    """`points` as float64 [n, d]; raises ValueError where they are not finite or not [n, d]."""
+    x = np.asarray(points, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(f"points has shape {x.shape}; give [n, d], one row a point")
+    if len(x) < 2:
+        raise ValueError(f"the pool has {len(x)} points; a graph needs at least 2")
+    if not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0, 0])
+        raise ValueError(f"point {row} is not finite; a missing modality has no place in a metric")
+    return x
+
+
+def refuse_large(edges: int, limit: int, radius: float | None = None) -> None:
+    """Raise MemoryError where there are more edges than the limit."""
+    if edges > limit:
+        why = "" if radius is None else f" at radius {radius:g}"
+        raise MemoryError(
+            f"the graph would have {edges:,} edges{why}, and the limit is {limit:,}; choose a "
+            "smaller radius or fewer neighbours, or raise limit if the memory is there"
+        )
+
+
+def _distinct(pairs: Ints, w: Floats, n: int) -> tuple[Ints, Ints, Floats]:
+    """Each pair once with the smaller point first, and its largest weight; without loops."""
+    low, high = pairs.min(axis=1, initial=n), pairs.max(axis=1, initial=-1)
+    proper = low < high
+    low, high, w = low[proper], high[proper], w[proper]
+    order = np.lexsort((-w, high, low))
+    low, high, w = low[order], high[order], w[order]
+    first = np.ones(len(low), dtype=np.bool_)
+    first[1:] = (np.diff(low) != 0) | (np.diff(high) != 0)
+    return low[first], high[first], w[first]
+
+
+def _nearest(x: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Ints]:
+    """Distances and numbers, both [m, k], of the points x nearest to each query (each point)."""
+    z = x if queries is None else queries
+    if x.shape[1] <= _TREE_DIMENSIONS:
+        distance, found = cKDTree(x).query(z, k=k, workers=-1)
+    else:
+        distance, found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors(z)
+    return distance.reshape(len(z), k), np.asarray(found, dtype=np.int64).reshape(len(z), k)
+
+
+def _pairs_by_blocks(x: Floats, radius: float, limit: int, rows: int = 512) -> Ints:
+    """The pairs i < j within the radius, found block by block; refused as soon as too many."""
+    square = (x**2).sum(axis=1)
+    found, count = [], 0
+    for start in range(0, len(x), rows):
+        block = x[start : start + rows]
+        apart = square[start : start + rows, None] + square[start:] - 2 * block @ x[start:].T
+        i, j = np.nonzero(np.triu(apart <= radius**2, k=1))
+        count += len(i)
+        refuse_large(count, limit, radius)
+        found.append(np.stack([i, j], axis=1) + start)
+    return np.concatenate(found)
+
+
+def _combined(first: Graph, second: Graph, adjacency: sparse.sparray) -> Graph:
+    if first.n != second.n:
+        raise ValueError(f"the graphs have {first.n} and {second.n} points; they need one pool")
+    both = sparse.triu(adjacency, k=1, format="coo")
+    both.eliminate_zeros()
+    edges = np.stack([both.row, both.col], axis=1)
+    return Graph.from_edges(first.n, edges, both.data, first.weights)
+
+
+def _side_by_side(inputs: Mapping[str, Tensor]) -> Tensor:
+    import torch
+
+    return torch.cat([x.flatten(1) for x in inputs.values()], dim=1)
