@@ -1,0 +1,144 @@
+"""What may be known of the truth without labels on the pool: linear facts, and a few fixed labels.
+
+Every fact bounds a weighted sum over the joint table of pseudo label and truth,
+
+    Σ_i p_i table[ỹ_i, y_i] ≤ at_most,
+
+for instance the teacher's error (table 1 off the diagonal), the share of a class (a column), or one
+cell of the confusion matrix. A fact that holds for the truth makes a certificate tighter and never
+wrong; with what probability it holds is for its source to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fact:
+    """Σ_i p_i table[ỹ_i, y_i] ≤ at_most; `table` is [classes, classes], pseudo label by truth.
+
+    `level` is the probability with which the fact holds, 1 where it is assumed outright.
+
+    Raises ValueError where the table is not square and finite, or the limit is not finite.
+    """
+
+    name: str
+    table: Floats
+    at_most: float
+    level: float = 1.0
+
+    def __post_init__(self) -> None:
+        table = np.asarray(self.table, dtype=np.float64)
+        if table.ndim != 2 or table.shape[0] != table.shape[1] or not np.isfinite(table).all():
+            raise ValueError(f"the table of {self.name!r} has to be square and finite")
+        if not np.isfinite(self.at_most):
+            raise ValueError(f"the limit of {self.name!r} is {self.at_most}; it has to be finite")
+        if not 0 < self.level <= 1:
+            raise ValueError(f"the level of {self.name!r} is {self.level}; it is in (0, 1]")
+        object.__setattr__(self, "table", table)
+
+    def __str__(self) -> str:
+        sure = "" if self.level == 1 else f" with probability {self.level:g}"
+        return f"{self.name} ≤ {self.at_most:.4f}{sure}"
+
+
+def teacher_error_at_most(share: float, classes: int, level: float = 1.0) -> Fact:
+    """The teacher errs on at most `share` (ε) of the pool. Raises ValueError outside [0, 1]."""
+    _refuse_no_share("the teacher's error", share)
+    return Fact("teacher's error", 1 - np.eye(classes), float(share), level)
+
+
+def teacher_error_at_least(share: float, classes: int, level: float = 1.0) -> Fact:
+    """The teacher errs on at least `share` of the pool. Raises ValueError outside [0, 1]."""
+    _refuse_no_share("the teacher's error", share)
+    return Fact("minus teacher's error", np.eye(classes) - 1, -float(share), level)
+
+
+def teacher_error_from_validation(
+    errors: int, n: int, pool: int, classes: int, level: float = 0.95
+) -> Fact:
+    """The limit on the teacher's error on `pool` points after `errors` among n validated ones.
+
+    It holds with probability `level` where validation points and pool are draws from one source, in
+    exchangeable order: were more than m of the pool wrong, so few errors among the n would have a
+    hypergeometric probability of at most 1 − level. For a large pool it is the Clopper–Pearson
+    limit; a small one is allowed its own luck, which that limit forgets.
+
+    Raises ValueError where counts are impossible or level is outside (0, 1).
+    Ref: clopper1934confidence.
+    """
+    if not 0 <= errors <= n or n < 1 or pool < 1:
+        raise ValueError(
+            f"{errors} errors among {n} validated points and a pool of {pool} cannot be"
+        )
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it has to be between 0 and 1, for instance 0.95")
+    low, high = 0, pool  # the largest m that is still plausible lies in [low, high]
+    while low < high:
+        m = (low + high + 1) // 2
+        if stats.hypergeom.cdf(errors, n + pool, errors + m, n) > 1 - level:
+            low = m
+        else:
+            high = m - 1
+    return teacher_error_at_most(low / pool, classes, level)
+
+
+def class_shares(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tuple[Fact, ...]:
+    """The share of every true class lies within [low, high], both [classes].
+
+    Raises ValueError where an interval is empty or leaves [0, 1], or no shares could sum to one.
+    """
+    lower, upper = _interval("class shares", low, high, 1)
+    if lower.sum() > 1 + 1e-9 or upper.sum() < 1 - 1e-9:
+        raise ValueError(
+            f"class shares sum to {lower.sum():.4f} at least and {upper.sum():.4f} at most; "
+            "1 has to lie between"
+        )
+    facts = []
+    for k in range(len(lower)):
+        table = np.zeros((len(lower), len(lower)))
+        table[:, k] = 1
+        facts += _both(f"share of class {k}", table, lower[k], upper[k], level)
+    return tuple(facts)
+
+
+def confusion_between(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tuple[Fact, ...]:
+    """Each share P(ỹ = j, y = k) of the pool lies in [low, high], both [classes, classes].
+
+    Intervals from validation data need one level for all cells together (divide 1 − level by
+    their number). Raises ValueError where an interval is empty or leaves [0, 1].
+    """
+    lower, upper = _interval("confusion", low, high, 2)
+    facts = []
+    for j, k in np.ndindex(lower.shape):
+        table = np.zeros(lower.shape)
+        table[j, k] = 1
+        facts += _both(f"share said {j}, true {k}", table, lower[j, k], upper[j, k], level)
+    return tuple(facts)
+
+
+def _both(name: str, table: Floats, low: float, high: float, level: float) -> tuple[Fact, ...]:
+    """What the two ends of an interval say; an end at 0 or 1 says nothing."""
+    facts = [Fact(name, table, float(high), level)] if high < 1 else []
+    return (*facts, Fact(f"minus {name}", -table, -float(low), level)) if low > 0 else tuple(facts)
+
+
+def _interval(name: str, low: ArrayLike, high: ArrayLike, axes: int) -> tuple[Floats, Floats]:
+    lower, upper = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    if lower.ndim != axes or lower.shape != upper.shape or len(set(lower.shape)) != 1:
+        raise ValueError(f"{name}: low and high have shapes {lower.shape} and {upper.shape}")
+    if not ((lower >= 0) & (lower <= upper) & (upper <= 1)).all():
+        raise ValueError(f"{name}: every interval needs 0 ≤ low ≤ high ≤ 1")
+    return lower, upper
+
+
+def _refuse_no_share(name: str, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} is {share}; it is a share in [0, 1]")
