@@ -4,10 +4,10 @@ Chosen is z in {0, 1}^n that maximises
 
     Σ_i gain_i z_i − Σ_e [forward_e z_tail (1 − z_head) + backward_e (1 − z_tail) z_head].
 
-scipy's maximum flow takes 32-bit integers. Gains and costs that are whole numbers and small enough
-are handed over as they are, and the answer is exact. Others are scaled and rounded down, and the
-flow that comes back is divided by the scale again, so it is feasible for the costs as given, and
-weak duality,
+The maximum flow of OR-Tools (push and relabel) takes whole numbers of 64 bits. Gains and costs that
+are whole already are handed over as they are, and the answer is exact. Others are scaled and
+rounded down, and the flow that comes back is divided by the scale again, so it is feasible for the
+costs as given, and weak duality,
 
     max ≤ Σ_i max(0, gain_i − Σ_{e out of i} q_e + Σ_{e into i} q_e),  −backward ≤ q ≤ forward,
 
@@ -20,14 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+from ortools.graph.python import max_flow
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LARGEST = 2**29
-"""Capacities stay below it: a residual capacity can be twice as large, and has to fit 32 bits."""
+LARGEST = 2.0**45
+"""No capacity exceeds it: a node with 100,000 edges then stays within 64 bits."""
 _ROOM = 1 + 2.0**-10
 """An edge without limit gets this much more than can flow through it, so that it never fills up."""
 
@@ -59,22 +58,6 @@ class MinCut:
             raise ValueError(
                 f"there are {len(self.tails)} tails and {len(self.heads)} heads; an edge has both"
             )
-        every = np.arange(n)
-        source, sink = np.full(n, n), np.full(n, n + 1)
-        rows = np.concatenate([self.tails, self.heads, source, every, every, sink])
-        columns = np.concatenate([self.heads, self.tails, every, source, sink, every])
-        # Every ordered pair of nodes has one slot, and parallel edges share it.
-        pairs = rows * (n + 2) + columns
-        order = np.argsort(pairs, kind="stable")
-        ordered = pairs[order]
-        first = np.ones(len(pairs), dtype=np.bool_)
-        first[1:] = ordered[1:] != ordered[:-1]
-        self._slot = np.empty(len(pairs), dtype=np.int64)
-        self._slot[order] = np.cumsum(first) - 1
-        slots = ordered[first]
-        self._columns = (slots % (n + 2)).astype(np.int32)
-        self._starts = np.searchsorted(slots, np.arange(n + 3) * (n + 2)).astype(np.int32)
-        self._reverse = self._network(np.arange(len(slots))).T.tocsr().data
 
     def solve(self, gain: ArrayLike, forward: ArrayLike, backward: ArrayLike = 0.0) -> Cut:
         """The maximisers for `gain` [n] and costs ≥ 0 ([edges] or one number); costs may be inf.
@@ -82,19 +65,36 @@ class MinCut:
         Raises ValueError where a gain is not finite or a cost is negative or NaN.
         """
         u, costs = self._checked(gain, forward, backward)
-        # An edge that can carry more than all gains or all losses is as good as one without limit.
-        ample = max(min(np.maximum(u, 0).sum(), np.maximum(-u, 0).sum()), np.abs(u).max(initial=0))
-        limited, zero = np.minimum(costs, _ROOM * ample), np.zeros(self.n)
-        wanted = np.concatenate([*limited, np.maximum(u, 0), zero, np.maximum(-u, 0), zero])
-        scale = _scale(np.concatenate([costs.ravel(), u]), wanted, self._sum(wanted))
-        whole = np.floor(wanted * scale)
-        capacity = self._sum(whole).astype(np.int32)
-        flow = maximum_flow(self._network(capacity), self.n, self.n + 1).flow.data
-        q = np.clip(self._flow_of_edges(flow, whole, capacity) / scale, -costs[1], costs[0])
+        # An edge that can carry more than all gains and losses is as good as one without limit.
+        limited = np.minimum(costs, _ROOM * np.abs(u).sum())
+        scale = _scale(np.concatenate([costs.ravel(), u]), limited, u)
+        solver, flow = self._maximum_flow(np.floor(limited * scale), np.trunc(u * scale))
+        q = np.clip(flow / scale, -costs[1], costs[0])
         through = np.bincount(self.heads, q, self.n) - np.bincount(self.tails, q, self.n)
         bound = float(np.maximum(u + through, 0).sum())
-        left = capacity - flow
-        return Cut(self._reached(left, True), ~self._reached(left, False), bound, q)
+        inside = self._side(solver.get_source_side_min_cut())
+        outside = self._side(solver.get_sink_side_min_cut())
+        return Cut(inside, ~outside, bound, q)
+
+    def _maximum_flow(self, costs: Floats, gain: Floats) -> tuple[max_flow.SimpleMaxFlow, Floats]:
+        """The solved network and the net flow of every edge, for whole numbers."""
+        every, source, sink = np.arange(self.n), self.n, self.n + 1
+        # A gain comes in from the source and a loss goes out to the sink. One more arc joins these
+        # two, because the solver names no sides of a cut where one of them has none.
+        starts = np.append(np.where(gain > 0, source, every), source)
+        ends = np.append(np.where(gain > 0, every, sink), sink)
+        solver = max_flow.SimpleMaxFlow()
+        arcs = solver.add_arcs_with_capacity(
+            np.concatenate([self.tails, self.heads, starts]).astype(np.int32),
+            np.concatenate([self.heads, self.tails, ends]).astype(np.int32),
+            np.concatenate([*costs, np.abs(gain), [1.0]]).astype(np.int64),
+        )
+        status = solver.solve(source, sink)
+        if status != solver.OPTIMAL:
+            raise ArithmeticError(f"the maximum flow was not found: {status}")
+        m = len(self.tails)
+        flow = np.asarray(solver.flows(arcs[: 2 * m]), dtype=np.float64)
+        return solver, flow[:m] - flow[m:]
 
     def _checked(
         self, gain: ArrayLike, forward: ArrayLike, backward: ArrayLike
@@ -109,51 +109,19 @@ class MinCut:
             raise ValueError(f"a cost is {costs[~(costs >= 0)][0]}; costs have to be at least 0")
         return u, costs
 
-    def _sum(self, values: Floats) -> Floats:
-        """What all that shares a slot adds up to, [slots]."""
-        return np.bincount(self._slot, values, minlength=len(self._columns))
-
-    def _network(self, values: NDArray[np.generic]) -> sparse.csr_array:
-        return sparse.csr_array(
-            (values, self._columns, self._starts), shape=(self.n + 2, self.n + 2)
-        )
-
-    def _flow_of_edges(
-        self, flow: NDArray[np.int32], whole: Floats, capacity: NDArray[np.int32]
-    ) -> Floats:
-        """The net flow of every edge from tail to head; it is below zero where it runs back.
-
-        Edges that share a slot share its flow in proportion to their capacities.
-        """
-        m = len(self.tails)
-        there, back = self._slot[:m], self._slot[m : 2 * m]
-        net = flow[there].astype(np.float64)
-        own = np.where(net > 0, whole[:m], whole[m : 2 * m])
-        shared = np.where(net > 0, capacity[there], capacity[back])
-        return net * (own / np.maximum(shared, 1))
-
-    def _reached(self, left: NDArray[np.int32], from_source: bool) -> NDArray[np.bool_]:
-        """The nodes that the source still reaches, or those that still reach the sink."""
-        open_ = left > 0 if from_source else left[self._reverse] > 0
-        counts = np.concatenate([[0], np.cumsum(open_)])
-        residual = sparse.csr_array(
-            (np.ones(int(counts[-1]), np.int8), self._columns[open_], counts[self._starts]),
-            shape=(self.n + 2, self.n + 2),
-        )
-        start = self.n if from_source else self.n + 1
-        order = breadth_first_order(residual, start, return_predecessors=False)
+    def _side(self, nodes: list[int]) -> NDArray[np.bool_]:
         found = np.zeros(self.n + 2, dtype=np.bool_)
-        found[order] = True
+        found[nodes] = True
         return found[: self.n]
 
 
-def _scale(given: Floats, wanted: Floats, merged: Floats) -> float:
+def _scale(given: Floats, costs: Floats, gain: Floats) -> float:
     """What capacities are multiplied by before they are rounded down; 1 where that is exact."""
-    largest = float(merged.max(initial=0))
+    largest = max(float(costs.max(initial=0)), float(np.abs(gain).sum()))
     finite = given[np.isfinite(given)]
     if largest <= LARGEST and (finite == np.floor(finite)).all():
         return 1.0
-    return LARGEST / largest if largest > 0 else 1.0
+    return LARGEST / max(largest, float(np.finfo(np.float64).tiny) * LARGEST)
 
 
 def _nodes(name: str, numbers: ArrayLike, n: int) -> Ints:
