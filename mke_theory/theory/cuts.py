@@ -1,45 +1,23 @@
-"""Worst cases solved by minimum cuts: exact at every price for two classes, prices by planes.
+"""The inner maximum of a worst case at fixed prices, by minimum cuts: exact for two classes.
 
-At fixed prices (λ, ν) the inner maximum over two-class labellings is one minimum cut. Every
-labelling y that comes back is a plane below the convex function D,
-
-    D(λ, ν) ≥ reward(y) − Σ_m λ_m (side_m(y) − limit_m) − ν (R(y) − most),
-
-and a linear programme over the planes so far proposes the next prices, until the least D met and
-the least that the planes allow agree. Ref: kelley1960cutting, kolmogorov2004energy.
+Ref: kolmogorov2004energy.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from scipy.optimize import linprog
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
-from mke_theory.theory.flow import MinCut
 from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.hypergraph import neighbour_sets
-from mke_theory.theory.worst_case import NOT_KNOWN, Bounded, WorstCase, better_labelling
-
-TOLERANCE = 1e-7
-"""The gap between the bound and what the planes allow at which the search for prices ends."""
-MOST_STEPS = 200
-_HIGHEST_PRICE = 1e8
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Labellings [n] that (nearly) maximise Σ θ − ν R, and a bound on that maximum."""
-
-    labellings: tuple[Ints, ...]
-    bound: float
-
-
-class Oracle(Protocol):
-    """max_y Σ_i θ[i, y_i] − ν R(y), for any θ [n, classes] and ν ≥ 0."""
-
-    def __call__(self, theta: Floats, price: float) -> Answer: ...
+from mke_theory.theory.mincut import Cut, MinCut
+from mke_theory.theory.planes import Answer, Measured
+from mke_theory.theory.worst_case import WorstCase
 
 
 class Cuts:
@@ -51,19 +29,22 @@ class Cuts:
     see the tests). Ref: kohli2009robust.
     """
 
-    def __init__(self, problem: WorstCase) -> None:
+    def __init__(self, problem: WorstCase, workers: int = 1) -> None:
         if problem.classes != 2:
             raise ValueError(f"cuts solve two classes; the problem has {problem.classes}")
-        self._problem, n = problem, problem.graph.n
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; it has to be at least 1")
+        self._problem, self._workers, n = problem, workers, problem.graph.n
         if problem.form == "edge":
             self._layout = _Layout.of_edges(problem.graph)
         else:
             self._layout = _Layout.of_sets(problem.graph)
-        self._cut = MinCut(n + len(self._layout.helper_gain), *self._layout.ends)
+        nodes = n + len(self._layout.helper_gain)
+        self._parts = _parts(nodes, *self._layout.ends, workers)
         touched = np.concatenate(self._layout.ends)
         cost = np.concatenate([self._layout.cost, self._layout.cost])
         both = cost + np.concatenate([self._layout.back, self._layout.back])
-        self._incident = np.bincount(touched, both, minlength=self._cut.n)[:n]
+        self._incident = np.bincount(touched, both, minlength=nodes)[:n]
 
     def __call__(self, theta: Floats, price: float) -> Answer:
         known, n = self._problem.known, self._problem.graph.n
@@ -71,14 +52,64 @@ class Cuts:
         # A fixed point gets a gain that outweighs all it could save by giving in.
         heavy = np.abs(gain) + price * self._incident + np.finfo(np.float64).tiny
         pulled = np.select([known == 1, known == 0], [heavy, -heavy], gain)
-        helpers = price * self._layout.helper_gain
-        found = self._cut.solve(
-            np.concatenate([pulled, helpers]), price * self._layout.cost, price * self._layout.back
-        )
+        gains = np.concatenate([pulled, price * self._layout.helper_gain])
+        chosen, largest, bound = self._solve(gains, price)
         surplus = float((heavy - gain)[known == 1].sum())
         constant = float(theta[:, 0].sum())
-        sides = tuple(side[:n].astype(np.int64) for side in (found.chosen, found.largest))
-        return Answer(sides, constant + found.bound - surplus)
+        sides = tuple(side[:n].astype(np.int64) for side in (chosen, largest))
+        planes = tuple(self.measure(side) for side in sides)
+        return Answer(constant + bound - surplus, sides, planes)
+
+    def measure(self, labels: Ints) -> Measured:
+        return self._problem.measure(labels)
+
+    def _solve(
+        self, gains: Floats, price: float
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float]:
+        """(the smallest and the largest maximiser, the bound), every part solved by itself."""
+
+        def cut_of(part: _Part) -> Cut:
+            costs = (price * side[part.edges] for side in (self._layout.cost, self._layout.back))
+            return part.cut.solve(gains[part.nodes], *costs)
+
+        # The solver lets go of Python's lock, so that threads do and nothing is copied.
+        run = Parallel(n_jobs=min(self._workers, len(self._parts)), prefer="threads")
+        cuts: list[Cut] = run(delayed(cut_of)(part) for part in self._parts)
+        sides = np.zeros((2, len(gains)), dtype=np.bool_)
+        for part, cut in zip(self._parts, cuts, strict=True):
+            sides[:, part.nodes] = cut.chosen, cut.largest
+        return sides[0], sides[1], sum(cut.bound for cut in cuts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some connected components of a network: its nodes, its edges, and the network of them."""
+
+    nodes: Ints
+    edges: Ints
+    cut: MinCut
+
+
+def _parts(n: int, tails: Ints, heads: Ints, workers: int) -> list[_Part]:
+    """The network in about as many parts as there are workers, cut between its components."""
+    every = np.arange(len(tails))
+    if workers == 1:
+        return [_Part(np.arange(n), every, MinCut(n, tails, heads))]
+    links = sparse.csr_array((np.ones(len(tails), np.int8), (tails, heads)), shape=(n, n))
+    count, component = connected_components(links, directed=False)
+    load, part_of = [0] * workers, np.zeros(count, dtype=np.int64)
+    sizes = np.bincount(component[tails], minlength=count)
+    for number in np.argsort(-sizes, kind="stable"):  # the largest first, each to the least loaded
+        part_of[number] = int(np.argmin(load))
+        load[part_of[number]] += int(sizes[number]) + 1
+    parts, place = [], np.zeros(n, dtype=np.int64)
+    for number in np.unique(part_of):
+        nodes = np.flatnonzero(part_of[component] == number)
+        edges = np.flatnonzero(part_of[component[tails]] == number)
+        place[nodes] = np.arange(len(nodes))
+        network = MinCut(len(nodes), place[tails[edges]], place[heads[edges]])
+        parts.append(_Part(nodes, edges, network))
+    return parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +148,7 @@ class Components:
     """The oracle where no inconsistency is allowed: one label for every connected component."""
 
     def __init__(self, problem: WorstCase) -> None:
-        self._of = problem.graph.components
+        self._problem, self._of = problem, problem.graph.components
         self._count = int(self._of.max()) + 1
         forbidden = np.stack([self._sums(~column) for column in problem.allowed.T], axis=1)
         self._allowed = forbidden == 0
@@ -125,81 +156,12 @@ class Components:
     def __call__(self, theta: Floats, price: float) -> Answer:
         total = np.stack([self._sums(column) for column in theta.T], axis=1)
         total = np.where(self._allowed, total, -np.inf)
-        return Answer((total.argmax(axis=1)[self._of],), float(total.max(axis=1).sum()))
+        labels = total.argmax(axis=1)[self._of]
+        return Answer(float(total.max(axis=1).sum()), (labels,), (self.measure(labels),))
+
+    def measure(self, labels: Ints) -> Measured:
+        return self._problem.measure(labels)
 
     def _sums(self, values: np.ndarray) -> Floats:
         counted = np.bincount(self._of, values.astype(np.float64), minlength=self._count)
         return np.asarray(counted, dtype=np.float64)
-
-
-def solve_by_planes(
-    problem: WorstCase, oracle: Oracle, method: str, *, tolerance: float = TOLERANCE
-) -> Bounded:
-    """The least D over all prices that the planes lead to; a valid bound wherever it stops."""
-    planes = _Planes(problem)
-    best, prices = np.inf, planes.lowest()[1:]
-    worst: tuple[Ints | None, float | None] = (None, None)
-    floor = float(np.where(problem.allowed, problem.reward, np.inf).min(axis=1).sum())
-    for labels in planes.begin():
-        worst = better_labelling(problem, labels, worst)
-    step = 0
-    for step in range(1, MOST_STEPS + 1):
-        lower, *point = planes.lowest()
-        if best - lower <= tolerance:
-            break
-        tried = np.array(point)
-        answer = oracle(problem.theta(tried[:-1]), float(tried[-1]))
-        found = answer.bound + float(tried[:-1] @ problem.limits) + tried[-1] * problem.most
-        if found < best:
-            best, prices = found, tried
-        if best < floor - tolerance:  # an allowed labelling would have at least this reward
-            return Bounded(-np.inf, prices[:-1], float(prices[-1]), None, None, method, step)
-        for labels in answer.labellings:
-            worst = better_labelling(problem, labels, worst)
-        if not planes.add(answer.labellings):
-            break
-    return Bounded(float(best), prices[:-1], float(prices[-1]), *worst, method, step)
-
-
-class _Planes:
-    """The planes met so far, and the prices at which the highest of them is lowest."""
-
-    def __init__(self, problem: WorstCase) -> None:
-        self._problem = problem
-        self._rows: list[tuple[float, ...]] = []
-        self._seen: set[tuple[float, ...]] = set()
-        self.add(self.begin())
-
-    def begin(self) -> list[Ints]:
-        """Labellings to start from: the pseudo labels, each class alone, the best and the worst."""
-        problem = self._problem
-        everywhere = [np.full(problem.graph.n, k) for k in range(problem.classes)]
-        ends = [problem.reward.argmax(axis=1), problem.reward.argmin(axis=1)]
-        fixed = problem.known != NOT_KNOWN
-        return [np.where(fixed, problem.known, y) for y in (problem.said, *everywhere, *ends)]
-
-    def add(self, labellings: list[Ints] | tuple[Ints, ...]) -> bool:
-        """Whether any of the labellings gave a plane that was not there before."""
-        before = len(self._rows)
-        for labels in labellings:
-            reward, sides, inconsistency = self._problem.measure(labels)
-            row = (reward, *(sides - self._problem.limits), inconsistency - self._problem.most)
-            key = tuple(np.round(row, 13))
-            if key not in self._seen:
-                self._seen.add(key)
-                self._rows.append(row)
-        return len(self._rows) > before
-
-    def lowest(self) -> Floats:
-        """(value, λ…, ν) where the highest plane is lowest, prices within [0, 10⁸]."""
-        rows = np.array(self._rows)
-        count = rows.shape[1] - 1
-        solved = linprog(
-            np.r_[1.0, np.zeros(count)],
-            A_ub=np.c_[-np.ones(len(rows)), -rows[:, 1:]],
-            b_ub=-rows[:, 0],
-            bounds=[(None, None), *[(0, _HIGHEST_PRICE)] * count],
-        )
-        if solved.x is None:
-            raise ArithmeticError(f"the linear programme over the planes failed: {solved.message}")
-        return np.asarray(solved.x, dtype=np.float64)

@@ -60,7 +60,7 @@ class Evidence:
 
     def share(self, where: ArrayLike) -> float:
         """The weight of the points where the mask [n] is true, in [0, 1]."""
-        return float(self.graph.weights[np.asarray(where, dtype=np.bool_)].sum())
+        return min(1.0, float(self.graph.weights[np.asarray(where, dtype=np.bool_)].sum()))
 
     def class_weights(self) -> Floats:
         """P(y = i) for each class, [classes]. Raises ValueError where the truth is not known."""

@@ -293,14 +293,14 @@ def inconsistent(graph: Graph, labels: ArrayLike) -> NDArray[np.bool_]:
 
 def vertex_inconsistency(graph: Graph, labels: ArrayLike) -> float:
     """R_B, the weight of the points on whose B(x) `labels` [n] are not constant; in [0, 1]."""
-    return float(graph.weights[inconsistent(graph, labels)].sum())
+    return min(1.0, float(graph.weights[inconsistent(graph, labels)].sum()))
 
 
 def edge_inconsistency(graph: Graph, labels: ArrayLike) -> float:
     """R_E, the weight of the edges whose ends `labels` [n] tell apart; in [0, 1]."""
     f = labels_of("labels", labels, graph.n)
     cut = f[graph.edges[:, 0]] != f[graph.edges[:, 1]]
-    return float(graph.edge_weights[cut].sum())
+    return min(1.0, float(graph.edge_weights[cut].sum()))
 
 
 # What is checked at the edge

@@ -11,7 +11,7 @@ wrong; with what probability it holds is for its source to say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,8 @@ Floats = NDArray[np.float64]
 class Fact:
     """Σ_i p_i table[ỹ_i, y_i] ≤ at_most; `table` is [classes, classes], pseudo label by truth.
 
-    `level` is the probability with which the fact holds, 1 where it is assumed outright.
+    `level` is the probability with which all facts of one `source` hold together, 1 where they are
+    assumed outright.
 
     Raises ValueError where the table is not square and finite, or the limit is not finite.
     """
@@ -33,6 +34,7 @@ class Fact:
     table: Floats
     at_most: float
     level: float = 1.0
+    source: str = "assumption"
 
     def __post_init__(self) -> None:
         table = np.asarray(self.table, dtype=np.float64)
@@ -87,7 +89,7 @@ def teacher_error_from_validation(
             low = m
         else:
             high = m - 1
-    return teacher_error_at_most(low / pool, classes, level)
+    return replace(teacher_error_at_most(low / pool, classes, level), source="validation")
 
 
 def class_shares(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tuple[Fact, ...]:
@@ -101,11 +103,11 @@ def class_shares(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tuple[F
             f"class shares sum to {lower.sum():.4f} at least and {upper.sum():.4f} at most; "
             "1 has to lie between"
         )
-    facts = []
+    facts: list[Fact] = []
     for k in range(len(lower)):
         table = np.zeros((len(lower), len(lower)))
         table[:, k] = 1
-        facts += _both(f"share of class {k}", table, lower[k], upper[k], level)
+        facts += _both(f"share of class {k}", table, lower[k], upper[k], level, "class shares")
     return tuple(facts)
 
 
@@ -116,18 +118,28 @@ def confusion_between(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tu
     their number). Raises ValueError where an interval is empty or leaves [0, 1].
     """
     lower, upper = _interval("confusion", low, high, 2)
-    facts = []
+    facts: list[Fact] = []
     for j, k in np.ndindex(lower.shape):
         table = np.zeros(lower.shape)
         table[j, k] = 1
-        facts += _both(f"share said {j}, true {k}", table, lower[j, k], upper[j, k], level)
+        name, low_end, high_end = f"share said {j}, true {k}", float(lower[j, k]), upper[j, k]
+        facts += _both(name, table, low_end, float(high_end), level, "confusion")
     return tuple(facts)
 
 
-def _both(name: str, table: Floats, low: float, high: float, level: float) -> tuple[Fact, ...]:
+def _both(
+    name: str, table: Floats, low: float, high: float, level: float, source: str
+) -> tuple[Fact, ...]:
     """What the two ends of an interval say; an end at 0 or 1 says nothing."""
-    facts = [Fact(name, table, float(high), level)] if high < 1 else []
-    return (*facts, Fact(f"minus {name}", -table, -float(low), level)) if low > 0 else tuple(facts)
+    most = Fact(name, table, float(high), level, source)
+    least = Fact(f"minus {name}", -table, -float(low), level, source)
+    return (*((most,) if high < 1 else ()), *((least,) if low > 0 else ()))
+
+
+def level_of(facts: tuple[Fact, ...]) -> float:
+    """The probability with which all facts hold at least: failures of distinct sources add up."""
+    failures = {(fact.source, fact.level): 1 - fact.level for fact in facts}
+    return max(0.0, 1 - sum(failures.values()))
 
 
 def _interval(name: str, low: ArrayLike, high: ArrayLike, axes: int) -> tuple[Floats, Floats]:
