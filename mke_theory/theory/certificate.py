@@ -86,7 +86,7 @@ class Certificate:
         edges = "the edge weight" if self.form == "edge" else "the points"
         given = [str(fact) for fact in self.facts]
         given.append(
-            f"the truth is inconsistent on at most {self.inconsistency:.4f} of the {edges}"
+            f"the truth is inconsistent on at most {self.inconsistency:.4f} of {edges}"
         )
         if self.known:
             given.append(f"the labels of {self.known} points are known")

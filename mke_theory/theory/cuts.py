@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.hypergraph import neighbour_sets
 from mke_theory.theory.mincut import Cut, MinCut
-from mke_theory.theory.planes import Answer, Measured
-from mke_theory.theory.worst_case import WorstCase
+from mke_theory.theory.planes import Answer
+from mke_theory.theory.worst_case import Measured, WorstCase
 
 
 class Cuts:

@@ -14,8 +14,8 @@ import numpy as np
 
 from mke_theory.theory.graph import Floats, Ints
 from mke_theory.theory.mincut import MinCut
-from mke_theory.theory.planes import Answer, Measured
-from mke_theory.theory.worst_case import WorstCase
+from mke_theory.theory.planes import Answer
+from mke_theory.theory.worst_case import Measured, WorstCase
 
 ROUNDS = 2
 

@@ -19,22 +19,23 @@ import numpy as np
 from scipy.optimize import linprog
 
 from mke_theory.theory.graph import Floats, Ints
-from mke_theory.theory.worst_case import NOT_KNOWN, Bounded, WorstCase, better_labelling
+from mke_theory.theory.worst_case import NOT_KNOWN, Bounded, Measured, WorstCase
 
 TOLERANCE = 1e-7
 """The gap between the bound and what the planes allow at which the search for prices ends."""
 MOST_STEPS = 200
-_HIGHEST_PRICE = 1e8
+_HIGHEST_PRICE = 1e6
+_ROUNDING = 32 * float(np.finfo(np.float64).eps)
+"""Times the size of all terms of D: more than float64 can lose in summing them."""
 _STEP_UP = 0.1
-
-
-Measured = tuple[float, Floats, float]
-"""(reward, the left side of every fact, R) of a labelling, or of a fraction of labellings."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A bound on max_y Σ θ − ν R, labellings [n] that come near it, and the planes they give."""
+    """A bound on max_y Σ θ − ν R, labellings [n] that come near it, and planes.
+
+    The first planes are those of the labellings, in their order; others may follow.
+    """
 
     bound: float
     labellings: tuple[Ints, ...]
@@ -65,33 +66,36 @@ def solve_by_planes(
     With `start` [facts + 1], prices to begin at (ν last), every step stays within a factor of two
     of the best prices so far: for oracles that go on from where they were.
     """
-    begin = starting_labellings(problem)
-    planes = _Planes(problem)
-    planes.add([oracle.measure(labels) for labels in begin])
-    worst: tuple[Ints | None, float | None] = (None, None)
-    for labels in begin:
-        worst = better_labelling(problem, labels, worst)
+    planes, worst = _Planes(problem), _Worst(problem)
+    for labels in starting_labellings(problem):
+        measured = oracle.measure(labels)
+        planes.add([measured])
+        worst.meet(labels, measured)
     floor = float(np.where(problem.allowed, problem.reward, np.inf).min(axis=1).sum())
     best, prices, step = np.inf, np.zeros(len(problem.facts) + 1), 0
     while step < most_steps:
-        if start is not None and step == 0:
-            tried = start
-        elif best - planes.lowest()[0] <= tolerance:
+        lower, *lowest = planes.lowest()
+        if best - lower <= tolerance:
             break
-        else:
-            tried = planes.lowest(None if start is None else prices)[1:]
+        tried = np.array(lowest)
+        if start is not None:
+            tried = start if step == 0 else planes.lowest(prices)[1:]
         step += 1
-        answer = oracle(problem.theta(tried[:-1]), float(tried[-1]))
-        found = answer.bound + float(tried[:-1] @ problem.limits) + tried[-1] * problem.most
+        theta = problem.theta(tried[:-1])
+        answer = oracle(theta, float(tried[-1]))
+        charged = np.append(tried[:-1] * problem.limits, tried[-1] * problem.most)
+        size = np.abs(theta).sum() + np.abs(charged).sum() + abs(answer.bound)
+        found = answer.bound + float(charged.sum() + _ROUNDING * size)
         if found < best:
             best, prices = found, tried
         if best < floor - tolerance:  # an allowed labelling would have at least this reward
             return Bounded(-np.inf, prices[:-1], float(prices[-1]), None, None, method, step)
-        for labels in answer.labellings:
-            worst = better_labelling(problem, labels, worst)
+        for labels, measured in zip(answer.labellings, answer.planes, strict=False):
+            worst.meet(labels, measured)
         if not planes.add(answer.planes):
             break
-    return Bounded(float(best), prices[:-1], float(prices[-1]), *worst, method, step)
+    price = float(prices[-1])
+    return Bounded(float(best), prices[:-1], price, worst.labelling, worst.attained, method, step)
 
 
 def starting_labellings(problem: WorstCase) -> list[Ints]:
@@ -100,6 +104,22 @@ def starting_labellings(problem: WorstCase) -> list[Ints]:
     ends = [problem.reward.argmax(axis=1), problem.reward.argmin(axis=1)]
     fixed = problem.known != NOT_KNOWN
     return [np.where(fixed, problem.known, y) for y in (problem.said, *everywhere, *ends)]
+
+
+class _Worst:
+    """The allowed labelling of the highest reward that was met, None where none was."""
+
+    def __init__(self, problem: WorstCase) -> None:
+        self._problem = problem
+        self.labelling: Ints | None = None
+        self.attained: float | None = None
+
+    def meet(self, labels: Ints, measured: Measured) -> None:
+        """Keep the labelling if it is allowed and better than what was kept."""
+        if self.attained is not None and measured[0] <= self.attained:
+            return
+        if self._problem.allows(labels, measured):
+            self.labelling, self.attained = labels, measured[0]
 
 
 class _Planes:
@@ -122,7 +142,7 @@ class _Planes:
         return len(self._rows) > before
 
     def lowest(self, near: Floats | None = None) -> Floats:
-        """(value, λ…, ν) where the highest plane is lowest, prices in [0, 10⁸] or near others."""
+        """(value, λ…, ν) where the highest plane is lowest, prices in [0, 10⁶] or near others."""
         rows = np.array(self._rows)
         box = [(0.0, _HIGHEST_PRICE)] * len(self._limits)
         if near is not None:

@@ -15,8 +15,8 @@ from scipy import sparse
 from mke_theory.theory.first_order import Programme, solve
 from mke_theory.theory.graph import Floats, Ints
 from mke_theory.theory.hypergraph import neighbour_sets
-from mke_theory.theory.planes import Answer, Measured
-from mke_theory.theory.worst_case import WorstCase
+from mke_theory.theory.planes import Answer
+from mke_theory.theory.worst_case import Measured, WorstCase
 
 STEPS = 150
 """First-order steps at each prices; the next prices go on from where the last ones ended."""
@@ -58,7 +58,7 @@ class Relaxed:
             self._prices, self._last_price = solved.prices, price
         y = solved.x[: theta.size].reshape(theta.shape)
         labels = y.argmax(axis=1)
-        planes = (self._measure(y), self._problem.measure(labels))
+        planes = (self._problem.measure(labels), self._measure(y))
         return Answer(solved.bound - price * self._constant, (labels,), planes)
 
     def begin(self, prices: Floats, price: float) -> None:

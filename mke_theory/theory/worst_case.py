@@ -24,6 +24,9 @@ from mke_theory.theory.knowledge import Fact
 
 Form = Literal["edge", "vertex"]
 
+Measured = tuple[float, Floats, float]
+"""(reward, the left side of every fact, R) of a labelling, or of a fraction of labellings."""
+
 NOT_KNOWN = -1
 _ROUNDING = 1e-9
 """A labelling that exceeds a limit by no more than this counts as allowed."""
@@ -81,7 +84,7 @@ class WorstCase:
         table = np.tensordot(prices, np.stack([fact.table for fact in self.facts]), axes=1)
         return self.reward - self.graph.weights[:, None] * table[self.said]
 
-    def measure(self, labels: Ints) -> tuple[float, Floats, float]:
+    def measure(self, labels: Ints) -> Measured:
         """(reward, the left side of every fact, R) of a labelling [n]."""
         joint = np.bincount(
             self.said * self.classes + labels, self.graph.weights, self.classes**2
@@ -98,13 +101,13 @@ class WorstCase:
         measured = edge_inconsistency if self.form == "edge" else vertex_inconsistency
         return measured(self.graph, labels)
 
-    def allows(self, labels: Ints) -> bool:
+    def allows(self, labels: Ints, measured: Measured | None = None) -> bool:
         """Whether the labelling satisfies every constraint, up to rounding."""
-        _, sides, inconsistency = self.measure(labels)
+        _, sides, inconsistency = self.measure(labels) if measured is None else measured
         return bool(
             (sides <= self.limits + _ROUNDING).all()
             and inconsistency <= self.most + _ROUNDING
-            and self.allowed[np.arange(len(labels)), labels].all()
+            and ((self.known == NOT_KNOWN) | (self.known == labels)).all()
         )
 
 
@@ -124,13 +127,3 @@ class Bounded:
     attained: float | None
     method: str
     steps: int
-
-
-def better_labelling(
-    problem: WorstCase, labels: Ints, so_far: tuple[Ints | None, float | None]
-) -> tuple[Ints | None, float | None]:
-    """The worse for the student of a labelling, if it is allowed, and the worst allowed so far."""
-    reward = float(problem.reward[np.arange(len(labels)), labels].sum())
-    if (so_far[1] is None or reward > so_far[1]) and problem.allows(labels):
-        return labels, reward
-    return so_far
