@@ -21,7 +21,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from mke_theory import records, report
+from mke_theory import records, report, theory_report
+from mke_theory.appraisals import appraise_all
 from mke_theory.arms import ARMS, Arm
 from mke_theory.hardware import Hardware
 from mke_theory.settings import changed
@@ -50,6 +51,8 @@ class Options:
     """Arithmetic, in Lightning Fabric's words."""
     workers: int = field(default_factory=available_cores)
     """Runs carried out at the same time, each in a process of its own."""
+    theory: int = 1
+    """Seeds at which the MM student is appraised: ledger and certificate; 0 for none."""
     resume: bool = True
     """Skip what is recorded in the output folder; --no-resume does everything again."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH=VALUE ...")] = ()
@@ -97,14 +100,29 @@ def run_all(options: Options) -> int:
             done, failures = execute(jobs, book, means, resume=options.resume)
             if done:
                 report.show(done)
-                for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
+            appraisals, troubles = appraise_all(
+                done,
+                tasks,
+                options.out,
+                data_root=means.data_root,
+                seeds=options.theory,
+                workers=means.workers,
+                resume=options.resume,
+            )
+            theory_report.show(appraisals)
+            if done:
+                for path in [
+                    *report.write(done, options.out),
+                    *theory_report.write(appraisals, options.out),
+                    *report.figures(done, options.out),
+                ]:
                     print(path)
         except OSError as problem:
             print(f"error: {problem}; what is recorded stays", file=sys.stderr)
             return 1
-    for failure in failures:
-        print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
-    return 1 if failures else 0
+    for line in [*(f"{failure.job}: {failure.error}" for failure in failures), *troubles]:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failures or troubles else 0
 
 
 def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:

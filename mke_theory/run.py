@@ -27,7 +27,7 @@ from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange
 from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.task import Task
-from mke_theory.train import Fit, TrainConfig, predict
+from mke_theory.train import Fit, TrainConfig, embed, predict
 from mke_theory.transforms import Transform, acting
 from mke_theory.types import Pool, Problem
 
@@ -101,8 +101,14 @@ def run(
         trained, pseudo = _train_student(task, arm, seed, problem, teacher, place)
     record = _record(task, arm, seed, problem, teacher, trained, pseudo, place)
     record["key"] = key_of(task, arm, seed, place)
-    if place.folder is not None and is_planar(problem):
-        record["artifacts"] = {"regions": _save_regions(record, problem, trained.model, place)}
+    if place.folder is not None:
+        artifacts = {}
+        if is_planar(problem):
+            artifacts["regions"] = _save_regions(record, problem, trained.model, place)
+        if arm.name == MM_STUDENT.name and problem.unlabelled.labels.ndim == 1:
+            artifacts["answers"] = _save_answers(record, problem, pseudo, trained.model, place)
+        if artifacts:
+            record["artifacts"] = artifacts
     record["seconds"] = round(time.perf_counter() - started, 3)
     return record, trained.model
 
@@ -304,7 +310,6 @@ def _save_regions(
     record: dict[str, Any], problem: Problem, model: nn.Module, place: Place, side: int = 81
 ) -> str:
     """What the model says on a grid over the plane, and the test points; returns the file name."""
-    assert place.folder is not None
     first, second = problem.modalities
     x, y = (problem.test.inputs[name].flatten().numpy() for name in (first, second))
     grids = [np.linspace(v.min() - 0.3, v.max() + 0.3, side, dtype=np.float32) for v in (x, y)]
@@ -314,15 +319,33 @@ def _save_regions(
         second: torch.from_numpy(up.reshape(-1, 1)),
     }
     said = decide(predict(model, Pool(plane, torch.full((side * side,), -1))))
-    name = f"artifacts/{record['key']}.npz"
-    path = place.folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
+    return _save(
+        f"artifacts/{record['key']}.npz",
+        place,
         x=grids[0],
         y=grids[1],
         prediction=said.numpy().reshape(side, side).astype(np.uint8),
         points=np.stack([x, y], axis=1),
         labels=problem.test.labels.numpy(),
     )
+
+
+def _save_answers(
+    record: dict[str, Any], problem: Problem, pseudo: PseudoLabels, model: nn.Module, place: Place
+) -> str:
+    """Pseudo labels, answers and embedding of D_u, for the theory; returns the file name."""
+    arrays = {
+        "pseudo": pseudo.hard.numpy(),
+        "student": decide(predict(model, problem.unlabelled)).numpy(),
+    }
+    if any(isinstance(module, nn.Linear) for module in model.modules()):
+        arrays["embedding"] = embed(model, problem.unlabelled).numpy()
+    return _save(f"artifacts/{record['key']}_answers.npz", place, **arrays)
+
+
+def _save(name: str, place: Place, **arrays: np.ndarray) -> str:
+    assert place.folder is not None
+    path = place.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # its stub takes no such keywords
     return name

@@ -112,7 +112,7 @@ def table(records: Iterable[Record], task: str) -> pd.DataFrame:
     gained = {arm: _gain_cell(row) for arm, row in _gain_rows(records).items()}
     gained[BASE] = "reference"
     rows = {
-        arm: [*(_cell(cells.get(name)) for name in COLUMNS), gained.get(arm, NOT_AVAILABLE)]
+        arm: [*(cell(cells.get(name)) for name in COLUMNS), gained.get(arm, NOT_AVAILABLE)]
         for arm, cells in summary(records)[task].items()
     }
     found = pd.DataFrame.from_dict(rows, orient="index", columns=[*COLUMNS, "gain"])
@@ -129,7 +129,7 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
     for task, cells in summary(records).items():
         own = _of_task(records, task)
         titles = {record["arm"]: record["arm_title"] for record in own}
-        row = {titles[arm]: _cell(cells[arm].get("test")) for arm in cells}
+        row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
         gain = _gain_rows(own).get(MM_STUDENT)
         rows[task] = row | {"gain of MKE": NOT_AVAILABLE if gain is None else _gain_cell(gain)}
     return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
@@ -185,11 +185,12 @@ def _gain_rows(records: list[Record]) -> dict[str, dict[str, Any]]:
     return gains(records).drop(columns="task").set_index("arm").to_dict("index")
 
 
-def _cell(cell: Mapping[str, Any] | None) -> str:
-    if cell is None:
+def cell(found: Mapping[str, Any] | None) -> str:
+    """Mean, sd and n as people read them, "72.4 ± 0.5 (10)" in percent; no spread if sd is None."""
+    if found is None:
         return NOT_AVAILABLE
-    spread = "" if cell["sd"] is None else f" ± {100 * cell['sd']:.1f}"
-    return f"{100 * cell['mean']:.1f}{spread} ({cell['n']})"
+    spread = "" if found["sd"] is None else f" ± {100 * found['sd']:.1f}"
+    return f"{100 * found['mean']:.1f}{spread} ({found['n']})"
 
 
 def _gain_cell(row: Mapping[str, Any]) -> str:

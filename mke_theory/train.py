@@ -283,6 +283,23 @@ def predict(model: nn.Module, samples: Samples, *, batch_size: int = 1024) -> Te
     return torch.cat(parts)
 
 
+def embed(model: nn.Module, samples: Samples) -> Tensor:
+    """What the model's last linear layer reads, [n, d] on the CPU: the student's own embedding.
+
+    "Last" is in the order of the model's definition. Raises TypeError where there is none.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise TypeError(f"{type(model).__name__} has no linear layer to read an embedding from")
+    read: list[Tensor] = []
+    hook = layers[-1].register_forward_pre_hook(lambda _, given: read.append(given[0].cpu()))
+    try:
+        predict(model, samples)
+    finally:
+        hook.remove()
+    return torch.cat(read).flatten(1)
+
+
 def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:
     """Remember the weights if they score at least as well as any before; later ones win ties."""
     logits, target = predict(model, samples), _targets(samples)

@@ -1,0 +1,111 @@
+"""What the theory says of a study, for people: a table a task, a sentence, and the ledgers.
+
+All of it is built from the records of appraisals (`appraisals`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mke_theory.records import Record, write_atomic
+from mke_theory.stats import summarise
+from mke_theory.tables import cell
+
+_COLUMNS = {
+    "teacher_error": "teacher's error ε",
+    "student_error": "student's error",
+    "inconsistency": "truth's μ",
+    "certificate": "certificate",
+    "trivial": "without graph",
+}
+
+
+def frame(appraisals: Sequence[Record]) -> pd.DataFrame:
+    """One row for each task, seed and view, with the numbers of the certificate as shares."""
+    rows = [
+        {"task": record["task"], "seed": record["seed"]}
+        | {name: view[name] for name in ("view", "kind", "points", "edges", *_COLUMNS)}
+        for record in appraisals
+        for view in record["theory"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def table(appraisals: Sequence[Record], task: str) -> pd.DataFrame:
+    """A row for each view of a task, cells in percent as "mean ± sd (n)".
+
+    The last column counts the seeds at which the certificate is below the teacher's own error.
+    Raises ValueError for a task without appraisals.
+    """
+    found = frame([record for record in appraisals if record["task"] == task])
+    if found.empty:
+        raise ValueError(f"no appraisal of task {task!r} is recorded")
+    rows = {}
+    for view, own in found.groupby("view", sort=False):
+        cells = {title: _spread(own[name]) for name, title in _COLUMNS.items()}
+        below = int((own["certificate"] < own["teacher_error"]).sum())
+        rows[view] = cells | {"below teacher's error": f"{below} of {len(own)}"}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("graph by")
+
+
+def sentence(appraisals: Sequence[Record], task: str) -> str:
+    """What the second modality does to the bound: from the graph by α alone to those with β."""
+    found = frame([record for record in appraisals if record["task"] == task])
+    kinds = {kind: own["certificate"] for kind, own in found.groupby("kind", sort=False)}
+    if not {"α", "β", "both"} <= kinds.keys():
+        return "A modality is missing in some samples: there are no graphs by modality to compare."
+    error = _spread(found.drop_duplicates("seed")["teacher_error"])
+    return (
+        f"In percent, mean ± sd (seeds): the second modality moves the bound from "
+        f"{_spread(kinds['α'])} on α alone to {_spread(kinds['both'])} on both and "
+        f"{_spread(kinds['β'])} on β alone. The teacher errs on {error}."
+    )
+
+
+def show(appraisals: Sequence[Record]) -> None:
+    """Print for each task the table, the sentence, and the ledger of the first seed, by both."""
+    for task in dict.fromkeys(record["task"] for record in appraisals):
+        own = [record for record in appraisals if record["task"] == task]
+        print(f"\n## Theory on D_u of {own[0]['title']} ({task}), MM student (MKE)\n")
+        print(table(appraisals, task).to_markdown())
+        print(f"\n{sentence(appraisals, task)}")
+        print(
+            "Certificates hold for every truth in which the teacher errs on at most ε and the "
+            "graph's\nedges are cut on at most μ; both numbers are those of the truth here."
+        )
+        view = _by_both(own[0])
+        print(f"\nLedger, graph by {view['view']}, seed {own[0]['seed']}:\n\n{view['short']}")
+
+
+def write(appraisals: Sequence[Record], folder: Path) -> list[Path]:
+    """theory.md with every table, and ledger_<task>.md with all ledgers of the first seed."""
+    if not appraisals:
+        return []
+    tasks = list(dict.fromkeys(record["task"] for record in appraisals))
+    parts = [
+        f"## {task}\n\n{table(appraisals, task).to_markdown()}\n\n{sentence(appraisals, task)}\n"
+        for task in tasks
+    ]
+    paths = [write_atomic(folder / "theory.md", "\n".join(parts))]
+    for task in tasks:
+        first = next(record for record in appraisals if record["task"] == task)
+        texts = [
+            f"## Graph by {view['view']}\n\n```\n{view['text']}\n```\n" for view in first["theory"]
+        ]
+        head = f"# Ledger of {first['title']}, seed {first['seed']}\n\n"
+        paths.append(write_atomic(folder / f"ledger_{task}.md", head + "\n".join(texts)))
+    return paths
+
+
+def _by_both(record: Record) -> dict[str, str]:
+    views = record["theory"]
+    return next((view for view in views if view["kind"] == "both"), views[-1])
+
+
+def _spread(values: pd.Series) -> str:
+    found = summarise(np.asarray(values, dtype=np.float64))
+    return cell({"mean": found.mean, "sd": found.sd, "n": found.n})
