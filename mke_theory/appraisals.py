@@ -21,7 +21,7 @@ from mke_theory.arms import MM_STUDENT
 from mke_theory.study import problem_of
 from mke_theory.task import Task
 from mke_theory.theory.appraisal import appraise
-from mke_theory.types import UNKNOWN
+from mke_theory.types import UNKNOWN, Problem
 
 FOLDER = "theory"
 """The sub-folder of a study in which its appraisals are recorded."""
@@ -86,19 +86,14 @@ def _outcome(record: records.Record, task: Task, folder: Path, data_root: Path |
 def _appraised(
     record: records.Record, task: Task, folder: Path, data_root: Path | None
 ) -> records.Record:
-    problem = problem_of(task, record["seed"], data_root)
-    truth = problem.unlabelled.labels.numpy()
-    if (truth == UNKNOWN).any():
-        raise ValueError("the truth is not known for every sample of D_u")
-    with np.load(folder / record["artifacts"]["answers"], allow_pickle=False) as saved:
-        answers: dict[str, Any] = dict(saved)
+    problem, answers = answers_of(record, task, folder, data_root)
     views = appraise(
         {name: x.numpy() for name, x in problem.unlabelled.inputs.items()},
         problem.teacher_modalities,
         answers.get("embedding"),
         pseudo=answers["pseudo"],
         student=answers["student"],
-        truth=truth,
+        truth=problem.unlabelled.labels.numpy(),
         classes=problem.classes,
         seed=record["seed"],
     )
@@ -110,6 +105,21 @@ def _appraised(
         "metrics": {},
         "theory": [view.to_dict() for view in views],
     }
+
+
+def answers_of(
+    record: records.Record, task: Task, folder: Path, data_root: Path | None
+) -> tuple[Problem, dict[str, Any]]:
+    """The problem of a recorded MM student, and its `pseudo`, `student` and `embedding` on D_u.
+
+    Raises ValueError where the truth of a sample of D_u is not known, FileNotFoundError where the
+    answers are no longer beside the record.
+    """
+    problem = problem_of(task, record["seed"], data_root)
+    if bool((problem.unlabelled.labels == UNKNOWN).any()):
+        raise ValueError("the truth is not known for every sample of D_u")
+    with np.load(folder / record["artifacts"]["answers"], allow_pickle=False) as saved:
+        return problem, dict(saved)
 
 
 def _key(record: records.Record) -> str:

@@ -34,6 +34,8 @@ from mke_theory.theory.worst_case import NOT_KNOWN, Bounded, Form, WorstCase
 _RELAXED_TOLERANCE = 5e-4
 _RELAXED_STEPS = 40
 _ROUGH_STEPS = 10
+_MARGIN = 1e-6
+"""A student that is better by less does not count as better."""
 Method = Literal["cuts", "roof duality", "one against the rest", "linear programme"]
 
 
@@ -48,7 +50,7 @@ class Certificate:
     `value` bounds `quantity`; `trivial` is what the triangle inequality gives without the graph.
     `attained` is the quantity of `labelling` [n], the worst one met that is allowed: the best
     possible bound lies in [attained, value]. `by_method` has the value of every method tried;
-    `prices` are the multipliers of the facts, `inconsistency_price` that of R.
+    `prices` are the multipliers of the facts, `inconsistency_price` that of R (infinite at μ = 0).
     """
 
     quantity: str
@@ -85,9 +87,7 @@ class Certificate:
         """What is certified, of what, assuming what, and with what probability."""
         edges = "the edge weight" if self.form == "edge" else "the points"
         given = [str(fact) for fact in self.facts]
-        given.append(
-            f"the truth is inconsistent on at most {self.inconsistency:.4f} of {edges}"
-        )
+        given.append(f"the truth is inconsistent on at most {self.inconsistency:.4f} of {edges}")
         if self.known:
             given.append(f"the labels of {self.known} points are known")
         sure = (
@@ -123,10 +123,16 @@ def label_free(
 
     Two classes are solved by minimum cuts, more by a linear programme that starts from cuts, and
     the best of all methods tried is returned. Raises Infeasible where no labelling satisfies what
-    is assumed, ValueError for shares outside [0, 1] and labels outside their range.
+    is assumed, ValueError for shares outside [0, 1], labels outside their range, and an `error`
+    that is a fact about something else.
     """
     limit = error if isinstance(error, Fact) else teacher_error_at_most(error, evidence.classes)
     wrong = 1 - np.eye(evidence.classes)
+    if not np.array_equal(limit.table, wrong):
+        raise ValueError(
+            f"error is the fact {limit.name!r}, which does not bound the teacher's error from "
+            "above; give it among facts, and as error a share or teacher_error_from_validation"
+        )
     reward = wrong[evidence.student] - (wrong[evidence.pseudo] if gain else 0)
     problem = WorstCase(
         evidence.graph,
@@ -199,11 +205,19 @@ def breakdown(
     """The largest μ (or ε) at which Err(f) < Err(ỹ) is still certified, the other held fixed.
 
     The certified bound is concave in each limit, and its multiplier is a tangent that bounds it
-    everywhere. Where a tangent crosses zero the student is certified; the next tangent is taken
-    there, so the limit grows towards the breakdown point and is valid after every step.
+    everywhere: below the place where a tangent crosses zero the student is certified. The search
+    goes on from there, or from the middle of what is left where that is nearer; every step leaves a
+    valid limit, and `steps` are made at most. Raises ValueError where `of` names neither, and for
+    what `label_free` refuses.
     """
+    if of not in ("inconsistency", "error"):
+        raise ValueError(f"of is {of!r}; choose 'inconsistency' or 'error'")
     now = error if of == "error" else inconsistency
     best: float | None = None
+    low, high = (
+        -1.0,
+        1.0,
+    )  # nothing is certified from `high` on, and no more is to be found up to low
     for _ in range(steps):
         try:
             found = label_free(
@@ -216,15 +230,20 @@ def breakdown(
                 gain=True,
             )
         except Infeasible:
-            break
+            low, now = now, (now + high) / 2  # there is nothing to certify here or below
+            continue
         slope = float(found.prices[0]) if of == "error" else found.inconsistency_price
-        if slope <= 0:
-            best = 1.0 if found.value < 0 else best
+        over = found.by_method[found.method] + _MARGIN  # what the prices prove, trivial or not
+        crossing = now - over / slope if slope > 0 else np.copysign(np.inf, -over)
+        crossing = min(max(crossing, 0.0), 1.0)
+        if over > 0:
+            high = now
+        else:  # what is allowed here is allowed at every larger limit
+            low = best = max(now, crossing)
+        if high - low <= _MARGIN or -_MARGIN <= over <= 0:
             break
-        crossing = min(now - found.value / slope - 1e-9, 1.0)
-        if crossing <= 0 or (best is not None and crossing <= best + 1e-6):
-            break
-        best = now = crossing
+        usable = now < crossing if over <= 0 else low < crossing < high
+        now = crossing if usable else (max(low, 0.0) + high) / 2
     return Breakdown(of, best)
 
 
@@ -257,7 +276,8 @@ def _certified(
 def _tried(problem: WorstCase, reference: Ints, workers: int) -> list[Bounded]:
     """What every method that fits the problem found."""
     if problem.most == 0:
-        return [solve_by_planes(problem, Components(problem), "connected components")]
+        found = solve_by_planes(problem, Components(problem), "connected components")
+        return [replace(found, inconsistency_price=np.inf)]
     if problem.classes == 2:
         return [solve_by_planes(problem, Cuts(problem, workers), "minimum cuts")]
     return solve_many_classes(problem, reference)
@@ -266,34 +286,47 @@ def _tried(problem: WorstCase, reference: Ints, workers: int) -> list[Bounded]:
 def solve_many_classes(problem: WorstCase, reference: Ints | None = None) -> list[Bounded]:
     """Roof duality and one class against the rest where they apply, then the linear programme.
 
-    The first two are fast; the last starts from the flows of the second and is tightest.
+    The first two are fast; the last starts from the flows of the second and is tightest. What is
+    known beyond ε comes in last, from where the search without it ended, so that more knowledge
+    never gives a worse bound.
     """
-    found, relaxed = [], Relaxed(problem)
-    start = np.ones(len(problem.facts) + 1)
+    error_alone = replace(problem, facts=problem.facts[:1])
+    found, relaxed = [], Relaxed(error_alone)
+    start = np.ones(len(error_alone.facts) + 1)
     if problem.form == "edge":
-        if reference is not None and fits(problem, reference):
-            found.append(solve_by_planes(problem, Roof(problem, reference), "roof duality"))
-        cuts = OneAgainstRest(problem)
+        if reference is not None and fits(error_alone, reference):
+            found.append(solve_by_planes(error_alone, Roof(error_alone, reference), "roof duality"))
+        cuts = OneAgainstRest(error_alone)
         rough = solve_by_planes(
-            problem, cuts, "one against the rest", start=start, most_steps=_ROUGH_STEPS
+            error_alone, cuts, "one against the rest", start=start, most_steps=_ROUGH_STEPS
         )
         found.append(rough)
-        if rough.value == -np.inf:
-            return found
-        start = np.append(rough.prices, rough.inconsistency_price)
-        cuts(problem.theta(rough.prices), rough.inconsistency_price)
+        start = _where(rough)
+        cuts(error_alone.theta(rough.prices), rough.inconsistency_price)
         relaxed.begin(cuts.flows.ravel(), rough.inconsistency_price)
-    found.append(
-        solve_by_planes(
-            problem,
-            relaxed,
-            "linear programme",
-            start=start,
-            tolerance=_RELAXED_TOLERANCE,
-            most_steps=_RELAXED_STEPS,
-        )
-    )
+    found.append(_relaxed(error_alone, relaxed, start))
+    more = len(problem.facts) - len(error_alone.facts)
+    found = [replace(one, prices=np.append(one.prices, np.zeros(more))) for one in found]
+    if more and all(one.value > -np.inf for one in found):
+        found.append(_relaxed(problem, relaxed.about(problem), _where(found[-1])))
     return found
+
+
+def _relaxed(problem: WorstCase, oracle: Relaxed, start: Floats) -> Bounded:
+    method = "linear programme" if len(problem.facts) == 1 else "linear programme, all facts"
+    return solve_by_planes(
+        problem,
+        oracle,
+        method,
+        start=start,
+        tolerance=_RELAXED_TOLERANCE,
+        most_steps=_RELAXED_STEPS,
+    )
+
+
+def _where(found: Bounded) -> Floats:
+    """The prices at which a search ended, ν last."""
+    return np.append(found.prices, found.inconsistency_price)
 
 
 def _what_has_to_give(problem: WorstCase, workers: int) -> str:

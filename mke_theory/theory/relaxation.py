@@ -9,6 +9,8 @@ the maximum over labellings. Ref: kleinberg2002approximation, kohli2009robust.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from scipy import sparse
 
@@ -64,6 +66,12 @@ class Relaxed:
     def begin(self, prices: Floats, price: float) -> None:
         """Start the next call from these prices of the rows, found at the price ν."""
         self._prices, self._last_price = prices, price
+
+    def about(self, problem: WorstCase) -> Relaxed:
+        """The same oracle, going on from here, for a problem that differs in its facts alone."""
+        other = copy(self)
+        other._problem = problem
+        return other
 
     def measure(self, labels: Ints) -> Measured:
         return self._problem.measure(labels)

@@ -1,0 +1,251 @@
+"""How small a label-free certificate gets, by what is known: digits and av_digits, both ways.
+
+Claim. With the teacher's error ε and the truth's inconsistency μ on a nearest-neighbour graph, and
+no label of D_u, the student of MKE is certified to err less than its teacher. The table says on
+which graph, by how much, what further knowledge adds, and how far μ may be off.
+
+    python experiments/certificates.py --data-root data       all tasks whose data are found
+    python experiments/certificates.py --seeds 2 --tasks digits
+
+ε and μ are handed over from the truth, except where the row says that ε comes from validated
+samples. The last row needs no theory: the same number of looked-up labels, used directly.
+
+Hardware: two CPU cores, about fifteen minutes; it can be stopped and goes on where it was.
+Expected: `paper/results/certificates.md`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from mke_theory import records
+from mke_theory.appraisals import answers_of
+from mke_theory.arms import MM_STUDENT
+from mke_theory.records import Record
+from mke_theory.rng import seed32_for
+from mke_theory.stats import clopper_pearson, summarise
+from mke_theory.study import Means, available_cores, execute, feasible, plan
+from mke_theory.tables import cell
+from mke_theory.task import Task
+from mke_theory.tasks import TASKS, data_root_or_default
+from mke_theory.theory.appraisal import NEIGHBOURS, spaces
+from mke_theory.theory.certificate import Infeasible, breakdown, label_free
+from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.graph import edge_inconsistency, nearest_neighbours
+from mke_theory.theory.knowledge import (
+    class_shares,
+    confusion_between,
+    teacher_error_at_least,
+    teacher_error_from_validation,
+)
+
+CHOSEN = ("digits", "av_digits", "av_digits_image")
+LOOKED_UP = 50
+"""Pairs of D_u whose class somebody looks up, in the row that says so."""
+VALIDATED = 0.2
+"""The share of D_u whose α samples are validated, in the row that says so."""
+CONFUSION = 0.005
+"""How far each cell of the confusion matrix, a share of the pool, may be off."""
+KINDS = ("α", "β", "both", "own")
+DIRECT = f"no graph: {LOOKED_UP} labels, 95% limit"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the MM students that are missing, certify them, print and write the table."""
+
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = CHOSEN
+    """Tasks; those whose data are not found are skipped."""
+    seeds: int = 5
+    """Number of seeds, 0 to seeds − 1."""
+    data_root: Path | None = None
+    """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
+    out: Path = Path("results/certificates")
+    """Folder for records and the table."""
+    workers: int = field(default_factory=available_cores)
+    """Students trained and certified at the same time."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where all went well, 1 where something failed, 2 for a bad call, 130 after Ctrl-C."""
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run_all(options: Options) -> int:
+    """Do what is missing, then print and write what was found."""
+    try:
+        root = data_root_or_default(options.data_root)
+        means = Means(data_root=root, workers=options.workers)
+        jobs, _ = feasible(
+            plan(ready(options.tasks, root), [MM_STUDENT], range(options.seeds)), root
+        )
+        book = records.Records.open(options.out)
+    except (OSError, ValueError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    with book, records.Records.open(options.out / "certificates") as certified:
+        done, failures = execute(jobs, book, means)
+        students = [record for record in done if record["arm"] == MM_STUDENT.name]
+        todo = [record for record in students if not certified.has(key_of(record))]
+        run = Parallel(n_jobs=options.workers, return_as="generator_unordered", batch_size=1)
+        work = (delayed(certify)(record, options.out, root) for record in todo)
+        for found in tqdm(run(work) if todo else (), total=len(todo), desc="certificates"):
+            certified.append(found)
+        rows = records.only(list(certified), [key_of(record) for record in students])
+    if rows:
+        text = markdown(rows)
+        print(text)
+        print(records.write_atomic(options.out / "certificates.md", text))
+    for failure in failures:
+        print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def ready(names: Sequence[str], root: Path | None) -> list[Task]:
+    """The tasks by name whose data are found; the others are named."""
+    found = []
+    for name in names:
+        if name not in TASKS:
+            raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+        lacking = TASKS[name].missing(root)
+        if lacking is None:
+            found.append(TASKS[name])
+        else:
+            print(f"skipped {name}: {lacking}", file=sys.stderr)
+    return found
+
+
+def key_of(record: Record) -> str:
+    """The key of the record of a student's certificates."""
+    return records.config_hash({"certificates of": record["key"]})
+
+
+def certify(record: Record, folder: Path, root: Path | None) -> Record:
+    """All certificates of one student, on every graph."""
+    problem, answers = answers_of(record, TASKS[record["task"]], folder, root)
+    inputs = {name: x.numpy() for name, x in problem.unlabelled.inputs.items()}
+    found = {}
+    for _, kind, points in spaces(inputs, problem.teacher_modalities, answers["embedding"]):
+        graph = nearest_neighbours(points, NEIGHBOURS)
+        truth = problem.unlabelled.labels.numpy()
+        evidence = Evidence(graph, answers["pseudo"], answers["student"], problem.classes, truth)
+        found[kind] = dict(rungs(evidence, record["seed"]))
+    kept = {name: record[name] for name in ("task", "title", "arm", "seed", "config_hash")}
+    numbers = {
+        "teacher": evidence.teacher_error,
+        "student": evidence.student_error,
+        "trivial": evidence.teacher_error + evidence.disagreement,
+        DIRECT: directly(evidence, record["seed"]),
+    }
+    return {"key": key_of(record), **kept, "metrics": numbers, "rungs": found}
+
+
+def rungs(evidence: Evidence, seed: int) -> Iterator[tuple[str, float | None]]:
+    """(what is known, the certificate), each one label-free but for what it says.
+
+    None stands where what is assumed contradicts itself, which true assumptions cannot.
+    """
+    graph, truth, classes = evidence.graph, evidence.known_truth, evidence.classes
+    error, mu = evidence.teacher_error, edge_inconsistency(graph, truth)
+    joint = np.zeros((classes, classes))
+    np.add.at(joint, (evidence.pseudo, truth), graph.weights)
+    shares = joint.sum(axis=0)
+    drawn = np.random.default_rng(seed32_for(seed, "looked up"))
+    known = np.full(graph.n, -1)
+    looked_up = drawn.choice(graph.n, LOOKED_UP, replace=False)
+    known[looked_up] = truth[looked_up]
+    with_known = partial(bound, evidence, known=known)
+    yield "ε, μ", bound(evidence, error=error, inconsistency=mu)
+    for factor in (1.25, 1.5, 2.0):
+        yield f"ε, {factor:g} μ", bound(evidence, error=error, inconsistency=min(1, factor * mu))
+    yield "ε validated, μ", bound(evidence, error=validated(evidence, seed), inconsistency=mu)
+    yield f"ε, μ, {LOOKED_UP} labels", with_known(error=error, inconsistency=mu)
+    at_shares = class_shares(shares, np.minimum(shares, 1))
+    yield "ε, μ, class shares", bound(evidence, error=error, inconsistency=mu, facts=at_shares)
+    cells = confusion_between(np.maximum(joint - CONFUSION, 0), np.minimum(joint + CONFUSION, 1))
+    yield "ε, μ, confusion", bound(evidence, error=error, inconsistency=mu, facts=cells)
+    exact = (teacher_error_at_least(error, classes),)
+    stands = breakdown(evidence, "inconsistency", error=error, inconsistency=mu, facts=exact)
+    yield "breakdown μ/μ", None if stands.limit is None or mu == 0 else stands.limit / mu
+
+
+def bound(evidence: Evidence, **known: Any) -> float | None:
+    """The value of the certificate, None where its assumptions contradict each other."""
+    try:
+        return label_free(evidence, **known).value
+    except Infeasible:
+        return None
+
+
+def validated(evidence: Evidence, seed: int) -> Any:
+    """The 95% limit on ε after a random fifth of the pool has been validated."""
+    drawn = np.random.default_rng(seed32_for(seed, "validated"))
+    n = evidence.graph.n
+    rows = drawn.choice(n, round(VALIDATED * n), replace=False)
+    errors = int((evidence.pseudo != evidence.known_truth)[rows].sum())
+    return teacher_error_from_validation(errors, len(rows), n, evidence.classes)
+
+
+def directly(evidence: Evidence, seed: int) -> float:
+    """The one-sided 95% limit on the student's error from the looked-up labels alone."""
+    drawn = np.random.default_rng(seed32_for(seed, "looked up"))
+    rows = drawn.choice(evidence.graph.n, LOOKED_UP, replace=False)
+    wrong = int((evidence.student != evidence.known_truth)[rows].sum())
+    return clopper_pearson(wrong, LOOKED_UP, level=0.9).high
+
+
+def markdown(rows: Sequence[Record]) -> str:
+    """A table a task: what is known by graph, in percent, mean ± sd (seeds)."""
+    parts = []
+    for task in dict.fromkeys(record["task"] for record in rows):
+        own = [record for record in rows if record["task"] == task]
+        parts.append(f"## {own[0]['title']}\n\n{table(own).to_markdown()}\n")
+    return "\n".join(parts)
+
+
+def table(own: Sequence[Record]) -> pd.DataFrame:
+    """A row for each rung and column for each graph; * marks means below the teacher's error."""
+    teacher = np.mean([record["metrics"]["teacher"] for record in own])
+    found: dict[str, dict[str, str]] = {}
+    for kind in KINDS:
+        for rung in own[0]["rungs"].get(kind, {}):
+            values = [record["rungs"][kind][rung] for record in own]
+            found.setdefault(rung, {})[kind] = _shown(rung, values, float(teacher))
+    result = pd.DataFrame.from_dict(found, orient="index")
+    for name in ("trivial", DIRECT, "teacher", "student"):
+        values = [record["metrics"][name] for record in own]
+        label = {"trivial": "no graph: ε + L01(f, ỹ)"}.get(name, name)
+        result.loc[label] = [_shown(name, values, float(teacher))] * len(result.columns)
+    return result.rename_axis("known")
+
+
+def _shown(rung: str, values: Sequence[float | None], teacher: float) -> str:
+    there = [value for value in values if value is not None]
+    if not there:
+        return f"none (of {len(values)})"
+    summary = summarise(there)
+    if rung.startswith("breakdown"):
+        spread = "" if summary.sd is None else f" ± {summary.sd:.2f}"
+        return f"{summary.mean:.2f}{spread} ({summary.n} of {len(values)})"
+    below = "*" if summary.mean < teacher and rung not in ("student", "teacher") else ""
+    return cell({"mean": summary.mean, "sd": summary.sd, "n": summary.n}) + below
+
+
+if __name__ == "__main__":
+    sys.exit(main())

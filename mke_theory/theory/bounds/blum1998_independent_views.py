@@ -1,0 +1,180 @@
+"""Independent views need no expansion: the student's error follows from its disagreement.
+
+ỹ is a function of α, f a function of β, and α ⟂ β given y, so f ⟂ ỹ given y. In class i, with
+a = P(ỹ ≠ y | i) and two classes, they differ exactly where one of them errs:
+
+    L01(f, ỹ | i) = a (1 − e) + (1 − a) e,   so   e = Err(f | i) = (L01(f, ỹ | i) − a) / (1 − 2a).
+
+For any number of classes let C[i, j] = P(ỹ = j | y = i) be the teacher's confusion matrix and
+J[j, k] = P(ỹ = j, f = k). Then Cᵀ X = J for X[i, k] = P(y = i, f = k), and Err(f) = 1 − trace(X):
+no label on the pool is needed, only C. Both are equalities, and both fail with the independence: a
+student that sees α, or shares an error of the teacher for another reason, is not covered.
+Ref: blum1998combining, as stated in lang2024theoretical, Theorem C.1 (two classes, one class of the
+truth); the form with a confusion matrix is derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mke_theory.theory.bound import (
+    Bound,
+    Hypothesis,
+    Mask,
+    checked_share,
+    compared,
+    number,
+    student_error_on,
+    trivial_error,
+)
+from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.graph import Floats, Ints
+
+_REFERENCE = "blum1998combining, as lang2024theoretical, Theorem C.1"
+_WORST_CONDITION = 1e8
+"""A confusion matrix beyond it turns the eighth digit of a share into the first of the answer."""
+
+
+def independent_error(disagreement: float, wrong_share: float) -> float:
+    """The error e of a student that errs independently, (L01 − a) / (1 − 2a), for two classes.
+
+    Raises ValueError for a share outside [0, 1] or a ≥ 1/2. Ref: lang2024theoretical, Theorem C.1.
+    """
+    apart = checked_share("disagreement", disagreement)
+    a = checked_share("wrong_share", wrong_share)
+    if not a < 0.5:
+        raise ValueError(f"wrong_share is {a}; the formula needs less than 1/2")
+    return (apart - a) / (1 - 2 * a)
+
+
+def error_from_confusion(confusion: ArrayLike, joint: ArrayLike) -> float:
+    """Err(f) = 1 − trace(C⁻ᵀ J), both [classes, classes]; rows of C sum to one, all of J does.
+
+    Raises ValueError where shapes differ, sums are off, or C cannot be inverted reliably.
+    Ref: derived here, from the independence of blum1998combining.
+    """
+    c, j = np.asarray(confusion, np.float64), np.asarray(joint, np.float64)
+    if c.ndim != 2 or c.shape[0] != c.shape[1] or c.shape != j.shape:
+        raise ValueError(f"confusion and joint have shapes {c.shape} and {j.shape}; give squares")
+    if not (np.allclose(c.sum(axis=1), 1, atol=1e-9) and (c >= 0).all()):
+        raise ValueError("a row of confusion is no distribution; row i is P(ỹ | y = i)")
+    if not (np.isclose(j.sum(), 1, atol=1e-9) and (j >= 0).all()):
+        raise ValueError("joint is no distribution; it holds P(ỹ = j, f = k) over the pool")
+    condition = float(np.linalg.cond(c))
+    if not condition < _WORST_CONDITION:
+        raise ValueError(f"confusion has condition {condition:.3g}; its classes look alike")
+    return float(1 - np.trace(np.linalg.solve(c.T, j)))
+
+
+def for_class(evidence: Evidence, label: int, *, tolerance: float = 1e-9) -> Bound:
+    """The student's error in one of two classes, if its mistakes are independent of the teacher's.
+
+    The hypothesis measures |P(both wrong) − P(ỹ wrong) P(f wrong)| in the class; `tolerance` is how
+    much of it passes for independent. The value is off by twice that over 1 − 2a, and a sample of n
+    points from independent views shows about √(a(1 − a)e(1 − e)/n).
+
+    Raises ValueError where the class weighs nothing. Ref: lang2024theoretical, Theorem C.1.
+    """
+    two = compared("number of classes", float(evidence.classes), "≤", 2)
+    found = Bound(
+        "Blum–Mitchell, views",
+        _REFERENCE,
+        f"class {label}",
+        "student error",
+        None,
+        (two, *_hypotheses(None, None, tolerance)),
+    )
+    if evidence.truth is None:
+        return found
+    inside = evidence.truth == label
+    mass = evidence.share(inside)
+    if mass == 0:
+        raise ValueError(f"class {label} weighs nothing in this pool; leave it out")
+    wrong, missed = inside & (evidence.pseudo != label), inside & (evidence.student != label)
+    a, e, both = (evidence.share(x) / mass for x in (wrong, missed, wrong & missed))
+    apart = evidence.share(inside & (evidence.pseudo != evidence.student)) / mass
+    error, chance = student_error_on(evidence, inside), ""
+    if error is not None and error.points:
+        spread = (a * (1 - a) * e * (1 - e) / error.points) ** 0.5
+        chance = f"a sample of independent views shows about {number(spread)}"
+    return replace(
+        found,
+        value=independent_error(apart, a) if a < 0.5 else None,
+        hypotheses=(two, *_hypotheses(a, abs(both - a * e), tolerance, chance)),
+        constants={"a": a, "L01(f, ỹ)": apart},
+        trivial=trivial_error(a, apart),
+        measured=error,
+    )
+
+
+def for_pool(
+    evidence: Evidence, *, confusion: ArrayLike | None = None, tolerance: float = 1e-9
+) -> Bound:
+    """The student's error from the teacher's confusion matrix, if f ⟂ ỹ given y.
+
+    `confusion` [classes, classes] may come from validation data where the truth of the pool is not
+    known; the independence is then not checkable. Ref: derived here, from blum1998combining.
+    """
+    value = condition = dependence = None
+    if evidence.truth is not None:
+        if confusion is not None:
+            raise ValueError("the truth is known, so the confusion is measured; give none")
+        confusion, dependence = _confusion(evidence)
+        condition = math.inf  # where a class weighs nothing
+    if confusion is not None:
+        condition = float(np.linalg.cond(np.asarray(confusion, np.float64)))
+        if condition < _WORST_CONDITION:
+            joint = _table(evidence.pseudo, evidence.student, evidence)
+            value = error_from_confusion(confusion, joint)
+    return Bound(
+        "views by confusion",
+        "derived here, as blum1998combining",
+        "pool",
+        "student error",
+        value,
+        (
+            compared("condition of the confusion matrix", condition, "<", _WORST_CONDITION),
+            compared("dependence of f and ỹ given y", dependence, "≤", tolerance),
+        ),
+        {"L01(f, ỹ)": evidence.disagreement},
+        trivial_error(
+            None if evidence.truth is None else evidence.teacher_error, evidence.disagreement
+        ),
+        student_error_on(evidence),
+    )
+
+
+def _hypotheses(
+    wrong: float | None, dependence: float | None, tolerance: float, chance: str = ""
+) -> tuple[Hypothesis, Hypothesis]:
+    return (
+        compared("teacher's error in the class a", wrong, "<", 0.5, label="1/2"),
+        compared("dependence of mistakes given y", dependence, "≤", tolerance, why=chance),
+    )
+
+
+def _table(rows: Ints, columns: Ints, evidence: Evidence, where: Mask | None = None) -> Floats:
+    """The weight of every pair of labels, [classes, classes], over the points in `where`."""
+    p = evidence.graph.weights if where is None else evidence.graph.weights * where
+    k = evidence.classes
+    counted = np.bincount(rows * k + columns, p, minlength=k * k)
+    return np.asarray(counted, dtype=np.float64).reshape(k, k)
+
+
+def _confusion(evidence: Evidence) -> tuple[Floats | None, float | None]:
+    """C, and the largest |P(ỹ, f | y) − P(ỹ | y) P(f | y)|; None where a class weighs nothing."""
+    shares = evidence.class_weights()
+    if (shares == 0).any():
+        return None, None
+    rows, dependence = [], 0.0
+    for label, share in enumerate(shares):
+        inside = evidence.known_truth == label
+        joint = _table(evidence.pseudo, evidence.student, evidence, inside) / share
+        rows.append(joint.sum(axis=1))
+        apart = np.abs(joint - np.outer(joint.sum(axis=1), joint.sum(axis=0))).max()
+        dependence = max(dependence, float(apart))
+    return np.array(rows), dependence

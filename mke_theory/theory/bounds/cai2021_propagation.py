@@ -1,0 +1,218 @@
+"""Labels propagate from where the teacher works to where it may not: Cai et al., Theorem 2.1.
+
+S is the source, where the teacher labels, T the target, S_i and T_i their points of class i, and
+every class counts P_i = ½ P(· | S_i) + ½ P(· | T_i). The margin γ is the smallest over classes i
+and wrong labels k of P(ỹ = i | S_i) − P(ỹ = k | S_i); r is the largest P_T(T_i) / P_S(S_i). R_B is
+taken over ½ (P_S + P_T). If every class expands with (½, c), c > 1, the truth has R_B(y) ≤ μ, and f
+is the classifier with R_B(f) ≤ μ that is closest to the teacher on S, then
+
+    P_T(f ≠ y) ≤ max{(c+1)/(c−1), 3} · 8 r μ / γ.
+
+Instead of "closest" it is asked that f is no further from the teacher on S than the truth is, which
+can be measured; no enumerated world refutes the theorem so. Where the teacher labels the whole
+pool, S = T is the pool and r = 1. The constant is generous: on enumerated small worlds the error
+was at most an eighth of the value, and only μ = 0 is tight. Ref: cai2021theory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mke_theory.theory.bound import (
+    Bound,
+    Hypothesis,
+    Mask,
+    Measured,
+    checked_share,
+    compared,
+    covered_points,
+    lower_end,
+    number,
+    student_error_on,
+    trivial_error,
+)
+from mke_theory.theory.bounds.wei2021_pseudolabels import small_sets
+from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.graph import Floats, Graph, inconsistent
+
+
+def propagated_error_bound(
+    expansion: float, margin: float, inconsistency: float, ratio: float = 1.0
+) -> float:
+    """At least P_T(f ≠ y): max{(c+1)/(c−1), 3} · 8rμ/γ, for c, γ, μ and r.
+
+    Raises ValueError for c ≤ 1, γ outside (0, 1], μ outside [0, 1] or r below 1 (the largest of
+    ratios of two distributions cannot be smaller). Ref: cai2021theory, Theorem 2.1.
+    """
+    if not expansion > 1:
+        raise ValueError(f"expansion is {expansion}; the formula needs more than 1")
+    if not checked_share("margin", margin) > 0:
+        raise ValueError(f"margin is {margin}; the formula divides by it")
+    mu = checked_share("inconsistency", inconsistency)
+    if not (1 - 1e-9 <= ratio < math.inf):
+        raise ValueError(f"ratio is {ratio}; the largest P_T(T_i) / P_S(S_i) is at least 1")
+    return max(1 + 2 / (expansion - 1), 3.0) * 8 * ratio * mu / margin
+
+
+def for_student(
+    evidence: Evidence,
+    *,
+    covered: ArrayLike | None = None,
+    expansion: Measured = None,
+    margin: float | None = None,
+    inconsistency: float | None = None,
+) -> Bound:
+    """The bound on the student's error on T, for μ as given or the smallest that y and f allow.
+
+    `covered` [n] is true on S, and T is the rest; without it both are the whole pool. `expansion`
+    is c for sets up to half of a class, by default `half_sets`. Where the truth is not known,
+    γ and μ may be assumed (r is then 1, so only without `covered`), and hypotheses about them are
+    at best not checkable.
+
+    Raises ValueError where S or T weighs nothing. Ref: cai2021theory, Theorem 2.1.
+    """
+    whole, (source, target) = covered is None, _sides(evidence, covered)
+    if inconsistency is not None:
+        checked_share("inconsistency", inconsistency)
+    if evidence.truth is None:
+        found = _assumed(evidence, whole, margin, inconsistency)
+    elif margin is not None:
+        raise ValueError("the truth is known, so the margin is measured; give none")
+    else:
+        found = _measured(evidence, source, target, inconsistency)
+    if expansion is None and found.measured and found.ratio < math.inf:
+        expansion = half_sets(evidence, covered)
+    told = {"c": lower_end(expansion), "γ": found.margin, "μ": found.limit, "r": found.ratio}
+    return Bound(
+        "Cai 2.1, propagation",
+        "cai2021theory, Theorem 2.1",
+        "pool" if whole else "unlabelled points",
+        "student error",
+        _value(found, lower_end(expansion)),
+        _hypotheses(found, expansion),
+        {name: given for name, given in told.items() if given is not None},
+        trivial_error(found.teacher_error if whole else None, evidence.disagreement),
+        student_error_on(evidence, target),
+    )
+
+
+def half_sets(
+    evidence: Evidence, covered: ArrayLike | None = None, *, seconds: float = 10.0
+) -> Measured:
+    """The c of all sets up to half of a class, by `class_measure`; as `small_sets` of Wei et al.
+
+    Raises ValueError where the truth is not known, or a class lies on one side only.
+    """
+    graph = evidence.graph
+    if covered is not None:
+        graph = Graph(graph.adjacency, class_measure(evidence, covered))
+    return small_sets(replace(evidence, graph=graph), 0.5, seconds=seconds)
+
+
+def class_measure(evidence: Evidence, covered: ArrayLike) -> Floats:
+    """Weights [n] under which the points of class i are distributed as P_i, all classes alike.
+
+    Raises ValueError where the truth is not known, or a class lies on one side only.
+    """
+    source, target = _sides(evidence, covered)
+    p, measure = evidence.graph.weights, np.zeros(evidence.graph.n)
+    for label in _present(evidence):
+        for side in (source, target):
+            here = (evidence.known_truth == label) & side
+            if not p[here].sum() > 0:
+                raise ValueError(f"class {label} lies on one side only; P_i needs it on both")
+            measure[here] += p[here] / p[here].sum()
+    return measure / measure.sum()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """γ, r and μ; R_B of truth and student over U; L_S(f, ỹ) less L_S(y, ỹ)."""
+
+    margin: float | None
+    ratio: float
+    limit: float | None
+    truth_rough: float | None
+    student_rough: float | None
+    excess: float | None
+    teacher_error: float | None
+    measured: bool
+
+
+def _assumed(
+    evidence: Evidence, whole: bool, margin: float | None, inconsistency: float | None
+) -> _Found:
+    rough = evidence.share(evidence.student_inconsistent()) if whole else None
+    ratio = 1.0 if whole else math.inf
+    return _Found(margin, ratio, inconsistency, None, rough, None, None, False)
+
+
+def _measured(
+    evidence: Evidence, source: Mask, target: Mask, inconsistency: float | None
+) -> _Found:
+    y, share = evidence.known_truth, evidence.share
+
+    def on(side: Mask, where: Mask) -> float:
+        return share(side & where) / share(side)
+
+    margins, ratios = [], []
+    for label in _present(evidence):
+        inside = y == label
+        here, there = on(source, inside), on(target, inside)
+        ratios.append(there / here if here > 0 and there > 0 else math.inf)
+        if here > 0:
+            said = [on(source & inside, evidence.pseudo == k) for k in range(evidence.classes)]
+            margins.append(said[label] - max(x for k, x in enumerate(said) if k != label))
+    of_truth, of_student = (
+        (on(source, rough) + on(target, rough)) / 2
+        for rough in (inconsistent(evidence.graph, f) for f in (y, evidence.student))
+    )
+    excess = on(source, evidence.student != evidence.pseudo) - on(source, y != evidence.pseudo)
+    mu = max(of_truth, of_student) if inconsistency is None else inconsistency
+    error = evidence.teacher_error
+    return _Found(min(margins), max(ratios), mu, of_truth, of_student, excess, error, True)
+
+
+def _value(found: _Found, c: float | None) -> float | None:
+    if c is None or found.margin is None or found.limit is None:
+        return None
+    if not (c > 1 and found.margin > 0 and found.ratio < math.inf):
+        return None
+    return propagated_error_bound(c, found.margin, found.limit, found.ratio)
+
+
+def _hypotheses(found: _Found, expansion: Measured) -> tuple[Hypothesis, ...]:
+    checked, mu = found.measured, found.limit
+    rough = None if mu is None else found.student_rough
+    within = "μ" if mu is None else f"μ = {number(mu)}"
+    two_sided = compared(
+        "classes on both sides", found.ratio, "<", 1e9, required="all, so that r is finite"
+    )
+    unknown = compared("classes on both sides", None, "<", 0, required="all, so that r is finite")
+    return (
+        compared("teacher's margin γ", found.margin, ">", 0, checked=checked),
+        compared("expansion c (sets up to 1/2)", expansion, ">", 1, checked=checked),
+        two_sided if checked or found.ratio < math.inf else unknown,
+        compared("R_B(y)", found.truth_rough, "≤", mu or 0.0, label=within),
+        compared("R_B(f)", rough, "≤", mu or 0.0, label=within),
+        compared("L01(f, ỹ) less Err(ỹ), on labelled points", found.excess, "≤", 0),
+    )
+
+
+def _sides(evidence: Evidence, covered: ArrayLike | None) -> tuple[Mask, Mask]:
+    if covered is None:
+        every = np.ones(evidence.graph.n, np.bool_)
+        return every, every
+    source = covered_points(evidence, covered)
+    for name, side in (("true", source), ("false", ~source)):
+        if evidence.share(side) == 0:
+            raise ValueError(f"the points where covered is {name} weigh nothing; leave it out")
+    return source, ~source
+
+
+def _present(evidence: Evidence) -> list[int]:
+    return [k for k, share in enumerate(evidence.class_weights()) if share > 0]

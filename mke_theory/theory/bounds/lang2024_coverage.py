@@ -1,0 +1,223 @@
+"""A student goes beyond its teacher inside a class: points that the teacher leaves unlabelled.
+
+T_i holds the unlabelled points of true class i; S_i, S_good, S_bad and a are as in
+`lang2024_correction`, over the labelled ones. Subsets U of T_i with P(U | T_i) > q reach
+P(N(U) | S_good) ≥ c₁ P(U | T_i) and P(N(U) | S_bad) ≥ c₂ P(U | T_i). A student f has
+
+    Err(f | T_i) ≤ (1 + a / (c_min/c_max − 2a)) P(f not robust | T_i)
+                   + max{q, (L01(f, ỹ | S_i) − c₂a) / (c₁ − (c₁ + c₂)a)},
+
+c_min and c_max the smaller and the larger of c₁ and c₂. It needs c_min/c_max > 2a, and a student
+that is not mostly wrong: L01(f, ỹ | S_i) + P(f not robust | T_i) < c₁ (1 − q − a). That condition
+is stated as derived here: were the robust points of T_i that f labels right no more than q, those
+that it labels wrong would reach so much of S_good that it fails. Without it the bound is false for
+q > 0. "Robust" and N go by the same number of steps, as in `lang2024_correction`.
+Ref: lang2024theoretical, Theorem B.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mke_theory.theory.bound import (
+    ROUNDING,
+    Bound,
+    Hypothesis,
+    Mask,
+    Measured,
+    checked_share,
+    compared,
+    covered_points,
+    lower_end,
+    number,
+    student_error_on,
+)
+from mke_theory.theory.bounds.lang2024_correction import expansion_above, not_constant
+from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.expansion import expansion_profile
+
+
+def uncovered_error_bound(
+    disagreement: float,
+    not_robust: float,
+    wrong_share: float,
+    to_good: float,
+    to_bad: float,
+    q: float,
+) -> float:
+    """At least Err(f | T_i), from L01(f, ỹ | S_i), P(f not robust | T_i), a, c₁, c₂ and q.
+
+    Where a = 0 there is no S_bad, and `to_bad` does not matter. Raises ValueError for a share (all
+    six are) outside [0, 1], c₁ = 0, or c_min/c_max ≤ 2a. Ref: lang2024theoretical, Theorem B.2.
+    """
+    apart = checked_share("disagreement", disagreement)
+    rough = checked_share("not_robust", not_robust)
+    a, least = checked_share("wrong_share", wrong_share), checked_share("q", q)
+    c1, c2 = checked_share("to_good", to_good), checked_share("to_bad", to_bad)
+    if c1 == 0:
+        raise ValueError("to_good is 0; the formula divides by it")
+    if a == 0:
+        return rough + max(least, apart / c1)
+    spare = balance(c1, c2) - 2 * a
+    if not spare > 0:
+        raise ValueError(
+            f"to_good and to_bad are {c1} and {c2}; their ratio has to exceed 2a = {2 * a}"
+        )
+    return (1 + a / spare) * rough + max(least, (apart - c2 * a) / (c1 - (c1 + c2) * a))
+
+
+def balance(to_good: float, to_bad: float) -> float:
+    """c_min/c_max, in [0, 1], and 0 where both are."""
+    larger = max(to_good, to_bad)
+    return min(to_good, to_bad) / larger if larger > 0 else 0.0
+
+
+def for_class(
+    evidence: Evidence,
+    label: int,
+    covered: ArrayLike,
+    *,
+    to_good: Measured = None,
+    to_bad: Measured = None,
+    q: float | None = None,
+    steps: Literal[1, 2] = 1,
+) -> Bound:
+    """The bound on the student's error on the points of a class that the teacher left unlabelled.
+
+    `covered` [n] is true where the teacher gave a label; what `pseudo` holds elsewhere is ignored.
+    `to_good` and `to_bad` are c₁ and c₂ for the subsets of T_i above `q` (0 unless given). Where
+    neither is given they are computed, for the `q` with the smallest value unless that is given.
+
+    Raises ValueError where S_i or T_i weighs nothing. Ref: lang2024theoretical, Theorem B.2.
+    """
+    mask = covered_points(evidence, covered)
+    if q is not None:
+        checked_share("q", q)
+    if evidence.truth is None:
+        return _bound(label, None, _hypotheses(None, None))
+    found = _in_class(evidence, label, mask, steps)
+    if to_good is None and to_bad is None:
+        reach = _best(evidence, found, q, steps)
+    else:
+        reach = _Reach(q or 0.0, to_good, to_bad)
+    constants = {"a": found.wrong, "q": reach.q}
+    constants |= {"L01(f, ỹ)": found.apart, "P(not robust)": found.rough}
+    told = {"c₁": lower_end(reach.to_good), "c₂": lower_end(reach.to_bad)}
+    constants |= {name: given for name, given in told.items() if given is not None}
+    return replace(
+        _bound(label, _value(found, reach), _hypotheses(found, reach)),
+        constants=constants,
+        measured=student_error_on(evidence, found.outside),
+    )
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """How far the subsets of T_i above q expand onto S_good and onto S_bad."""
+
+    q: float
+    to_good: Measured
+    to_bad: Measured
+
+
+def _value(found: _InClass, reach: _Reach) -> float | None:
+    c1, c2, a = lower_end(reach.to_good), lower_end(reach.to_bad), found.wrong
+    if a == 0:
+        c2 = 0.0
+    if c1 is None or c2 is None or c1 <= 0 or (a > 0 and balance(c1, c2) <= 2 * a):
+        return None
+    return uncovered_error_bound(found.apart, found.rough, a, min(c1, 1.0), min(c2, 1.0), reach.q)
+
+
+def _best(evidence: Evidence, found: _InClass, q: float | None, steps: Literal[1, 2]) -> _Reach:
+    """Both expansions at q, or at the corner of their profiles whose bound is best."""
+    onto = {}
+    for name, side in (("good", found.good), ("bad", found.bad)):
+        if evidence.share(side) > 0:
+            onto[name] = expansion_profile(evidence.graph, side, found.outside, steps=steps)
+    corners = {float(x) for profile in onto.values() for x in profile.shares if x < 1 - ROUNDING}
+    tried = []
+    for at in sorted(corners) if q is None else [q]:
+        ends = {name: expansion_above(profile, at) for name, profile in onto.items()}
+        reach = _Reach(at, ends.get("good"), ends.get("bad"))
+        value = _value(found, reach)
+        sound = all(h.status == "holds" for h in _hypotheses(found, reach))
+        tried.append((not sound, np.inf if value is None else value, at, reach))
+    return min(tried, key=lambda one: one[:3])[3]
+
+
+@dataclass(frozen=True)
+class _InClass:
+    """S_good, S_bad and T_i; a and L01(f, ỹ) on S_i; P(f not robust | T_i)."""
+
+    good: Mask
+    bad: Mask
+    outside: Mask
+    wrong: float
+    apart: float
+    rough: float
+
+
+def _in_class(evidence: Evidence, label: int, covered: Mask, steps: Literal[1, 2]) -> _InClass:
+    inside = (evidence.known_truth == label) & covered
+    outside = (evidence.known_truth == label) & ~covered
+    labelled, free = evidence.share(inside), evidence.share(outside)
+    if labelled == 0 or free == 0:
+        raise ValueError(
+            f"class {label} weighs {labelled:.3g} where the teacher labels and {free:.3g} where it "
+            "does not; the bound is about classes that have both, so leave this one out"
+        )
+    bad = inside & (evidence.pseudo != label)
+    rough = not_constant(evidence.graph, evidence.student, steps)
+    return _InClass(
+        inside & ~bad,
+        bad,
+        outside,
+        evidence.share(bad) / labelled,
+        evidence.share(inside & (evidence.student != evidence.pseudo)) / labelled,
+        evidence.share(outside & rough) / free,
+    )
+
+
+def _hypotheses(found: _InClass | None, reach: _Reach | None) -> tuple[Hypothesis, ...]:
+    to_good = None if reach is None else reach.to_good
+    good = compared("expansion c₁ onto right labels", to_good, ">", 0)
+    wrong = None if found is None else found.wrong
+    half = compared("teacher's error in the class a", wrong, "<", 0.5, label="1/2")
+    if found is None or reach is None:
+        balanced = compared("c_min/c_max", None, ">", 0, label="2a")
+        near = compared("L01(f, ỹ) + P(not robust)", None, "<", 0, label="c₁(1 − q − a)")
+        return half, good, balanced, near
+    if found.wrong == 0:
+        return half, good
+    c1, c2, a = lower_end(to_good), lower_end(reach.to_bad), found.wrong
+    ends = None if c1 is None or c2 is None else balance(c1, c2)
+    room = (c1 or 0.0) * (1 - reach.q - a)
+    astray = None if c1 is None else found.apart + found.rough
+    return (
+        half,
+        good,
+        compared("c_min/c_max", ends, ">", 2 * a, label=f"2a = {number(2 * a)}"),
+        compared(
+            "L01(f, ỹ) + P(not robust)",
+            astray,
+            "<",
+            room,
+            label=f"c₁(1 − q − a) = {number(room)}",
+        ),
+    )
+
+
+def _bound(label: int, value: float | None, hypotheses: tuple[Hypothesis, ...]) -> Bound:
+    return Bound(
+        "Lang B.2, coverage",
+        "lang2024theoretical, Theorem B.2",
+        f"unlabelled class {label}",
+        "student error",
+        value,
+        hypotheses,
+    )
