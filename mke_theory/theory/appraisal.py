@@ -102,7 +102,7 @@ def appraise(
         rows = np.sort(drawn.choice(rows, most_points, replace=False))
     labels = [np.asarray(labels)[rows] for labels in (pseudo, student, truth)]
     views = []
-    for name, kind, points in _spaces(inputs, teacher_modalities, embedding):
+    for name, kind, points in spaces(inputs, teacher_modalities, embedding):
         if not np.isfinite(points).all():
             continue
         graph = nearest_neighbours(points[rows], neighbours)
@@ -140,12 +140,12 @@ def certificate_row(certificate: Certificate, evidence: Evidence) -> Bound:
     )
 
 
-def _spaces(
+def spaces(
     inputs: Mapping[str, NDArray[np.floating[Any]]],
     teacher_modalities: Sequence[str],
     embedding: NDArray[np.floating[Any]] | None,
 ) -> Iterator[tuple[str, str, Floats]]:
-    """(name, kind, points [n, d]) of every view."""
+    """(name, kind, points [n, d]) of every view: α, β, both, and the embedding where given."""
     alpha = [name for name in inputs if name in teacher_modalities]
     beta = [name for name in inputs if name not in teacher_modalities]
     for kind, names in (("α", alpha), ("β", beta), ("both", [*alpha, *beta])):

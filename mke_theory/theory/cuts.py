@@ -17,7 +17,7 @@ from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.hypergraph import neighbour_sets
 from mke_theory.theory.mincut import Cut, MinCut
 from mke_theory.theory.planes import Answer
-from mke_theory.theory.worst_case import Measured, WorstCase
+from mke_theory.theory.worst_case import NOT_KNOWN, Measured, WorstCase
 
 
 class Cuts:
@@ -56,7 +56,11 @@ class Cuts:
         chosen, largest, bound = self._solve(gains, price)
         surplus = float((heavy - gain)[known == 1].sum())
         constant = float(theta[:, 0].sum())
-        sides = tuple(side[:n].astype(np.int64) for side in (chosen, largest))
+        # Where a fixed point is worth the same either way, the cut may have left it on either side.
+        sides = tuple(
+            np.where(known == NOT_KNOWN, side[:n], known).astype(np.int64)
+            for side in (chosen, largest)
+        )
         planes = tuple(self.measure(side) for side in sides)
         return Answer(constant + bound - surplus, sides, planes)
 
@@ -145,10 +149,15 @@ class _Layout:
 
 
 class Components:
-    """The oracle where no inconsistency is allowed: one label for every connected component."""
+    """The oracle where no inconsistency is allowed: one label for every connected component.
+
+    In the vertex form B(x) of a point without weight costs nothing and connects nothing.
+    """
 
     def __init__(self, problem: WorstCase) -> None:
         self._problem, self._of = problem, problem.graph.components
+        if problem.form == "vertex":
+            self._of = _charged_components(problem.graph)
         self._count = int(self._of.max()) + 1
         forbidden = np.stack([self._sums(~column) for column in problem.allowed.T], axis=1)
         self._allowed = forbidden == 0
@@ -160,8 +169,19 @@ class Components:
         return Answer(float(total.max(axis=1).sum()), (labels,), (self.measure(labels),))
 
     def measure(self, labels: Ints) -> Measured:
-        return self._problem.measure(labels)
+        reward, sides, _ = self._problem.measure(labels)
+        # However light an edge, cutting it is forbidden: it counts as if all were inconsistent.
+        mean = self._sums(labels) / np.bincount(self._of)
+        return reward, sides, float((mean[self._of] != labels).any())
 
     def _sums(self, values: np.ndarray) -> Floats:
         counted = np.bincount(self._of, values.astype(np.float64), minlength=self._count)
         return np.asarray(counted, dtype=np.float64)
+
+
+def _charged_components(graph: Graph) -> Ints:
+    """The connected component of each point, over edges with an end of positive weight."""
+    charged = graph.weights[graph.edges].max(axis=1) > 0
+    tails, heads = graph.edges[charged].T
+    links = sparse.csr_array((np.ones(len(tails), np.int8), (tails, heads)), shape=(graph.n,) * 2)
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)

@@ -161,6 +161,7 @@ class _State:
 
 def onto_simplex(rows: Floats) -> Floats:
     """The nearest probabilities to each row [n, k]; an entry of −∞ becomes 0."""
+    rows = rows - rows.max(axis=1, keepdims=True)  # x − (x − 1) rounds to 0 where x is very large
     ordered = -np.sort(-rows, axis=1)
     finite = np.where(np.isfinite(ordered), ordered, 0)
     over = np.cumsum(finite, axis=1) - 1

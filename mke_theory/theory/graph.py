@@ -39,6 +39,7 @@ MOST_EDGES = 20_000_000
 """A graph with more edges is refused; a certificate on it would need some 4 GiB."""
 _TREE_DIMENSIONS = 10
 """Beyond this a KD-tree visits nearly every point, and blocks of distances are faster."""
+_ROWS_AT_A_TIME = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,8 @@ class Graph:
     `perturbation_graph`.
 
     Raises ValueError where there are fewer than two points, the adjacency is not square, not
-    symmetric, has a loop or an entry that is not positive and finite, or weights are negative, not
-    finite or do not sum to one.
+    symmetric, has a loop or an entry that is not positive and finite, or weights of points or edges
+    are negative, not finite or do not sum to one.
     """
 
     adjacency: sparse.csr_array
@@ -74,7 +75,11 @@ class Graph:
                 f"adjacency is not symmetric: entry ({i}, {j}) is {a[i, j]}, ({j}, {i}) is "
                 f"{a[j, i]}; symmetrise it first, for instance by the larger of both"
             )
-        point_weights(self.weights, a.shape[0])
+        if a.nnz and abs(a.sum() / 2 - 1) > 1e-9:
+            raise ValueError(
+                f"edge weights sum to {a.sum() / 2}; divide by that, so that they sum to 1"
+            )
+        object.__setattr__(self, "weights", point_weights(self.weights, a.shape[0]))
 
     @classmethod
     def from_edges(
@@ -84,12 +89,16 @@ class Graph:
         edge_weights: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """The graph of n points with undirected `edges` [m, 2]; weights are scaled to sum to one.
+        """The graph of n points with undirected `edges` [m, 2], point numbers.
 
-        `edge_weights` [m] is uniform where not given, `weights` [n] too. A pair may be named in
-        both directions or twice: its largest weight counts. Loops are dropped.
+        `edge_weights` [m] are scaled to sum to one and uniform where not given; `weights` [n] are
+        the p_i, which sum to one, and uniform too. A pair may be named in both directions or twice:
+        its largest weight counts. Loops are dropped.
+
+        Raises ValueError where a shape, a point number or a weight does not fit, TypeError where
+        point numbers are not whole.
         """
-        pairs = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+        pairs = _pairs_of(edges)
         if n < 2:
             raise ValueError(f"the pool has {n} points; a graph needs at least 2")
         if pairs.size and not (pairs.min() >= 0 and pairs.max() < n):
@@ -145,16 +154,20 @@ class Graph:
     def two_steps(self, limit: int = MOST_EDGES) -> Graph:
         """N = B∘B as a graph of its own, with uniform edge weights.
 
-        Raises MemoryError where it could have more than `limit` edges.
+        Raises MemoryError as soon as it is found to have more than `limit` edges.
         """
-        degree = np.diff(self.adjacency.indptr)
-        refuse_large(int((degree.astype(np.int64) ** 2).sum() + degree.sum()) // 2, limit)
         pattern = sparse.csr_array(
             (np.ones(self.adjacency.nnz), self.adjacency.indices, self.adjacency.indptr),
             shape=self.adjacency.shape,
         )
-        both = sparse.triu(pattern @ pattern + pattern, k=1, format="coo")
-        return Graph.from_edges(self.n, np.stack([both.row, both.col], 1), weights=self.weights)
+        found, count = [], 0
+        for start in range(0, self.n, _ROWS_AT_A_TIME):
+            block = pattern[start : start + _ROWS_AT_A_TIME]
+            both = sparse.triu(block @ pattern + block, k=start + 1, format="coo")
+            count += both.nnz
+            refuse_large(count, limit)
+            found.append(np.stack([both.row.astype(np.int64) + start, both.col], axis=1))
+        return Graph.from_edges(self.n, np.concatenate(found), weights=self.weights)
 
     def _mask(self, points: ArrayLike) -> NDArray[np.bool_]:
         given = np.asarray(points)
@@ -163,6 +176,9 @@ class Graph:
                 raise ValueError(f"a mask of shape {given.shape} does not fit {self.n} points")
             return given
         inside = np.zeros(self.n, dtype=np.bool_)
+        if given.size and not (given.min() >= 0 and given.max() < self.n):
+            wrong = given.min() if given.min() < 0 else given.max()
+            raise ValueError(f"there is no point {wrong}; the points are 0 to {self.n - 1}")
         inside[given.astype(np.int64)] = True
         return inside
 
@@ -198,10 +214,13 @@ def nearest_neighbours(
     """Two points [n, d] are neighbours where one is among the k nearest of the other.
 
     "self-tuning" weighs an edge by exp(−d_ij² / (s_i s_j)), s_i the distance of i to its k-th
-    neighbour (Ref: zelnik2004selftuning); "uniform" weighs all alike.
+    neighbour, and by e⁻⁵⁰ at least (Ref: zelnik2004selftuning); "uniform" weighs all alike.
 
-    Raises ValueError for k outside 1..n−1 and MemoryError where n·k exceeds `limit`.
+    Raises ValueError for k outside 1..n−1 or another similarity, and MemoryError where n·k exceeds
+    `limit`.
     """
+    if similarity not in ("uniform", "self-tuning"):
+        raise ValueError(f"similarity is {similarity!r}; allowed are 'uniform' and 'self-tuning'")
     x = coordinates_of(points)
     if not 1 <= k < len(x):
         raise ValueError(f"k is {k}; with {len(x)} points it has to be 1 to {len(x) - 1}")
@@ -213,7 +232,8 @@ def nearest_neighbours(
     pairs = np.stack([np.repeat(np.arange(len(x)), k), found.ravel()], axis=1)
     if similarity == "uniform":
         return Graph.from_edges(len(x), pairs, weights=weights)
-    scale = np.maximum(distance[:, -1], np.finfo(np.float64).tiny ** 0.5)
+    # The scale of a point with k equals is 0; so small a one makes no quotient overflow.
+    scale = np.maximum(distance[:, -1], np.finfo(np.float64).tiny ** 0.25)
     exponent = distance.ravel() ** 2 / (scale[pairs[:, 0]] * scale[pairs[:, 1]])
     return Graph.from_edges(len(x), pairs, np.exp(-np.minimum(exponent, 50.0)), weights)
 
@@ -255,12 +275,14 @@ def intersection(first: Graph, second: Graph) -> Graph:
 
     Edge weights multiply. Both graphs are on one pool; the points keep the weights of `first`.
     """
-    return _combined(first, second, first.adjacency.multiply(second.adjacency))
+    _refuse_two_pools(first, second)
+    return _combined(first, first.adjacency.multiply(second.adjacency))
 
 
 def union(first: Graph, second: Graph) -> Graph:
     """Neighbours in at least one of two graphs on one pool; edge weights add."""
-    return _combined(first, second, first.adjacency + second.adjacency)
+    _refuse_two_pools(first, second)
+    return _combined(first, first.adjacency + second.adjacency)
 
 
 def product(first: Graph, second: Graph, limit: int = MOST_EDGES) -> Graph:
@@ -272,11 +294,11 @@ def product(first: Graph, second: Graph, limit: int = MOST_EDGES) -> Graph:
     Raises MemoryError where it would have more than `limit` edges.
     """
     sizes = [g.adjacency.nnz + g.n for g in (first, second)]
-    refuse_large(sizes[0] * sizes[1] // 2, limit)
+    refuse_large((sizes[0] * sizes[1] - first.n * second.n) // 2, limit)
     patterns = [
         (g.adjacency > 0).astype(np.float64) + sparse.eye_array(g.n) for g in (first, second)
     ]
-    both = sparse.triu(sparse.kron(*patterns), k=1, format="coo")
+    both = sparse.triu(sparse.kron(*patterns, format="coo"), k=1, format="coo")
     edges = np.stack([both.row, both.col], axis=1)
     weights = np.kron(first.weights, second.weights)
     return Graph.from_edges(first.n * second.n, edges, weights=weights / weights.sum())
@@ -361,6 +383,17 @@ def refuse_large(edges: int, limit: int, radius: float | None = None) -> None:
         )
 
 
+def _pairs_of(edges: ArrayLike) -> Ints:
+    pairs = np.asarray(edges)
+    if pairs.size == 0:
+        return np.zeros((0, 2), dtype=np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"edges has shape {pairs.shape}; give [m, 2], two points an edge")
+    if pairs.dtype.kind not in "iu":
+        raise TypeError(f"edges is {pairs.dtype}; give point numbers as integers")
+    return pairs.astype(np.int64)
+
+
 def _distinct(pairs: Ints, w: Floats, n: int) -> tuple[Ints, Ints, Floats]:
     """Each pair once with the smaller point first, and its largest weight; without loops."""
     low, high = pairs.min(axis=1, initial=n), pairs.max(axis=1, initial=-1)
@@ -379,31 +412,46 @@ def _nearest(x: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, 
     if x.shape[1] <= _TREE_DIMENSIONS:
         distance, found = cKDTree(x).query(z, k=k, workers=-1)
     else:
-        distance, found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors(z)
+        # Squares far from the origin would drown the distances, so the origin moves to the middle.
+        middle = x.mean(axis=0)
+        search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x - middle)
+        distance, found = search.kneighbors(z - middle)
     return distance.reshape(len(z), k), np.asarray(found, dtype=np.int64).reshape(len(z), k)
 
 
-def _pairs_by_blocks(x: Floats, radius: float, limit: int, rows: int = 512) -> Ints:
-    """The pairs i < j within the radius, found block by block; refused as soon as too many."""
+def _pairs_by_blocks(x: Floats, radius: float, limit: int) -> Ints:
+    """The pairs i < j within the radius, found block by block; refused as soon as too many.
+
+    |x|² + |y|² − 2xy is fast but rounds; pairs that it leaves in doubt are measured once more.
+    """
+    x = x - x.mean(axis=0)
     square = (x**2).sum(axis=1)
+    doubt = 4 * (x.shape[1] + 2) * np.finfo(np.float64).eps * float(square.max())
     found, count = [], 0
-    for start in range(0, len(x), rows):
-        block = x[start : start + rows]
-        apart = square[start : start + rows, None] + square[start:] - 2 * block @ x[start:].T
-        i, j = np.nonzero(np.triu(apart <= radius**2, k=1))
+    for start in range(0, len(x), _ROWS_AT_A_TIME):
+        block = x[start : start + _ROWS_AT_A_TIME]
+        rows = square[start : start + _ROWS_AT_A_TIME, None]
+        excess = rows + square[start:] - 2 * block @ x[start:].T - radius**2
+        i, j = np.nonzero(np.triu(excess <= doubt, k=1))
+        near = np.abs(excess[i, j]) > doubt
+        near[~near] = ((x[i[~near] + start] - x[j[~near] + start]) ** 2).sum(axis=1) <= radius**2
+        i, j = i[near], j[near]
         count += len(i)
         refuse_large(count, limit, radius)
         found.append(np.stack([i, j], axis=1) + start)
     return np.concatenate(found)
 
 
-def _combined(first: Graph, second: Graph, adjacency: sparse.sparray) -> Graph:
-    if first.n != second.n:
-        raise ValueError(f"the graphs have {first.n} and {second.n} points; they need one pool")
+def _combined(first: Graph, adjacency: sparse.sparray) -> Graph:
     both = sparse.triu(adjacency, k=1, format="coo")
     both.eliminate_zeros()
     edges = np.stack([both.row, both.col], axis=1)
     return Graph.from_edges(first.n, edges, both.data, first.weights)
+
+
+def _refuse_two_pools(first: Graph, second: Graph) -> None:
+    if first.n != second.n:
+        raise ValueError(f"the graphs have {first.n} and {second.n} points; they need one pool")
 
 
 def _side_by_side(inputs: Mapping[str, Tensor]) -> Tensor:

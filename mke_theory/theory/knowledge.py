@@ -68,10 +68,11 @@ def teacher_error_from_validation(
 ) -> Fact:
     """The limit on the teacher's error on `pool` points after `errors` among n validated ones.
 
-    It holds with probability `level` where validation points and pool are draws from one source, in
-    exchangeable order: were more than m of the pool wrong, so few errors among the n would have a
-    hypergeometric probability of at most 1 − level. For a large pool it is the Clopper–Pearson
-    limit; a small one is allowed its own luck, which that limit forgets.
+    Points are counted, so all of them have to weigh alike. It holds with probability `level` where
+    validation points and pool are draws from one source, in exchangeable order: were more than m of
+    the pool wrong, so few errors among the n would have a hypergeometric probability of at most
+    1 − level. For a large pool it is the Clopper–Pearson limit; a small one is allowed its own
+    luck, which that limit forgets.
 
     Raises ValueError where counts are impossible or level is outside (0, 1).
     Ref: clopper1934confidence.

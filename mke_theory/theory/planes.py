@@ -86,13 +86,15 @@ def solve_by_planes(
         charged = np.append(tried[:-1] * problem.limits, tried[-1] * problem.most)
         size = np.abs(theta).sum() + np.abs(charged).sum() + abs(answer.bound)
         found = answer.bound + float(charged.sum() + _ROUNDING * size)
-        if found < best:
+        better = found < best
+        if better:
             best, prices = found, tried
         if best < floor - tolerance:  # an allowed labelling would have at least this reward
             return Bounded(-np.inf, prices[:-1], float(prices[-1]), None, None, method, step)
         for labels, measured in zip(answer.labellings, answer.planes, strict=False):
             worst.meet(labels, measured)
-        if not planes.add(answer.planes):
+        # Near better prices than before even a plane that was there says where to look next.
+        if not planes.add(answer.planes) and not better:
             break
     price = float(prices[-1])
     return Bounded(float(best), prices[:-1], price, worst.labelling, worst.attained, method, step)
@@ -155,4 +157,5 @@ class _Planes:
         )
         if solved.x is None:
             raise ArithmeticError(f"the linear programme over the planes failed: {solved.message}")
-        return np.asarray(solved.x, dtype=np.float64)
+        # The solver keeps its bounds up to 10⁻⁷ only, and a price below zero proves nothing.
+        return np.append(solved.x[0], np.maximum(solved.x[1:], 0))

@@ -28,7 +28,7 @@ Measured = tuple[float, Floats, float]
 """(reward, the left side of every fact, R) of a labelling, or of a fraction of labellings."""
 
 NOT_KNOWN = -1
-_ROUNDING = 1e-9
+_ROUNDING = 1e-12
 """A labelling that exceeds a limit by no more than this counts as allowed."""
 
 
@@ -53,6 +53,15 @@ class WorstCase:
     def __post_init__(self) -> None:
         if self.form not in ("edge", "vertex"):
             raise ValueError(f"form is {self.form!r}; choose edge or vertex")
+        n = self.graph.n
+        if self.reward.ndim != 2 or len(self.reward) != n or not np.isfinite(self.reward).all():
+            raise ValueError(
+                f"reward has shape {self.reward.shape}; give a finite number for each of {n} "
+                "points and each class"
+            )
+        for name, labels in (("said", self.said), ("known", self.known)):
+            if labels.shape != (n,):
+                raise ValueError(f"{name} has shape {labels.shape}; the pool has {n} points")
         if not 0 <= self.most <= 1:
             raise ValueError(f"the inconsistency is at most {self.most}; it is a share in [0, 1]")
         for fact in self.facts:
