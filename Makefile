@@ -35,7 +35,7 @@ slow: $(INSTALLED)
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy mke_theory experiments
+	$(PY) -m mypy mke_theory experiments benchmarks
 
 docs: $(INSTALLED)
 	$(PY) -m pdoc --math -o build/docs $(PAGES)

@@ -1,6 +1,7 @@
 """Put results into the form that is committed: compact records, tables, figures, and the README.
 
     python experiments/publish.py --real results/real --few results/few --twomoon results/twomoon
+    python experiments/publish.py --theory results/theory --certificates results/certificates
     python experiments/publish.py            rebuild from the committed records
 
 Tables between the lines `<!-- results: FILE -->` and `<!-- end of results -->` of the README are
@@ -13,15 +14,16 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certificates
 import twomoon
 import tyro
 
-from mke_theory import plots, records, tables
+from mke_theory import appraisals, plots, records, tables, theory_report
 from mke_theory.records import Record, write_atomic
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
 
@@ -46,6 +48,10 @@ class Options:
     """Output folder of run_real.py with 5 labels a class on av_digits."""
     twomoon: Path | None = None
     """Output folder of twomoon.py."""
+    theory: Path | None = None
+    """Output folder of run_real.py with --theory 5: its appraisals."""
+    certificates: Path | None = None
+    """Output folder of certificates.py."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,19 +66,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         if folder is None:
             continue
-        try:
-            found = [compact(record) for record in records.read(folder)]
-        except OSError as problem:
-            print(f"error: {problem}", file=sys.stderr)
+        if not _commit(name, folder, compact):
             return 2
-        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
-        write_atomic(RESULTS / f"{name}.jsonl", lines)
         for drawn in folder.glob("regions_*.png") if name == "real" else ():
             shutil.copyfile(drawn, FIGURES / drawn.name)
+    for name, folder, compacted in (
+        ("theory", options.theory and options.theory / appraisals.FOLDER, compact_appraisal),
+        ("certificates", options.certificates and options.certificates / "certificates", dict),
+    ):
+        if folder is not None and not _commit(name, folder, compacted):
+            return 2
     for path, text in build().items():
         write_atomic(path, text)
     draw()
     return 0
+
+
+def _commit(name: str, folder: Path, compacted: Callable[[Record], Record]) -> bool:
+    """Whether the records of `folder` could be read; they are committed in compact form."""
+    try:
+        found = [compacted(record) for record in records.read(folder)]
+    except OSError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return False
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
+    write_atomic(RESULTS / f"{name}.jsonl", lines)
+    return True
 
 
 def compact(record: Record) -> Record:
@@ -83,6 +102,16 @@ def compact(record: Record) -> Record:
         for part, whole in record["account"].items()
     }
     return kept | {"account": account}
+
+
+def compact_appraisal(record: Record) -> Record:
+    """The appraisal without its single rows; the text of a ledger is kept for the first seed."""
+    views = [
+        {name: x for name, x in view.items() if name not in ("ledger", "short", "text")}
+        | ({"text": view["text"]} if record["seed"] == 0 else {})
+        for view in record["theory"]
+    ]
+    return record | {"theory": views}
 
 
 def committed(name: str) -> list[Record]:
@@ -109,6 +138,12 @@ def build() -> dict[Path, str]:
     texts[RESULTS / "twomoon_fair.md"] = (
         twomoon.fair_table(fair).to_markdown(disable_numparse=True) + "\n"
     )
+    told = committed("theory")
+    for task in dict.fromkeys(record["task"] for record in told):
+        name, text = theory_report.ledgers(told, task)
+        texts[RESULTS / name] = text
+    texts[RESULTS / "theory.md"] = theory_report.markdown(told)
+    texts[RESULTS / "certificates.md"] = certificates.markdown(committed("certificates"))
     return texts | {README: filled(README.read_text(), texts)}
 
 

@@ -85,20 +85,30 @@ def write(appraisals: Sequence[Record], folder: Path) -> list[Path]:
     """theory.md with every table, and ledger_<task>.md with all ledgers of the first seed."""
     if not appraisals:
         return []
-    tasks = list(dict.fromkeys(record["task"] for record in appraisals))
-    parts = [
-        f"## {task}\n\n{table(appraisals, task).to_markdown()}\n\n{sentence(appraisals, task)}\n"
-        for task in tasks
+    tasks = dict.fromkeys(record["task"] for record in appraisals)
+    texts = dict([ledgers(appraisals, task) for task in tasks])
+    return [
+        write_atomic(folder / name, text)
+        for name, text in {"theory.md": markdown(appraisals), **texts}.items()
     ]
-    paths = [write_atomic(folder / "theory.md", "\n".join(parts))]
-    for task in tasks:
-        first = next(record for record in appraisals if record["task"] == task)
-        texts = [
-            f"## Graph by {view['view']}\n\n```\n{view['text']}\n```\n" for view in first["theory"]
-        ]
-        head = f"# Ledger of {first['title']}, seed {first['seed']}\n\n"
-        paths.append(write_atomic(folder / f"ledger_{task}.md", head + "\n".join(texts)))
-    return paths
+
+
+def markdown(appraisals: Sequence[Record]) -> str:
+    """The table and the sentence of every task."""
+    tasks = dict.fromkeys(record["task"] for record in appraisals)
+    return "\n".join(
+        f"{table(appraisals, task).rename_axis(task).to_markdown()}\n\n"
+        f"{sentence(appraisals, task)}\n"
+        for task in tasks
+    )
+
+
+def ledgers(appraisals: Sequence[Record], task: str) -> tuple[str, str]:
+    """(file name, text) of all ledgers of a task's first seed."""
+    first = next(record for record in appraisals if record["task"] == task)
+    head = f"# Ledger of {first['title']}, seed {first['seed']}\n"
+    views = [f"## Graph by {view['view']}\n\n```\n{view['text']}\n```" for view in first["theory"]]
+    return f"ledger_{task}.md", "\n\n".join([head, *views]) + "\n"
 
 
 def _by_both(record: Record) -> dict[str, str]:
