@@ -305,8 +305,8 @@ def solve_many_classes(problem: WorstCase, reference: Ints | None = None) -> lis
         cuts(error_alone.theta(rough.prices), rough.inconsistency_price)
         relaxed.begin(cuts.flows.ravel(), rough.inconsistency_price)
     found.append(_relaxed(error_alone, relaxed, start))
-    more = len(problem.facts) - len(error_alone.facts)
-    found = [replace(one, prices=np.append(one.prices, np.zeros(more))) for one in found]
+    found = [_of_all_facts(problem, one) for one in found]
+    more = len(problem.facts) > len(error_alone.facts)
     if more and all(one.value > -np.inf for one in found):
         found.append(_relaxed(problem, relaxed.about(problem), _where(found[-1])))
     return found
@@ -322,6 +322,14 @@ def _relaxed(problem: WorstCase, oracle: Relaxed, start: Floats) -> Bounded:
         tolerance=_RELAXED_TOLERANCE,
         most_steps=_RELAXED_STEPS,
     )
+
+
+def _of_all_facts(problem: WorstCase, found: Bounded) -> Bounded:
+    """What was found without the further facts: they cost nothing, and may forbid its labelling."""
+    prices = np.append(found.prices, np.zeros(len(problem.facts) - len(found.prices)))
+    if found.labelling is not None and not problem.allows(found.labelling):
+        found = replace(found, labelling=None, attained=None)
+    return replace(found, prices=prices)
 
 
 def _where(found: Bounded) -> Floats:

@@ -21,10 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
-from sklearn.neighbors import NearestNeighbors
 
 from mke_theory.rng import Stream, seed_for
+from mke_theory.theory.distances import (
+    coordinates_of,
+    nearest_points,
+    pairs_within,
+    refuse_large,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +41,6 @@ Ints = NDArray[np.int64]
 
 MOST_EDGES = 20_000_000
 """A graph with more edges is refused; a certificate on it would need some 4 GiB."""
-_TREE_DIMENSIONS = 10
-"""Beyond this a KD-tree visits nearly every point, and blocks of distances are faster."""
 _ROWS_AT_A_TIME = 512
 
 
@@ -194,13 +196,7 @@ def radius_graph(
     x = coordinates_of(points)
     if not radius > 0:
         raise ValueError(f"radius is {radius}; it has to be positive")
-    if x.shape[1] <= _TREE_DIMENSIONS:
-        tree = cKDTree(x)
-        refuse_large((int(tree.count_neighbors(tree, radius)) - len(x)) // 2, limit, radius)
-        edges = tree.query_pairs(radius, output_type="ndarray")
-    else:
-        edges = _pairs_by_blocks(x, radius, limit)
-    return Graph.from_edges(len(x), edges, weights=weights)
+    return Graph.from_edges(len(x), pairs_within(x, radius, limit), weights=weights)
 
 
 def nearest_neighbours(
@@ -225,7 +221,7 @@ def nearest_neighbours(
     if not 1 <= k < len(x):
         raise ValueError(f"k is {k}; with {len(x)} points it has to be 1 to {len(x) - 1}")
     refuse_large(len(x) * k, limit)
-    distance, found = _nearest(x, k + 1)
+    distance, found = nearest_points(x, k + 1)
     own = found == np.arange(len(x))[:, None]
     own[~own.any(axis=1), -1] = True  # among many equal points the point itself may not be listed
     distance, found = distance[~own].reshape(-1, k), found[~own].reshape(-1, k)
@@ -263,7 +259,7 @@ def perturbation_graph(
     for draw in range(draws):
         moved = measured.inputs(samples.inputs, Stream(seed_for(seed, "perturbation", draw)))
         z = coordinates_of(place(moved).detach().cpu().double().numpy())
-        landed = _nearest(x, 1, z)[1][:, 0]
+        landed = nearest_points(x, 1, z)[1][:, 0]
         pairs.append(np.stack([np.arange(len(x)), landed], axis=1))
     taken = np.sort(np.concatenate(pairs), axis=1)
     edges, hits = np.unique(taken[taken[:, 0] != taken[:, 1]], axis=0, return_counts=True)
@@ -360,29 +356,6 @@ def point_weights(weights: ArrayLike, n: int) -> Floats:
     return p
 
 
-def coordinates_of(points: ArrayLike) -> Floats:
-    """`points` as float64 [n, d]; raises ValueError where they are not finite or not [n, d]."""
-    x = np.asarray(points, dtype=np.float64)
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise ValueError(f"points has shape {x.shape}; give [n, d], one row a point")
-    if len(x) < 2:
-        raise ValueError(f"the pool has {len(x)} points; a graph needs at least 2")
-    if not np.isfinite(x).all():
-        row = int(np.argwhere(~np.isfinite(x))[0, 0])
-        raise ValueError(f"point {row} is not finite; a missing modality has no place in a metric")
-    return x
-
-
-def refuse_large(edges: int, limit: int, radius: float | None = None) -> None:
-    """Raise MemoryError where there are more edges than the limit."""
-    if edges > limit:
-        why = "" if radius is None else f" at radius {radius:g}"
-        raise MemoryError(
-            f"the graph would have {edges:,} edges{why}, and the limit is {limit:,}; choose a "
-            "smaller radius or fewer neighbours, or raise limit if the memory is there"
-        )
-
-
 def _pairs_of(edges: ArrayLike) -> Ints:
     pairs = np.asarray(edges)
     if pairs.size == 0:
@@ -404,42 +377,6 @@ def _distinct(pairs: Ints, w: Floats, n: int) -> tuple[Ints, Ints, Floats]:
     first = np.ones(len(low), dtype=np.bool_)
     first[1:] = (np.diff(low) != 0) | (np.diff(high) != 0)
     return low[first], high[first], w[first]
-
-
-def _nearest(x: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Ints]:
-    """Distances and numbers, both [m, k], of the points x nearest to each query (each point)."""
-    z = x if queries is None else queries
-    if x.shape[1] <= _TREE_DIMENSIONS:
-        distance, found = cKDTree(x).query(z, k=k, workers=-1)
-    else:
-        # Squares far from the origin would drown the distances, so the origin moves to the middle.
-        middle = x.mean(axis=0)
-        search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x - middle)
-        distance, found = search.kneighbors(z - middle)
-    return distance.reshape(len(z), k), np.asarray(found, dtype=np.int64).reshape(len(z), k)
-
-
-def _pairs_by_blocks(x: Floats, radius: float, limit: int) -> Ints:
-    """The pairs i < j within the radius, found block by block; refused as soon as too many.
-
-    |x|² + |y|² − 2xy is fast but rounds; pairs that it leaves in doubt are measured once more.
-    """
-    x = x - x.mean(axis=0)
-    square = (x**2).sum(axis=1)
-    doubt = 4 * (x.shape[1] + 2) * np.finfo(np.float64).eps * float(square.max())
-    found, count = [], 0
-    for start in range(0, len(x), _ROWS_AT_A_TIME):
-        block = x[start : start + _ROWS_AT_A_TIME]
-        rows = square[start : start + _ROWS_AT_A_TIME, None]
-        excess = rows + square[start:] - 2 * block @ x[start:].T - radius**2
-        i, j = np.nonzero(np.triu(excess <= doubt, k=1))
-        near = np.abs(excess[i, j]) > doubt
-        near[~near] = ((x[i[~near] + start] - x[j[~near] + start]) ** 2).sum(axis=1) <= radius**2
-        i, j = i[near], j[near]
-        count += len(i)
-        refuse_large(count, limit, radius)
-        found.append(np.stack([i, j], axis=1) + start)
-    return np.concatenate(found)
 
 
 def _combined(first: Graph, adjacency: sparse.sparray) -> Graph:

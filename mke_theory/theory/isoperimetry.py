@@ -24,11 +24,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from mke_theory.theory.distances import coordinates_of
 from mke_theory.theory.expansion import certified_constant, expansion_profile
 from mke_theory.theory.graph import (
     Graph,
     Ints,
-    coordinates_of,
     labels_of,
     radius_graph,
     vertex_inconsistency,

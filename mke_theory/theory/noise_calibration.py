@@ -90,7 +90,7 @@ def estimate_by_class(
     `statistics` [n, k] are the teacher's log-odds, `second` [n, k] what β says of each
     (`second_statistic`), `confusion` [k, k] the counts on labelled samples, truth by rows. Least
     squares on one-hot labels is k separate students, one a class, so the law speaks of each. The
-    odds are then 1 : k − 1 and the threshold is off the middle, which the law allows for.
+    odds are those of the labelled samples and the threshold is off the middle: it allows for both.
     """
     x, z, counts = (np.asarray(a) for a in (statistics, second, confusion))
     k = x.shape[-1]
@@ -131,10 +131,19 @@ def response_to_noise(
     `statistic` maps inputs to [n, k], for instance the teacher's log-odds. t(x + noise) is
     regressed on t(x); what counts is the residual's spread over the slope, in units of t: a student
     does not mind that t shrinks, only that it is blurred. Infinite where no slope is left.
+
+    Raises ValueError where strengths do not rise from above 0, or a statistic is not [n, k], not
+    finite or constant.
     """
     from mke_theory.transforms import InputNoise
 
+    if not (np.diff([0.0, *strengths]) > 0).all():
+        raise ValueError(f"strengths are {tuple(strengths)}; they have to rise from above 0")
     clean = np.asarray(statistic(samples.inputs), dtype=np.float64)
+    if clean.ndim != 2 or len(clean) != len(samples):
+        raise ValueError(f"the statistic has shape {clean.shape}; give [{len(samples)}, k]")
+    if not np.isfinite(clean).all() or not (np.ptp(clean, axis=0) > 0).all():
+        raise ValueError("a statistic is constant or not finite on these samples; leave it out")
     centred = clean - clean.mean(axis=0)
     rows = []
     for strength in strengths:

@@ -51,10 +51,12 @@ def best_noise(pair: GaussianPair, loss: Loss = "squared") -> float:
     in `gaussian`; for "logistic" (cross-entropy) C − A stands for C/(1 + q Var y). With equal odds
     and θ = 0 the student at σ* *is* the Bayes classifier; else its threshold may be off.
 
-    Raises ValueError where no noise on t will do: where ρ is so large that the best classifier
-    weighs t or b negatively, or so negative that b answers to the teacher's errors only. Where
-    m_b = 0 every σ is as good; the value is then the limit for m_b → 0.
+    Raises ValueError where loss is another, and where no noise on t will do: where ρ is so
+    large that the best classifier weighs t or b negatively, or so negative that b answers to the
+    teacher's errors only. Where m_b = 0 every σ is as good; the value is the limit for m_b → 0.
     """
+    if loss not in ("squared", "logistic"):
+        raise ValueError(f"loss is {loss!r}; choose squared or logistic")
     u, v = pair.bayes_weights
     v, m_b = (1.0, 1.0) if pair.m_b == pair.rho == 0 else (v, pair.m_b)
     pull = pair.agreement * m_b + pair.density * pair.rho
@@ -72,7 +74,7 @@ def best_noise(pair: GaussianPair, loss: Loss = "squared") -> float:
     def excess(sigma: float) -> float:
         return sigma**2 * u * (pull - m_b * _own_agreement(pair, sigma)) - copy
 
-    return _rising_root(excess, squared)
+    return _rising_root(excess, max(squared, 0.25))
 
 
 def best_noise_from_truth(t: ArrayLike, b: ArrayLike, pseudo: ArrayLike, truth: ArrayLike) -> float:
@@ -90,6 +92,8 @@ def best_noise_from_truth(t: ArrayLike, b: ArrayLike, pseudo: ArrayLike, truth: 
     if said.shape != x[0].shape or y.shape != said.shape or not np.isin([said, y], (-1, 1)).all():
         raise ValueError("pseudo and truth have to be -1 or 1, one for each pair")
     s, n = np.cov(x, bias=True), len(y)
+    if not np.linalg.det(s) > 1e-12 * s[0, 0] * s[1, 1]:
+        raise ValueError("t and b are multiples of each other; β adds nothing to weigh")
     c, p = (((x - x.mean(axis=1, keepdims=True)) @ labels) / n for labels in (said, y))
     v = np.linalg.solve(s, p)
     slope = c[1] / p[1] if p[1] else 0.0
@@ -312,8 +316,8 @@ def estimate_noise(
     With V = 4π(1 − π) and g(m) = m√V/√(1 + m²V), corr(t, b) = g(m_t) g(m_b) if t and b are
     independent given y, whatever their units, so m_b = g⁻¹(|corr|/g(m_t)). The interval evaluates
     σ* over the teacher's region and over the interval of the correlation (Fisher's z, its variance
-    from the fourth moments) at the same level, hence has level 1 − 2(1 − teacher.level) at least:
-    0.95 with the defaults. The error of σ̂* falls as n^(−1/2) in pairs and labelled samples.
+    from the fourth moments) at the same level, which makes 1 − 2(1 − teacher.level) or more for
+    both together: 0.95 by default. σ̂* errs by n^(−1/2) in pairs and in labelled samples.
 
     Raises ValueError where there are fewer than 50 pairs, lengths differ, a value is not finite, t
     or b is constant, or the correlation is larger than the model allows at this m_t.

@@ -83,6 +83,8 @@ def solve_by_planes(
         step += 1
         theta = problem.theta(tried[:-1])
         answer = oracle(theta, float(tried[-1]))
+        if answer.bound == -np.inf:  # what is known contradicts itself
+            return Bounded(-np.inf, tried[:-1], float(tried[-1]), None, None, method, step)
         charged = np.append(tried[:-1] * problem.limits, tried[-1] * problem.most)
         size = np.abs(theta).sum() + np.abs(charged).sum() + abs(answer.bound)
         found = answer.bound + float(charged.sum() + _ROUNDING * size)

@@ -65,7 +65,8 @@ class Relaxed:
 
     def begin(self, prices: Floats, price: float) -> None:
         """Start the next call from these prices of the rows, found at the price ν."""
-        self._prices, self._last_price = prices, price
+        if price > 0:  # at ν = 0 they are all zero and say nothing
+            self._prices, self._last_price = prices, price
 
     def about(self, problem: WorstCase) -> Relaxed:
         """The same oracle, going on from here, for a problem that differs in its facts alone."""

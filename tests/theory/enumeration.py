@@ -86,9 +86,8 @@ def error_problem(
     n, classes, graph = evidence.graph.n, evidence.classes, evidence.graph
     reward = np.zeros((n, classes))
     for i, k in product(range(n), range(classes)):
-        reward[i, k] = graph.weights[i] * (
-            (k != evidence.student[i]) - gain * (k != evidence.pseudo[i])
-        )
+        errs, teacher_errs = int(k != evidence.student[i]), int(k != evidence.pseudo[i])
+        reward[i, k] = graph.weights[i] * (errs - gain * teacher_errs)
     limits = (teacher_error_at_most(error, classes), *facts)
     free = np.full(n, -1) if known is None else known
     return WorstCase(graph, reward, evidence.pseudo, limits, most, form, free)
@@ -105,11 +104,13 @@ class Labellings:
         """[labellings, n]."""
         n, known = self.problem.graph.n, self.problem.known
         every = np.array(list(product(range(self.problem.classes), repeat=n)), dtype=np.int64)
-        return every[((known < 0) | (every == known)).all(axis=1)]
+        fits: NDArray[np.bool_] = ((known < 0) | (every == known)).all(axis=1)
+        return every[fits]
 
     @cached_property
     def reward(self) -> Floats:
-        return self.problem.reward[np.arange(self.problem.graph.n), self.labels].sum(axis=1)
+        taken = self.problem.reward[np.arange(self.problem.graph.n), self.labels]
+        return np.asarray(taken.sum(axis=1), np.float64)
 
     @cached_property
     def sides(self) -> Floats:
@@ -157,10 +158,11 @@ class Labellings:
         )
 
 
-def probabilities(problem: WorstCase) -> float:
+def probabilities(problem: WorstCase, price: float | None = None) -> float:
     """The linear programme over probabilities Y [n, classes]; −∞ where it is infeasible.
 
     A further variable per class stands for |Y_ik − Y_jk| of an edge, or for the least Y_jk in B(x).
+    With a price, R is paid for instead of limited, and the facts are left out.
     """
     n, classes = problem.reward.shape
     near = problem.graph.adjacency.toarray()
@@ -177,13 +179,13 @@ def probabilities(problem: WorstCase) -> float:
 
     charge, constant = np.zeros(size), 0.0
     if problem.form == "edge":
-        for e, (i, j) in enumerate(problem.graph.edges):
+        for e, (i, j) in enumerate(problem.graph.edges.tolist()):
             row((i, 1.0), (j, -1.0), (n + e, -1.0))
             row((i, -1.0), (j, 1.0), (n + e, -1.0))
         charge[n * classes :] = np.repeat(problem.graph.edge_weights / 2, classes)
     else:
         for x, ball in enumerate(balls):
-            for j in ball:
+            for j in ball.tolist():
                 row((n + x, 1.0), (j, -1.0))
         charge[n * classes :] = -np.repeat(problem.graph.weights, classes)
         constant = float(problem.graph.weights.sum())
@@ -198,13 +200,18 @@ def probabilities(problem: WorstCase) -> float:
     whole = np.zeros((n, size))
     for i in range(n):
         whole[i, i * classes : (i + 1) * classes] = 1
+    gain = np.append(problem.reward.ravel(), np.zeros(groups * classes))
+    high = np.append(problem.allowed.ravel() * 1.0, np.ones(groups * classes))
+    if price is not None:
+        paid = maximum(gain - price * charge, np.array(rows), limits, whole, np.ones(n), high)
+        return paid - price * constant
     return maximum(
-        np.append(problem.reward.ravel(), np.zeros(groups * classes)),
+        gain,
         np.array([*rows, charge, *costs]),
         np.concatenate([limits, [problem.most - constant], problem.limits]),
         whole,
         np.ones(n),
-        np.append(problem.allowed.ravel() * 1.0, np.ones(groups * classes)),
+        high,
     )
 
 
@@ -251,8 +258,8 @@ def maximum(
     highest = np.full(len(gain), np.inf) if high is None else high
     solved = linprog(
         -gain,
-        A_ub=rows,
-        b_ub=limits,
+        A_ub=rows if len(rows) else None,
+        b_ub=limits if len(rows) else None,
         A_eq=equal if len(equal) else None,
         b_eq=sides if len(equal) else None,
         bounds=np.stack([lowest, highest], axis=1),

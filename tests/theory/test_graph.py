@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mke_theory.rng import Stream, seed_for
+from mke_theory.theory import distances
 from mke_theory.theory import graph as module
+from mke_theory.theory.distances import coordinates_of
 from mke_theory.theory.graph import (
     Graph,
-    coordinates_of,
     edge_inconsistency,
     inconsistent,
     intersection,
@@ -171,8 +172,8 @@ def test_blocks_of_distances_and_the_tree_find_the_same(
     x = middle + np.random.default_rng(0).integers(0, 3, (80, 4)) / 4
     tree = radius_graph(x, 0.5)
     near = nearest_neighbours(points(80, 4), 5)
-    monkeypatch.setattr(module, "_TREE_DIMENSIONS", 0)
-    monkeypatch.setattr(module, "_ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(distances, "_TREE_DIMENSIONS", 0)
+    monkeypatch.setattr(distances, "_ROWS_AT_A_TIME", 7)
     assert (dense(radius_graph(x, 0.5)) == dense(tree)).all()
     assert (dense(nearest_neighbours(middle + points(80, 4), 5)) == dense(near)).all()
 
