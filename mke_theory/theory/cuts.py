@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from mke_theory.theory.flow import Cut, MinCut
 from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.hypergraph import neighbour_sets
-from mke_theory.theory.mincut import Cut, MinCut
 from mke_theory.theory.planes import Answer
 from mke_theory.theory.worst_case import NOT_KNOWN, Measured, WorstCase
 

@@ -118,10 +118,14 @@ class MinCut:
 def _scale(given: Floats, costs: Floats, gain: Floats) -> float:
     """What capacities are multiplied by before they are rounded down; 1 where that is exact."""
     largest = max(float(costs.max(initial=0)), float(np.abs(gain).sum()))
-    finite = given[np.isfinite(given)]
-    if largest <= LARGEST and (finite == np.floor(finite)).all():
+    # A look at a few tells most fractions without a pass over all.
+    if largest <= LARGEST and _whole(given[:16]) and _whole(given):
         return 1.0
     return LARGEST / max(largest, float(np.finfo(np.float64).tiny) * LARGEST)
+
+
+def _whole(numbers: Floats) -> bool:
+    return bool(((numbers == np.floor(numbers)) | np.isinf(numbers)).all())
 
 
 def _nodes(name: str, numbers: ArrayLike, n: int) -> Ints:

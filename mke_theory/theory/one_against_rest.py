@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mke_theory.theory.flow import MinCut
 from mke_theory.theory.graph import Floats, Ints
-from mke_theory.theory.mincut import MinCut
 from mke_theory.theory.planes import Answer
 from mke_theory.theory.worst_case import Measured, WorstCase
 

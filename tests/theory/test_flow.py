@@ -231,3 +231,10 @@ def test_gains_and_costs_have_to_fit(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         MinCut(2, [0], [1]).solve(gain, forward, backward)
+
+
+def test_a_fraction_behind_many_whole_numbers_is_not_lost() -> None:
+    cost = np.ones(30)
+    cost[-1] = 0.5
+    found = MinCut(2, np.zeros(30, int), np.ones(30, int)).solve([40.0, -35.0], cost)
+    assert found.bound == pytest.approx(10.5, abs=1e-9)  # 40 − 29.5, against 40 − 35 for both
