@@ -35,7 +35,7 @@ SEPARATE = {
         ("tasks", "synthetic", "train"),
     ),
     "theory": ("tasks", "train"),
-    "plots": ("train",),
+    **dict.fromkeys(("plots", "plots_theory"), ("train",)),
 }
 MEDIA = {"av", "soundfile", "transformers"}
 UNWANTED = {"torchvision", "torchaudio", "timm"}
