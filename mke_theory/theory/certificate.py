@@ -34,6 +34,7 @@ from mke_theory.theory.worst_case import NOT_KNOWN, Bounded, Form, WorstCase
 _RELAXED_TOLERANCE = 5e-4
 _RELAXED_STEPS = 40
 _ROUGH_STEPS = 10
+_NEXT_TO_NONE = 1e-6
 _MARGIN = 1e-6
 """A student that is better by less does not count as better."""
 Method = Literal["cuts", "roof duality", "one against the rest", "linear programme"]
@@ -126,6 +127,23 @@ def label_free(
     is assumed, ValueError for shares outside [0, 1], labels outside their range, and an `error`
     that is a fact about something else.
     """
+    problem = _about_the_truth(evidence, error, inconsistency, form, facts, known, gain)
+    quantity = "the student's error minus its teacher's" if gain else "the student's error"
+    # y ≠ f needs y ≠ ỹ or f ≠ ỹ; and Err(f) − Err(ỹ) cannot exceed L01(f, ỹ).
+    trivial = evidence.disagreement + (0 if gain else problem.facts[0].at_most)
+    return _certified(problem, quantity, min(trivial, 1.0), evidence.student, workers)
+
+
+def _about_the_truth(
+    evidence: Evidence,
+    error: float | Fact,
+    inconsistency: float,
+    form: Form,
+    facts: tuple[Fact, ...],
+    known: ArrayLike | None,
+    gain: bool,
+) -> WorstCase:
+    """The worst truth for the student: Err(f), or Err(f) − Err(ỹ), is what it earns."""
     limit = error if isinstance(error, Fact) else teacher_error_at_most(error, evidence.classes)
     wrong = 1 - np.eye(evidence.classes)
     if not np.array_equal(limit.table, wrong):
@@ -133,20 +151,16 @@ def label_free(
             f"error is the fact {limit.name!r}, which does not bound the teacher's error from "
             "above; give it among facts, and as error a share or teacher_error_from_validation"
         )
-    reward = wrong[evidence.student] - (wrong[evidence.pseudo] if gain else 0)
-    problem = WorstCase(
+    return WorstCase(
         evidence.graph,
-        evidence.graph.weights[:, None] * reward,
+        evidence.graph.weights[:, None]
+        * (wrong[evidence.student] - (wrong[evidence.pseudo] if gain else 0)),
         evidence.pseudo,
         (limit, *facts),
         inconsistency,
         form,
         _known(known, evidence),
     )
-    quantity = "the student's error minus its teacher's" if gain else "the student's error"
-    # y ≠ f needs y ≠ ỹ or f ≠ ỹ; and Err(f) − Err(ỹ) cannot exceed L01(f, ỹ).
-    trivial = evidence.disagreement + (0 if gain else limit.at_most)
-    return _certified(problem, quantity, min(trivial, 1.0), evidence.student, workers)
 
 
 def truth_known(
@@ -212,28 +226,24 @@ def breakdown(
     """
     if of not in ("inconsistency", "error"):
         raise ValueError(f"of is {of!r}; choose 'inconsistency' or 'error'")
-    now = error if of == "error" else inconsistency
+    problem = _about_the_truth(evidence, error, inconsistency, form, facts, known, gain=True)
+    # At μ = 0 whole components are alike, whatever ν: that is no tangent.
+    least = _NEXT_TO_NONE if of == "inconsistency" else 0.0
+    now = error if of == "error" else max(inconsistency, least)
     best: float | None = None
-    low, high = (
-        -1.0,
-        1.0,
-    )  # nothing is certified from `high` on, and no more is to be found up to low
+    low, high = -1.0, 1.0  # nothing is certified from `high` on, nothing new is found up to `low`
     for _ in range(steps):
-        try:
-            found = label_free(
-                evidence,
-                error=now if of == "error" else error,
-                inconsistency=inconsistency if of == "error" else now,
-                form=form,
-                facts=facts,
-                known=known,
-                gain=True,
-            )
-        except Infeasible:
+        if of == "error":
+            limit = teacher_error_at_most(now, evidence.classes)
+            problem = replace(problem, facts=(limit, *facts))
+        else:
+            problem = replace(problem, most=now)
+        found = min(_tried(problem, evidence.student, 1), key=lambda one: one.value)
+        if found.value == -np.inf:
             low, now = now, (now + high) / 2  # there is nothing to certify here or below
             continue
         slope = float(found.prices[0]) if of == "error" else found.inconsistency_price
-        over = found.by_method[found.method] + _MARGIN  # what the prices prove, trivial or not
+        over = found.value + _MARGIN
         crossing = now - over / slope if slope > 0 else np.copysign(np.inf, -over)
         crossing = min(max(crossing, 0.0), 1.0)
         if over > 0:
@@ -243,7 +253,7 @@ def breakdown(
         if high - low <= _MARGIN or -_MARGIN <= over <= 0:
             break
         usable = now < crossing if over <= 0 else low < crossing < high
-        now = crossing if usable else (max(low, 0.0) + high) / 2
+        now = max(crossing if usable else (max(low, 0.0) + high) / 2, least)
     return Breakdown(of, best)
 
 
