@@ -81,7 +81,8 @@ def _draw_curves(axes: Axes, panel: BoundPanel) -> None:
         axes.annotate(
             f" {name}", (place, 0.02), xycoords=("data", "axes fraction"), fontsize=7, color=GREY
         )
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), fontsize=7.5, borderaxespad=0)
+    above = 1.11 + 0.08 * panel.title.count("\n")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, above), fontsize=7.5, borderaxespad=0)
 
 
 def _draw_bars(axes: Axes, panel: BoundPanel) -> None:
