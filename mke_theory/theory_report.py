@@ -41,7 +41,7 @@ def table(appraisals: Sequence[Record], task: str) -> pd.DataFrame:
     The last column counts the seeds at which the certificate is below the teacher's own error.
     Raises ValueError for a task without appraisals.
     """
-    found = frame([record for record in appraisals if record["task"] == task])
+    found = frame(_of(appraisals, task))
     if found.empty:
         raise ValueError(f"no appraisal of task {task!r} is recorded")
     rows = {}
@@ -54,7 +54,7 @@ def table(appraisals: Sequence[Record], task: str) -> pd.DataFrame:
 
 def sentence(appraisals: Sequence[Record], task: str) -> str:
     """What the second modality does to the bound: from the graph by α alone to those with β."""
-    found = frame([record for record in appraisals if record["task"] == task])
+    found = frame(_of(appraisals, task))
     kinds = {kind: own["certificate"] for kind, own in found.groupby("kind", sort=False)}
     if not {"α", "β", "both"} <= kinds.keys():
         return "A modality is missing in some samples: there are no graphs by modality to compare."
@@ -69,7 +69,7 @@ def sentence(appraisals: Sequence[Record], task: str) -> str:
 def show(appraisals: Sequence[Record]) -> None:
     """Print for each task the table, the sentence, and the ledger of the first seed, by both."""
     for task in dict.fromkeys(record["task"] for record in appraisals):
-        own = [record for record in appraisals if record["task"] == task]
+        own = _of(appraisals, task)
         print(f"\n## Theory on D_u of {own[0]['title']} ({task}), MM student (MKE)\n")
         print(table(appraisals, task).to_markdown())
         print(f"\n{sentence(appraisals, task)}")
@@ -105,10 +105,16 @@ def markdown(appraisals: Sequence[Record]) -> str:
 
 def ledgers(appraisals: Sequence[Record], task: str) -> tuple[str, str]:
     """(file name, text) of all ledgers of a task's first seed."""
-    first = next(record for record in appraisals if record["task"] == task)
+    first = _of(appraisals, task)[0]
     head = f"# Ledger of {first['title']}, seed {first['seed']}\n"
     views = [f"## Graph by {view['view']}\n\n```\n{view['text']}\n```" for view in first["theory"]]
     return f"ledger_{task}.md", "\n\n".join([head, *views]) + "\n"
+
+
+def _of(appraisals: Sequence[Record], task: str) -> list[Record]:
+    """The appraisals of a task by seed, whatever order they were finished in."""
+    own = [record for record in appraisals if record["task"] == task]
+    return sorted(own, key=lambda record: record["seed"])
 
 
 def _by_both(record: Record) -> dict[str, str]:

@@ -244,7 +244,7 @@ def test_the_sentence_says_what_the_second_modality_does_to_the_bound() -> None:
 def test_the_report_is_printed_and_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    theory_report.show(BY_HAND)
+    theory_report.show(BY_HAND[::-1])  # in the order in which they were finished
     shown = capsys.readouterr().out
     assert "second modality moves the bound" in shown
     assert "seed 0:\n\nboth\n" in shown
