@@ -108,6 +108,7 @@ def compact_appraisal(record: Record) -> Record:
     """The appraisal without its single rows; the text of a ledger is kept for the first seed."""
     views = [
         {name: x for name, x in view.items() if name not in ("ledger", "short", "text")}
+        | {"verdicts": theory_report.verdicts_of(view)}
         | ({"text": view["text"]} if record["seed"] == 0 else {})
         for view in record["theory"]
     ]
@@ -143,6 +144,7 @@ def build() -> dict[Path, str]:
         name, text = theory_report.ledgers(told, task)
         texts[RESULTS / name] = text
     texts[RESULTS / "theory.md"] = theory_report.markdown(told)
+    texts[RESULTS / "theory_verdicts.md"] = theory_report.markdown_of_verdicts(told)
     texts[RESULTS / "certificates.md"] = certificates.markdown(committed("certificates"))
     return texts | {README: filled(README.read_text(), texts)}
 

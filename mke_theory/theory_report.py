@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ _COLUMNS = {
     "certificate": "certificate",
     "trivial": "without graph",
 }
+_VERDICTS = ("says more", "vacuous", "violated", "not checkable")
 
 
 def frame(appraisals: Sequence[Record]) -> pd.DataFrame:
@@ -87,9 +89,9 @@ def write(appraisals: Sequence[Record], folder: Path) -> list[Path]:
         return []
     tasks = dict.fromkeys(record["task"] for record in appraisals)
     texts = dict([ledgers(appraisals, task) for task in tasks])
+    whole = f"{markdown(appraisals)}\n{markdown_of_verdicts(appraisals)}"
     return [
-        write_atomic(folder / name, text)
-        for name, text in {"theory.md": markdown(appraisals), **texts}.items()
+        write_atomic(folder / name, text) for name, text in {"theory.md": whole, **texts}.items()
     ]
 
 
@@ -101,6 +103,41 @@ def markdown(appraisals: Sequence[Record]) -> str:
         f"{sentence(appraisals, task)}\n"
         for task in tasks
     )
+
+
+def markdown_of_verdicts(appraisals: Sequence[Record]) -> str:
+    """The table of verdicts, with how many ledgers it counts."""
+    students = len(appraisals)
+    views = sum(len(record["theory"]) for record in appraisals)
+    return f"{verdicts(appraisals).to_markdown()}\n\n{views} ledgers of {students} students.\n"
+
+
+def verdicts_of(view: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Theorem → verdict → number of rows, of one view's ledger.
+
+    "says more" and "vacuous" are rows whose hypotheses hold, with a value below and not below what
+    is known without the theorem.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for row in view["ledger"]:
+        verdict = row["status"]
+        if verdict == "holds":
+            verdict = "vacuous" if row["vacuous"] or row["value"] is None else "says more"
+        own = counts.setdefault(row["theorem"], {})
+        own[verdict] = own.get(verdict, 0) + 1
+    return counts
+
+
+def verdicts(appraisals: Sequence[Record]) -> pd.DataFrame:
+    """A row for each theorem: of how many rows of all ledgers the hypotheses hold, and what for."""
+    total: dict[str, dict[str, int]] = {}
+    for view in (view for record in appraisals for view in record["theory"]):
+        for theorem, counts in (view.get("verdicts") or verdicts_of(view)).items():
+            own = total.setdefault(theorem, dict.fromkeys(_VERDICTS, 0))
+            for verdict, count in counts.items():
+                own[verdict] += count
+    found = pd.DataFrame.from_dict(total, orient="index", columns=list(_VERDICTS))
+    return found.rename_axis("rows of all ledgers")
 
 
 def ledgers(appraisals: Sequence[Record], task: str) -> tuple[str, str]:

@@ -210,7 +210,12 @@ def test_none_is_appraised_where_none_is_asked_for(
 def view(kind: str, certificate: float) -> dict[str, object]:
     numbers = {"teacher_error": 0.2, "student_error": 0.1, "inconsistency": 0.05, "trivial": 0.4}
     names = {"view": f"{kind}: m", "kind": kind, "points": 10, "edges": 20}
-    return names | numbers | {"certificate": certificate, "text": f"all {kind}", "short": kind}
+    rows = [
+        {"theorem": "A", "status": "holds", "vacuous": kind == "α", "value": 0.1},
+        {"theorem": "B", "status": "violated", "vacuous": False, "value": None},
+    ]
+    texts = {"text": f"all {kind}", "short": kind, "ledger": rows}
+    return names | numbers | texts | {"certificate": certificate}
 
 
 BY_HAND = [
@@ -239,6 +244,22 @@ def test_the_sentence_says_what_the_second_modality_does_to_the_bound() -> None:
     assert "15.0 ± 7.1 (2) on β alone. The teacher errs on 20.0 ± 0.0 (2)." in said
     alone = [{**BY_HAND[0], "theory": [view("α", 0.4)]}]
     assert "no graphs by modality" in theory_report.sentence(alone, "t")
+
+
+def test_verdicts_are_counted_over_all_ledgers() -> None:
+    table = theory_report.verdicts(BY_HAND)
+    assert table.loc["A"].to_dict() == {
+        "says more": 6,
+        "vacuous": 2,
+        "violated": 0,
+        "not checkable": 0,
+    }
+    assert table.loc["B", "violated"] == 8
+    counted = [
+        {**one, "theory": [{"verdicts": theory_report.verdicts_of(view)} for view in one["theory"]]}
+        for one in BY_HAND
+    ]
+    assert theory_report.verdicts(counted).equals(table)
 
 
 def test_the_report_is_printed_and_written(
@@ -284,6 +305,7 @@ def test_the_study_of_certificates_runs_and_goes_on(
     assert "| ε, μ " in first and "no graph: ε + L01(f, ỹ)" in first
     rows = records.read(tmp_path / "certificates")
     for row in rows:
+        assert list(row["rungs"].pop("α")) == ["ε, μ"]
         for rungs in row["rungs"].values():
             assert row["metrics"]["student"] <= rungs["ε, μ"] <= rungs["ε, 2 μ"] + 1e-6
             assert rungs["ε, μ, class shares"] <= rungs["ε, μ"] + 1e-6
