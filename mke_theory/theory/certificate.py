@@ -231,7 +231,8 @@ def breakdown(
     least = _NEXT_TO_NONE if of == "inconsistency" else 0.0
     now = error if of == "error" else max(inconsistency, least)
     best: float | None = None
-    low, high = -1.0, 1.0  # nothing is certified from `high` on, nothing new is found up to `low`
+    # Nothing is certified from `high` on, and nothing new is found up to `low`.
+    low, high = least - _MARGIN, 1.0
     for _ in range(steps):
         if of == "error":
             limit = teacher_error_at_most(now, evidence.classes)
@@ -245,7 +246,7 @@ def breakdown(
         slope = float(found.prices[0]) if of == "error" else found.inconsistency_price
         over = found.value + _MARGIN
         crossing = now - over / slope if slope > 0 else np.copysign(np.inf, -over)
-        crossing = min(max(crossing, 0.0), 1.0)
+        crossing = min(max(crossing, least), 1.0)
         if over > 0:
             high = now
         else:  # what is allowed here is allowed at every larger limit
@@ -253,7 +254,7 @@ def breakdown(
         if high - low <= _MARGIN or -_MARGIN <= over <= 0:
             break
         usable = now < crossing if over <= 0 else low < crossing < high
-        now = max(crossing if usable else (max(low, 0.0) + high) / 2, least)
+        now = crossing if usable else (max(low, least) + high) / 2
     return Breakdown(of, best)
 
 

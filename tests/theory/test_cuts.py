@@ -88,12 +88,29 @@ def test_the_inner_maximum_is_exact(form: Form, workers: int) -> None:
 def test_known_labels_stay_where_nothing_speaks_for_them(form: Form) -> None:
     graph = Graph.from_edges(4, [[0, 1]])
     problem = replace(problem_on(graph, [0] * 4, 1.0, form), known=np.array([1, 0, 1, -1]))
-    answer = Cuts(problem)(np.zeros((4, 2)), 0.0)
-    for labels in answer.labellings:
-        assert labels[:3].tolist() == [1, 0, 1]
+    theta = np.zeros((4, 2))
+    theta[3, 1] = 1.0  # so much more than nothing that a least pull is lost in rounding
+    for labels in Cuts(problem)(theta, 0.0).labellings:
+        assert labels.tolist() == [1, 0, 1, 1]
     # Known labels that disagree pay for their edge: both points see two labels.
     paid = 1.0 if form == "edge" else 0.5
     assert Cuts(problem)(np.zeros((4, 2)), 1.0).bound == pytest.approx(-paid)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("price", [1e-9, 1e6, 1e12])
+def test_extreme_prices_stay_valid(form: Form, price: float) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(10):
+        problem = some_problem(rng, form)
+        theta = rng.normal(size=problem.reward.shape)
+        every = Labellings(problem)
+        paid = theta[np.arange(problem.graph.n), every.labels].sum(axis=1)
+        highest = float((paid - price * every.inconsistency).max())
+        # Known labels that differ pay ν, so that digits are lost in proportion to it.
+        digits = 1e-9 + 1e-10 * price
+        assert highest - 1e-15 * price - 1e-9 <= Cuts(problem)(theta, price).bound
+        assert Cuts(problem)(theta, price).bound <= highest + digits
 
 
 def test_by_hand() -> None:
