@@ -24,7 +24,13 @@ from numpy.typing import ArrayLike
 from mke_theory.theory.cuts import Components, Cuts
 from mke_theory.theory.evidence import Evidence
 from mke_theory.theory.graph import Floats, Ints, edge_inconsistency, vertex_inconsistency
-from mke_theory.theory.knowledge import Fact, level_of, teacher_error_at_most
+from mke_theory.theory.knowledge import (
+    Fact,
+    level_of,
+    rounded_down,
+    rounded_up,
+    teacher_error_at_most,
+)
 from mke_theory.theory.one_against_rest import OneAgainstRest
 from mke_theory.theory.planes import solve_by_planes
 from mke_theory.theory.relaxation import Relaxed
@@ -88,15 +94,18 @@ class Certificate:
         """What is certified, of what, assuming what, and with what probability."""
         edges = "the edge weight" if self.form == "edge" else "the points"
         given = [str(fact) for fact in self.facts]
-        given.append(f"the truth is inconsistent on at most {self.inconsistency:.4f} of {edges}")
+        given.append(
+            f"the truth is inconsistent on at most {rounded_down(self.inconsistency)} of {edges}"
+        )
         if self.known:
             given.append(f"the labels of {self.known} points are known")
         sure = (
             "" if self.level == 1 else f" With probability {self.level:.3g} or more the facts hold."
         )
         return (
-            f"On this pool of {self.points} points, {self.quantity} is at most {self.value:.4f} "
-            f"(without the graph: {self.trivial:.4f}). Assumed: {'; '.join(given)}.{sure} "
+            f"On this pool of {self.points} points, {self.quantity} is at most "
+            f"{rounded_up(self.value)} (without the graph: {rounded_up(self.trivial)}). "
+            f"Assumed: {'; '.join(given)}.{sure} "
             "Nothing is said of points outside the pool."
         )
 
@@ -354,13 +363,13 @@ def _what_has_to_give(problem: WorstCase, workers: int) -> str:
     least = _least_error(replace(problem, facts=tuple(others)), workers)
     told = (
         f"no labelling of this pool satisfies what is assumed ({error}; inconsistency at most "
-        f"{problem.most:.4f}"
+        f"{rounded_down(problem.most)}"
         + ("; " + "; ".join(map(str, others)) if others else "")
         + ("; known labels" if (problem.known != NOT_KNOWN).any() else "")
         + "). "
     )
     if least is not None:
-        told += f"With that inconsistency the error has to be at least {least:.4f}. "
+        told += f"With that inconsistency the error has to be at least {rounded_down(least)}. "
     low, high = problem.most, 1.0
     if _is_refuted(replace(problem, most=high), workers):
         return told + "No inconsistency is large enough: ε, a fact or a known label is wrong."
@@ -369,7 +378,7 @@ def _what_has_to_give(problem: WorstCase, workers: int) -> str:
         low, high = (
             (middle, high) if _is_refuted(replace(problem, most=middle), workers) else (low, middle)
         )
-    return told + f"With that error the inconsistency has to be more than {low:.4f}."
+    return told + f"With that error the inconsistency has to be more than {rounded_down(low)}."
 
 
 def _least_error(problem: WorstCase, workers: int) -> float | None:

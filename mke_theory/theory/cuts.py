@@ -25,7 +25,7 @@ class Cuts:
 
     The edge form needs nothing but the points. The vertex form charges p_i where B(x_i) holds both
     labels; equal sets B(x) are charged together. A set of two is an edge, one of three a triangle
-    of half edges; a larger one takes two helpers, for "some 1" and "all 1" (no single helper does:
+    of half edges; a larger one takes two helpers, for "some 1" and "all 1" (for no larger set does one:
     see the tests). Ref: kohli2009robust.
     """
 

@@ -11,6 +11,7 @@ wrong; with what probability it holds is for its source to say.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
+
+
+ASSUMED = "assumption"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class Fact:
     table: Floats
     at_most: float
     level: float = 1.0
-    source: str = "assumption"
+    source: str = ASSUMED
 
     def __post_init__(self) -> None:
         table = np.asarray(self.table, dtype=np.float64)
@@ -48,7 +52,7 @@ class Fact:
 
     def __str__(self) -> str:
         sure = "" if self.level == 1 else f" with probability {self.level:g}"
-        return f"{self.name} ≤ {self.at_most:.4f}{sure}"
+        return f"{self.name} ≤ {rounded_down(self.at_most)}{sure}"
 
 
 def teacher_error_at_most(share: float, classes: int, level: float = 1.0) -> Fact:
@@ -137,9 +141,25 @@ def _both(
     return (*((most,) if high < 1 else ()), *((least,) if low > 0 else ()))
 
 
+def rounded_up(bound: float) -> str:
+    """Four digits that a bound from above does not exceed."""
+    return f"{math.ceil(bound * 1e4 - 1e-9) / 1e4:.4f}"
+
+
+def rounded_down(limit: float) -> str:
+    """Four digits that promise no less than an assumed limit."""
+    return f"{math.floor(limit * 1e4 + 1e-9) / 1e4:.4f}"
+
+
 def level_of(facts: tuple[Fact, ...]) -> float:
-    """The probability with which all facts hold at least: failures of distinct sources add up."""
-    failures = {(fact.source, fact.level): 1 - fact.level for fact in facts}
+    """The probability with which all facts hold at least: failures of distinct sources add up.
+
+    Facts of one source and level hold together; assumptions are each a source of their own.
+    """
+    failures = {
+        (fact.name if fact.source == ASSUMED else fact.source, fact.level): 1 - fact.level
+        for fact in facts
+    }
     return max(0.0, 1 - sum(failures.values()))
 
 
