@@ -25,8 +25,8 @@ class Cuts:
 
     The edge form needs nothing but the points. The vertex form charges p_i where B(x_i) holds both
     labels; equal sets B(x) are charged together. A set of two is an edge, one of three a triangle
-    of half edges; a larger one takes two helpers, for "some 1" and "all 1" (for no larger set does one:
-    see the tests). Ref: kohli2009robust.
+    of half edges; a larger one takes two helpers, for "some 1" and "all 1". One helper cannot do
+    it for any set beyond three: see the tests. Ref: kohli2009robust.
     """
 
     def __init__(self, problem: WorstCase, workers: int = 1) -> None:
