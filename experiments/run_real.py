@@ -8,7 +8,7 @@ placebos leave of the gain.
     python experiments/run_real.py --tasks digits --seeds 10
     python experiments/run_real.py --set digits.labels_per_class=3
 
-Hardware: two CPU cores and 2 GiB of memory; about three minutes with all data at hand.
+Hardware: two CPU cores and 2 GiB of memory; about four minutes with all data at hand.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ THEOREMS = (
 )
 """Names of the bounds in the order of table and figure."""
 SECONDS = 10.0
-"""For the expansion of small sets, a class: ten times what the slowest needed, so that a slower
-machine finds the same."""
+"""For the expansion of small sets, a class. None needed more than 2, so that slower machines find
+the same."""
 STUDENTS = 6
 POOL = 60
 DRAWN = 500
