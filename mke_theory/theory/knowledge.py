@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 
 ASSUMED = "assumption"
+_MINUS = "minus "
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,8 @@ class Fact:
 
     def __str__(self) -> str:
         sure = "" if self.level == 1 else f" with probability {self.level:g}"
+        if self.name.startswith(_MINUS):  # a limit from below is kept as one from above
+            return f"{self.name.removeprefix(_MINUS)} ≥ {rounded_up(-self.at_most)}{sure}"
         return f"{self.name} ≤ {rounded_down(self.at_most)}{sure}"
 
 
@@ -64,7 +67,7 @@ def teacher_error_at_most(share: float, classes: int, level: float = 1.0) -> Fac
 def teacher_error_at_least(share: float, classes: int, level: float = 1.0) -> Fact:
     """The teacher errs on at least `share` of the pool. Raises ValueError outside [0, 1]."""
     _refuse_no_share("the teacher's error", share)
-    return Fact("minus teacher's error", np.eye(classes) - 1, -float(share), level)
+    return Fact(f"{_MINUS}teacher's error", np.eye(classes) - 1, -float(share), level)
 
 
 def teacher_error_from_validation(
@@ -137,7 +140,7 @@ def _both(
 ) -> tuple[Fact, ...]:
     """What the two ends of an interval say; an end at 0 or 1 says nothing."""
     most = Fact(name, table, float(high), level, source)
-    least = Fact(f"minus {name}", -table, -float(low), level, source)
+    least = Fact(f"{_MINUS}{name}", -table, -float(low), level, source)
     return (*((most,) if high < 1 else ()), *((least,) if low > 0 else ()))
 
 

@@ -97,7 +97,7 @@ def test_what_cannot_give_is_said() -> None:
     assert "inconsistency has to be more than" in str(refused.value)
     # A further fact is named, and so is a teacher's error below what the facts leave.
     shares = class_shares([0.5, 0], [1, 0.5])
-    with pytest.raises(Infeasible, match=r"minus share of class 0 ≤ -0\.5000"):
+    with pytest.raises(Infeasible, match=r"share of class 0 ≥ 0\.5000"):
         label_free(
             evidence, error=0.4, inconsistency=0.0, facts=shares, known=labels(1, -1, -1, -1)
         )

@@ -124,7 +124,7 @@ def test_intervals_by_hand() -> None:
     facts = class_shares([0.0, 0.25], [0.75, 1.0])
     assert [str(fact) for fact in facts] == [
         "share of class 0 ≤ 0.7500",
-        "minus share of class 1 ≤ -0.2500",
+        "share of class 1 ≥ 0.2500",
     ]
     assert facts[0].table.tolist() == [[1, 0], [1, 0]]  # a column: the truth
     assert facts[1].table.tolist() == [[0, -1], [0, -1]]
