@@ -12,6 +12,7 @@ wrong; with what probability it holds is for its source to say.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,9 +82,12 @@ def teacher_error_from_validation(
     1 − level. For a large pool it is the Clopper–Pearson limit; a small one is allowed its own
     luck, which that limit forgets.
 
-    Raises ValueError where counts are impossible or level is outside (0, 1).
+    Raises ValueError where counts are impossible or level is outside (0, 1), TypeError where
+    counts are no whole numbers.
     Ref: clopper1934confidence.
     """
+    # A fraction would make the hypergeometric NaN, and the limit 0.
+    errors, n, pool = (operator.index(count) for count in (errors, n, pool))
     if not 0 <= errors <= n or n < 1 or pool < 1:
         raise ValueError(
             f"{errors} errors among {n} validated points and a pool of {pool} cannot be"
@@ -97,7 +101,9 @@ def teacher_error_from_validation(
             low = m
         else:
             high = m - 1
-    return replace(teacher_error_at_most(low / pool, classes, level), source="validation")
+    return replace(
+        teacher_error_at_most(low / pool, classes, level), source=f"validation, {errors} of {n}"
+    )
 
 
 def class_shares(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tuple[Fact, ...]:
@@ -115,7 +121,9 @@ def class_shares(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tuple[F
     for k in range(len(lower)):
         table = np.zeros((len(lower), len(lower)))
         table[:, k] = 1
-        facts += _both(f"share of class {k}", table, lower[k], upper[k], level, "class shares")
+        facts += _both(
+            f"share of class {k}", table, lower[k], upper[k], level, f"class shares {lower} {upper}"
+        )
     return tuple(facts)
 
 
@@ -131,7 +139,7 @@ def confusion_between(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tu
         table = np.zeros(lower.shape)
         table[j, k] = 1
         name, low_end, high_end = f"share said {j}, true {k}", float(lower[j, k]), upper[j, k]
-        facts += _both(name, table, low_end, float(high_end), level, "confusion")
+        facts += _both(name, table, low_end, float(high_end), level, f"confusion {lower} {upper}")
     return tuple(facts)
 
 
@@ -160,7 +168,8 @@ def level_of(facts: tuple[Fact, ...]) -> float:
     Facts of one source and level hold together; assumptions are each a source of their own.
     """
     failures = {
-        (fact.name if fact.source == ASSUMED else fact.source, fact.level): 1 - fact.level
+        (f"{fact.name} {fact.at_most}" if fact.source == ASSUMED else fact.source, fact.level): 1
+        - fact.level
         for fact in facts
     }
     return max(0.0, 1 - sum(failures.values()))

@@ -47,7 +47,7 @@ def test_validated_error_by_hand() -> None:
     # All wrong: nothing is excluded.
     assert teacher_error_from_validation(5, 5, 50, 2, 0.95).at_most == 1.0
     fact = teacher_error_from_validation(0, 2, 2, 3, 0.75)
-    assert (fact.level, fact.source) == (0.75, "validation")
+    assert (fact.level, fact.source) == (0.75, "validation, 0 of 2")
     assert fact.table.tolist() == (1 - np.eye(3)).tolist()
 
 
@@ -205,3 +205,15 @@ def test_intervals_are_checked() -> None:
         confusion_between(np.zeros((2, 3)), np.ones((2, 3)))
     with pytest.raises(ValueError, match="confusion: every interval needs"):
         confusion_between(np.full((2, 2), -0.1), np.ones((2, 2)))
+
+
+def test_a_fraction_of_an_error_is_refused() -> None:
+    for counts in ((0.2, 100, 300), (2, 100.5, 300), (2, 100, 300.5)):
+        with pytest.raises(TypeError):
+            teacher_error_from_validation(*counts, classes=2)  # type: ignore[arg-type]
+
+
+def test_failures_of_two_validations_add_up() -> None:
+    facts = tuple(teacher_error_from_validation(e, 100, 300, 2) for e in (18, 22))
+    assert level_of(facts) == pytest.approx(0.9)
+    assert level_of((facts[0], facts[0])) == pytest.approx(0.95)  # one claim, told twice
