@@ -84,15 +84,27 @@ def kl_consistency(
 def cross_entropy_consistency(
     clean: Tensor, perturbed: Tensor, *, dim: int = 1, mask: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy of the perturbed view to the clean one, which is held fixed (detached).
+    """Cross-entropy of the perturbed view to the clean one, with gradients into both views.
 
-    Differs from `kl_consistency` by the entropy of the clean view and by the stopped gradient.
-    Ref: sohn2020fixmatch (there with hard targets).
+    It is `kl_consistency` plus the entropy of the clean view, so that a view's cross-entropy to
+    itself is its entropy. Ref: grandvalet2005entropy.
     """
     _refuse_shape(clean, perturbed)
-    target = torch.softmax(_kept(clean.detach(), mask, dim), dim)
+    target = torch.softmax(_kept(clean, mask, dim), dim)
     log_perturbed = torch.log_softmax(_kept(perturbed, mask, dim), dim)
     return _masked(-(target * log_perturbed).sum(dim), mask)
+
+
+def hard_consistency(
+    clean: Tensor, perturbed: Tensor, *, dim: int = 1, mask: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of the perturbed view to the likeliest class of the clean one.
+
+    No gradient reaches the clean view; of classes that tie, the first counts.
+    Ref: lee2013pseudo; sohn2020fixmatch, equation 4.
+    """
+    _refuse_shape(clean, perturbed)
+    return cross_entropy(perturbed, _kept(clean, mask, dim).argmax(dim), dim=dim, mask=mask)
 
 
 def confident(probabilities: Tensor, threshold: float, *, dim: int = 1) -> Tensor:

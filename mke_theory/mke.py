@@ -30,6 +30,7 @@ from mke_theory.objective import (
     refuse_strange_modalities,
     student_loss,
 )
+from mke_theory.student import Student, fit_alone
 from mke_theory.train import Fit, TrainConfig, fit, predict
 from mke_theory.transforms import Compose
 from mke_theory.types import UNKNOWN, Pool, join
@@ -107,6 +108,7 @@ def expand(
     seed: int = 0,
     labelled: Pool | None = None,
     pseudo: PseudoLabels | None = None,
+    lessons: Pool | None = None,
     heldout: Pool | None = None,
     validation: Pool | None = None,
     fabric: Fabric | None = None,
@@ -117,42 +119,71 @@ def expand(
 
     The truth inside `unlabelled.labels`, where known (not −1), is read by the account alone.
     `labelled` adds D_l with its true labels to the lessons (the NOISY arm); `pseudo` replaces step
-    2 by other labels (the placebos). `config.select` decides which weights count: "agreement" reads
-    `heldout`, unlabelled samples outside D_u; "labelled" reads `validation`.
+    2 by other labels (the placebos). `lessons` replaces all that the student learns from, and then
+    pseudo labels serve the account alone (methods without a teacher). `config.select` decides which
+    weights count: "agreement" reads `heldout`, unlabelled samples outside D_u; "labelled" reads
+    `validation`.
 
     Teacher and student may be any modules from a dictionary of inputs to logits [n, k, ...]. A T
     that acts on features hands the student a second argument, `hidden` (see `MultimodalModel`).
     """
-    objective, config = objective or Objective(), config or TrainConfig()
+    ready, pseudo = prepare(
+        teacher,
+        unlabelled,
+        student,
+        objective=objective or Objective(),
+        config=config or TrainConfig(),
+        seed=seed,
+        labelled=labelled,
+        pseudo=pseudo,
+        lessons=lessons,
+        heldout=heldout,
+        validation=validation,
+    )
+    trained = fit_alone(ready, fabric=fabric, checkpoint=checkpoint, progress=progress)
+    multilabel = ready.objective.multilabel
+    decided = decide(predict(student, unlabelled), multilabel=multilabel)
+    return Expansion(student, pseudo, account_of(unlabelled, pseudo, decided), trained)
+
+
+def prepare(
+    teacher: nn.Module,
+    unlabelled: Pool,
+    student: nn.Module,
+    *,
+    objective: Objective,
+    config: TrainConfig,
+    seed: int,
+    labelled: Pool | None = None,
+    pseudo: PseudoLabels | None = None,
+    lessons: Pool | None = None,
+    heldout: Pool | None = None,
+    validation: Pool | None = None,
+) -> tuple[Student, PseudoLabels]:
+    """Step 2, and the student of step 3 with its lessons, checked and not yet trained.
+
+    Arguments and errors are those of `expand`, which trains the student at once; `stack.fit_stack`
+    trains many side by side.
+    """
     if student is teacher:
         raise ValueError("student and teacher are one module; build a student of its own")
     if pseudo is None:
         pseudo = pseudo_label(teacher, unlabelled, objective)
     refuse_strange_modalities(objective, unlabelled.modalities)
-    _refuse_nothing_taught(pseudo, objective)
+    if lessons is None:
+        _refuse_nothing_taught(pseudo, objective)
+    elif labelled is not None:
+        raise ValueError("lessons and labelled were both given; join D_l to the lessons instead")
     if not objective.multilabel:
         _refuse_outputs("the student", student, unlabelled, pseudo.classes)
     account_of(unlabelled, pseudo, pseudo.hard)  # a truth that makes no sense is refused here
 
-    lessons = unlabelled.with_labels(pseudo.target)
-    if labelled is not None:
-        lessons = join(as_target(labelled, pseudo), lessons)
-
-    transform = Compose(objective.transform).calibrated(lessons)
-    trained = fit(
-        student,
-        lessons,
-        student_loss(objective, transform),
-        config,
-        seed=seed,
-        fabric=fabric,
-        select_on=_judges(teacher, pseudo, config, objective, heldout, validation),
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-
-    decided = decide(predict(student, unlabelled), multilabel=objective.multilabel)
-    return Expansion(student, pseudo, account_of(unlabelled, pseudo, decided), trained)
+    if lessons is None:
+        lessons = unlabelled.with_labels(pseudo.target)
+        if labelled is not None:
+            lessons = join(as_target(labelled, pseudo), lessons)
+    judges = _judges(teacher, pseudo, config, objective, heldout, validation)
+    return Student(student, lessons, objective, config, seed, judges), pseudo
 
 
 def account_of(pool: Pool, pseudo: PseudoLabels, decided: Tensor) -> Account:

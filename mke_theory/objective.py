@@ -1,71 +1,130 @@
 """L_pl + γ L_reg: what a student minimises, as settings and as a function of a batch.
 
-Semi-supervised methods differ from each other, and from Multimodal Knowledge Expansion, only in the
-settings here and in the modalities that teacher and student see.
+    w · mean l_cls(label, f(T(x)))  +  γ(t) · mean l_reg(g(T'(x)), f(T(x)))
+
+The first mean counts the samples that carry a label, the second all of them. Semi-supervised
+methods differ from each other, and from Multimodal Knowledge Expansion, only in the settings here
+and in the modalities that teacher and student see; `ssl` lists them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from mke_theory import losses
 from mke_theory.rng import Stream
-from mke_theory.train import LossFunction
+from mke_theory.train import LossFunction, Moment, Weights
 from mke_theory.transforms import Compose, Transform
-from mke_theory.types import UNKNOWN, Batch, Pool
+from mke_theory.types import UNKNOWN, Batch, Pool, Samples
 
 _CONSISTENCY = {
     "squared_l2": losses.squared_l2,
     "kl": losses.kl_consistency,
     "cross_entropy": losses.cross_entropy_consistency,
+    "hard": losses.hard_consistency,
 }
+_IN_UNIT_INTERVAL = ("threshold", "certainty", "average_decay", "ramp")
+_POSITIVE = ("temperature", "anchor_temperature")
+_NOT_NEGATIVE = ("gamma", "label_weight")
+
+View = Literal["perturbed", "other", "clean"]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The settings of L_pl + γ L_reg.
+    """The settings of L_pl + γ L_reg. By default a student of hard pseudo labels, and no more.
 
     labels: hard pseudo labels and cross-entropy, or soft ones and KL at `temperature`.
     threshold: pseudo labels of lower confidence are left out of L_pl, but count in its mean as 0.
-    transform: T, its perturbations in order. view: whether L_pl sees T(x) or x itself.
-    gamma: the weight γ ≥ 0 of L_reg; consistency: its distance.
-    multilabel: k yes/no questions instead of one question with k answers.
+    transform: T, its perturbations in order. view: whether L_pl sees T(x), T'(x) or x itself.
+    gamma: the weight γ ≥ 0 of L_reg; consistency: its distance, "hard" being cross-entropy to the
+    likeliest class. multilabel: k yes/no questions instead of one question with k answers.
+
+    The other view, which L_reg compares T(x) with:
+    other: T', its perturbations; () leaves x as it is, and "same" is T(x) again, from one pass.
+    anchor: who answers there: the student, learning from both views; the student, stopped (no
+    gradient); or the running average of its weights at `average_decay` (no gradient).
+    anchor_temperature: its logits are divided by this; below 1 its answer is sharpened.
+    certainty: samples where its confidence (at temperature 1) is lower count in L_reg as 0.
+
+    label_weight: w ≥ 0. ramp: the share of training over which γ(t) = γ exp(−5 (1 − t/ramp)²)
+    grows to γ, t being the share that is done; 0 keeps it constant.
+    answers: whose weights are the result, the student's own or their running average.
     """
 
     labels: Literal["hard", "soft"] = "hard"
     temperature: float = 1.0
     threshold: float = 0.0
     transform: tuple[Transform, ...] = ()
-    view: Literal["perturbed", "clean"] = "perturbed"
+    view: View = "perturbed"
     gamma: float = 0.0
-    consistency: Literal["squared_l2", "kl", "cross_entropy"] = "squared_l2"
+    consistency: Literal["squared_l2", "kl", "cross_entropy", "hard"] = "squared_l2"
     multilabel: bool = False
+    other: tuple[Transform, ...] | Literal["same"] = ()
+    anchor: Literal["student", "stopped", "average"] = "student"
+    anchor_temperature: float = 1.0
+    certainty: float = 0.0
+    average_decay: float = 0.999
+    label_weight: float = 1.0
+    ramp: float = 0.0
+    answers: Weights = "student"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.transform, tuple) or not all(
-            isinstance(step, Transform) for step in self.transform
-        ):
-            raise TypeError(
-                f"transform is {self.transform!r}; it has to be a tuple of transforms, such as "
-                "(InputNoise(1.0),)"
+        _refuse_bare("transform", self.transform)
+        if self.other != "same":
+            _refuse_bare("other", self.other)
+        elif self.anchor == "average":
+            raise ValueError(
+                "other is 'same', one pass of the student; its average answers in a pass of its "
+                "own: give other as a tuple of transforms"
             )
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature is {self.temperature}; it has to be positive")
-        if not 0.0 <= self.threshold <= 1.0:
-            raise ValueError(f"threshold is {self.threshold}; it has to lie in [0, 1]")
-        if not 0.0 <= self.gamma < float("inf"):
-            raise ValueError(f"gamma is {self.gamma}; it has to be finite and not negative")
+        for name in _POSITIVE:
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it has to be positive")
+        for name in _IN_UNIT_INTERVAL:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it has to lie in [0, 1]")
+        for name in _NOT_NEGATIVE:
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; it has to be finite and not negative"
+                )
         for name, allowed in (
             ("labels", ("hard", "soft")),
-            ("view", ("perturbed", "clean")),
+            ("view", get_args(View)),
             ("consistency", tuple(_CONSISTENCY)),
+            ("anchor", ("student", "stopped", "average")),
+            ("answers", get_args(Weights)),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {allowed}")
+
+    @property
+    def kept_average(self) -> float | None:
+        """The decay of the running average that training has to keep; None where it needs none."""
+        asked = (self.anchor == "average" and self.gamma > 0) or self.answers == "average"
+        return self.average_decay if asked else None
+
+    def gamma_at(self, progress: float | Tensor) -> float | Tensor:
+        """γ(t) = γ exp(−5 (1 − min(t/ramp, 1))²) at the share t of training; γ where ramp is 0.
+
+        Ref: laine2017temporal, section 2.1.
+        """
+        if self.ramp == 0.0:
+            return self.gamma
+        short = 1.0 - (torch.as_tensor(progress, dtype=torch.float64) / self.ramp).clamp(max=1.0)
+        return self.gamma * torch.exp(-5.0 * short.square())
+
+
+def _refuse_bare(name: str, steps: object) -> None:
+    if not isinstance(steps, tuple) or not all(isinstance(step, Transform) for step in steps):
+        raise TypeError(
+            f"{name} is {steps!r}; it has to be a tuple of transforms, such as (InputNoise(1.0),)"
+        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +164,7 @@ def label(logits: Tensor, objective: Objective) -> PseudoLabels:
 
 def refuse_strange_modalities(objective: Objective, modalities: tuple[str, ...]) -> None:
     """Raise ValueError where T names a modality that is not among `modalities`."""
-    for step in objective.transform:
+    for step in (*objective.transform, *_steps_of(objective)):
         strange = set(getattr(step, "only", None) or ()) - set(modalities)
         if strange:
             raise ValueError(
@@ -119,47 +178,104 @@ def decide(logits: Tensor, *, multilabel: bool = False) -> Tensor:
     return (logits >= 0).long() if multilabel else logits.argmax(dim=1)
 
 
-def student_loss(objective: Objective, transform: Transform) -> LossFunction:
-    """(model, batch, stream) to l_cls(ỹ, f(T(x))) + γ l_reg(f(x), f(T(x))) for each sample, [b].
+def loss_on(objective: Objective, lessons: Samples) -> LossFunction:
+    """`student_loss` with T and T' at scales measured on the lessons."""
+    return student_loss(objective, *transforms_on(objective, lessons))
 
-    The model is called as `model(inputs)`, and as `model(inputs, hidden)` where T acts on features.
+
+def transforms_on(objective: Objective, lessons: Samples) -> tuple[Compose, Compose]:
+    """T and T' at scales measured on the lessons."""
+    steps = objective.transform, _steps_of(objective)
+    first, second = (Compose(chosen).calibrated(lessons) for chosen in steps)
+    return first, second
+
+
+def student_loss(
+    objective: Objective, transform: Transform, other: Transform | None = None
+) -> LossFunction:
+    """(model, batch, stream, moment) to w l_cls(ỹ, f(T(x))) + γ(t) l_reg(g(T'(x)), f(T(x))), [b].
+
+    `transform` is T and `other` is T', as the objective states them but with their scales measured;
+    `loss_on` does that. T' is not used where the objective's is "same". The first term is 0 for a
+    sample without a label. Models are called as `model(inputs)`, and as `model(inputs, hidden)`
+    where a transform acts on features; no value is looked at, so that the loss can be vmapped.
     """
-    distance = _CONSISTENCY[objective.consistency]
     axis = -1 if objective.multilabel else 1
-    hidden = _acts_on_features(transform)
+    other = Compose(_steps_of(objective)) if other is None else other
+    views: dict[View, Transform] = {"perturbed": transform, "other": other, "clean": Compose()}
+    twin: dict[View, View] = {}
+    if objective.other == "same":
+        twin = {"other": "perturbed"}
+    elif isinstance(other, Compose) and not other.steps:
+        twin = {"clean": "other"}
 
-    def answer(logits: Tensor) -> Tensor:
+    def answer(model: nn.Module, view: View, batch: Batch, stream: Stream) -> Tensor:
+        logits = _through(views[view], model, batch, stream)
         return losses.two_class(logits) if objective.multilabel else logits
 
-    def clean(model: nn.Module, batch: Batch) -> Tensor:
-        return answer(model(batch.inputs))
+    def loss(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        seen: dict[View, Tensor] = {}
 
-    def perturbed(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
-        moved = transform.inputs(batch.inputs, stream)
-        if not hidden:
-            return answer(model(moved))
-        return answer(model(moved, lambda features: transform.hidden(features, stream)))
+        def student(view: View) -> Tensor:
+            view = twin.get(view, view)
+            if view not in seen:
+                seen[view] = answer(model, view, batch, stream)
+            return seen[view]
 
-    def taught(logits: Tensor, batch: Batch) -> Tensor:
-        return losses.per_sample(pseudo_label_loss(logits, batch.target, objective, dim=axis))
+        def taught(logits: Tensor) -> Tensor:
+            values = pseudo_label_loss(logits, batch.target, objective, dim=axis)
+            return objective.label_weight * losses.per_sample(values)
 
-    def loss(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
-        if objective.gamma > 0:
-            views = clean(model, batch), perturbed(model, batch, stream)
-            seen = views[0] if objective.view == "clean" else views[1]
-            apart = losses.per_sample(distance(*views, dim=axis))
-            return taught(seen, batch) + objective.gamma * apart
-        if objective.view == "clean":
-            return taught(clean(model, batch), batch)
-        return taught(perturbed(model, batch, stream), batch)
+        if objective.gamma == 0:
+            return taught(student(objective.view))
+        if objective.anchor == "average":
+            with torch.no_grad():
+                anchor = answer(_averaged(moment), "other", batch, stream)
+        else:
+            anchor = student("other")
+            anchor = anchor.detach() if objective.anchor == "stopped" else anchor
+        values = consistency_loss(anchor, student("perturbed"), objective, dim=axis)
+        apart = losses.per_sample(values)
+        return taught(student(objective.view)) + objective.gamma_at(moment.progress) * apart
 
     return loss
+
+
+def _through(transform: Transform, model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    inputs = transform.inputs(batch.inputs, stream)
+    if not _acts_on_features(transform):
+        return model(inputs)
+    return model(inputs, lambda features: transform.hidden(features, stream))
 
 
 def _acts_on_features(transform: Transform) -> bool:
     if isinstance(transform, Compose):
         return any(_acts_on_features(step) for step in transform.steps)
     return type(transform).hidden is not Transform.hidden
+
+
+def _averaged(moment: Moment) -> nn.Module:
+    if moment.average is None:
+        raise ValueError(
+            "anchor is 'average', but no running average is kept; "
+            "train with fit(average_decay=objective.kept_average)"
+        )
+    return moment.average
+
+
+def _steps_of(objective: Objective) -> tuple[Transform, ...]:
+    """The steps of a T' of its own."""
+    return objective.other if isinstance(objective.other, tuple) else ()
+
+
+def consistency_loss(anchor: Tensor, learning: Tensor, objective: Objective, *, dim: int) -> Tensor:
+    """l_reg of two views' logits; 0 where the anchor is less confident than `certainty`."""
+    mask = None
+    if objective.certainty > 0:
+        mask = losses.confident(torch.softmax(anchor, dim), objective.certainty, dim=dim)
+    if objective.anchor_temperature != 1:
+        anchor = anchor / objective.anchor_temperature
+    return _CONSISTENCY[objective.consistency](anchor, learning, dim=dim, mask=mask)
 
 
 def pseudo_label_loss(logits: Tensor, target: Tensor, objective: Objective, *, dim: int) -> Tensor:

@@ -21,11 +21,12 @@ from mke_theory.accounting import Account
 from mke_theory.arms import ARMS, MM_STUDENT, Arm, differences
 from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
-from mke_theory.mke import account_of, expand, fit_teacher, pseudo_label
+from mke_theory.mke import account_of, fit_teacher, prepare, pseudo_label
 from mke_theory.models import count_parameters
 from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange_modalities
 from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
 from mke_theory.rng import seed_for, torch_seed
+from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
 from mke_theory.train import Fit, TrainConfig, embed, predict
 from mke_theory.transforms import Transform, acting
@@ -62,14 +63,14 @@ def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
         seed=seed,
         config_hash=records.config_hash(config_of(task, arm)),
         data_hash=task.data_hash(place.data_root),
-        code=_code_version(),
+        code=written_code(),
         environment=environment_of(place),
     )
 
 
 def environment_of(place: Place) -> dict[str, str]:
     """Versions, machine, device and precision."""
-    return records.environment() | place.hardware.named()
+    return versions() | place.hardware.named()
 
 
 @lru_cache(maxsize=1)
@@ -79,8 +80,19 @@ def fabric_of(hardware: Hardware) -> Fabric:
 
 
 @cache
-def _code_version() -> str:
+def written_code() -> str:
+    """`records.code_version`, read from disk once a process."""
     return records.code_version()
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    return tuple(records.environment().items())
+
+
+def versions() -> dict[str, str]:
+    """`records.environment`, looked up once a process."""
+    return dict(_versions())
 
 
 def config_of(task: Task, arm: Arm) -> dict[str, Any]:
@@ -98,8 +110,14 @@ def run(
         trained = Fit(teacher, 0, (), "as the teacher", 0, None)
         pseudo = pseudo_label(teacher, problem.unlabelled, Objective())
     else:
-        trained, pseudo = _train_student(task, arm, seed, problem, teacher, place)
-    record = _record(task, arm, seed, problem, teacher, trained, pseudo, place)
+        ready, pseudo = student_to_be(task, arm, seed, problem, teacher)
+        trained = fit_alone(
+            ready,
+            fabric=fabric_of(place.hardware),
+            checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
+        )
+    record = record_of(task, arm, seed, problem, teacher, trained, pseudo)
+    record["environment"] = environment_of(place)
     record["key"] = key_of(task, arm, seed, place)
     if place.folder is not None:
         artifacts = {}
@@ -115,28 +133,43 @@ def run(
 
 def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> nn.Module:
     """Step 1 for a (task, seed): the same weights wherever and whenever it is called."""
-    with torch_seed(task.init_seed("teacher", seed)):
-        model = task.model(problem, problem.teacher_modalities)
+    ready = teacher_to_be(task, seed, problem)
     return fit_teacher(
-        model,
-        problem.labelled,
-        task.recipe.teacher,
-        seed=seed_for(seed, "teacher"),
+        ready.model,
+        ready.samples,
+        ready.config,
+        seed=ready.seed,
         fabric=fabric_of(place.hardware),
-        select_on=problem.validation if task.recipe.teacher.select == "labelled" else None,
+        select_on=ready.select_on,
         checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place)),
     ).model
 
 
-def _train_student(
-    task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module, place: Place
-) -> tuple[Fit, PseudoLabels]:
+def teacher_to_be(task: Task, seed: int, problem: Problem) -> Student:
+    """The teacher of a (task, seed) with its lessons, not yet trained."""
+    with torch_seed(task.init_seed("teacher", seed)):
+        model = task.model(problem, problem.teacher_modalities)
+    config = task.recipe.teacher
+    return Student(
+        model,
+        problem.labelled,
+        Objective(view="clean"),
+        config,
+        seed_for(seed, "teacher"),
+        problem.validation if config.select == "labelled" else None,
+    )
+
+
+def student_to_be(
+    task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module
+) -> tuple[Student, PseudoLabels]:
+    """The student of an arm with its lessons, not yet trained; and its teacher's word on D_u."""
     used = modalities_of(arm, problem)
     objective = objective_of(task, arm, problem)
     pseudo, taught = lessons(arm, objective, problem, teacher, seed)
     also_labelled = arm.learns_from == "labels and pseudo labels"
     pool, config, heldout, validation = _selection(task, arm, seed, problem)
-    expansion = expand(
+    ready, _ = prepare(
         teacher,
         pool.only(used),
         build_student(task, arm, problem, used, seed),
@@ -147,10 +180,8 @@ def _train_student(
         pseudo=taught,
         heldout=None if heldout is None else heldout.only(used),
         validation=None if validation is None else validation.only(used),
-        fabric=fabric_of(place.hardware),
-        checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
     )
-    return expansion.fit, pseudo
+    return ready, pseudo
 
 
 def _selection(
@@ -229,7 +260,7 @@ def build_student(
         return task.model(problem, used, width)
 
 
-def _record(
+def record_of(
     task: Task,
     arm: Arm,
     seed: int,
@@ -237,8 +268,8 @@ def _record(
     teacher: nn.Module,
     trained: Fit,
     pseudo: PseudoLabels,
-    place: Place,
 ) -> dict[str, Any]:
+    """What came out of one arm, all but where it ran: its key, environment and seconds."""
     model, unlabelled, test = trained.model, problem.unlabelled, problem.test
     on_unlabelled = account_of(unlabelled, pseudo, decide(predict(model, unlabelled)))
     said = pseudo_label(teacher, test, Objective(temperature=task.recipe.objective.temperature))
@@ -253,8 +284,7 @@ def _record(
         "config": records.canonical(config_of(task, arm)),
         "config_hash": records.config_hash(config_of(task, arm)),
         "split_hash": problem.split_hash,
-        "code": _code_version(),
-        "environment": environment_of(place),
+        "code": written_code(),
         "rule": trained.rule,
         "selected_step": trained.selected_step,
         "metrics": _metrics(on_unlabelled, on_test),

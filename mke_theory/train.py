@@ -24,13 +24,29 @@ from tqdm import tqdm
 from mke_theory.checkpoint import Checkpoint, State, load, outline, save
 from mke_theory.hardware import Hardware
 from mke_theory.rng import Stream, seed_for
+from mke_theory.running_average import RunningAverage, answer, weight_of
 from mke_theory.types import UNKNOWN, Batch, Samples
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-LossFunction = Callable[[nn.Module, Batch, Stream], Tensor]
-"""(model, batch, stream) to one loss for each sample, [b], not averaged."""
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands, for losses that change on the way.
+
+    progress: the share of all steps that are done, in [0, 1]: 0 at the first step.
+    average: the model with the running average of its weights, where one is kept.
+    """
+
+    progress: float | Tensor = 1.0
+    average: nn.Module | None = None
+
+
+LossFunction = Callable[[nn.Module, Batch, Stream, Moment], Tensor]
+"""(model, batch, stream, moment) to one loss for each sample, [b], not averaged."""
+
+Weights = Literal["student", "average"]
 
 Select = Literal["last", "agreement", "labelled"]
 
@@ -41,7 +57,8 @@ RULES: dict[Select, str] = {
 }
 """How the weights that count are chosen, in the words of the report. None of them sees test."""
 
-_LOOK_EVERY = 50
+LOOK_EVERY = 50
+"""Steps between two looks at the loss."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,8 @@ def fit(
     select_on: Samples | None = None,
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
+    average_decay: float | None = None,
+    answers: Weights = "student",
 ) -> Fit:
     """The model trained in place on `samples`.
 
@@ -130,40 +149,55 @@ def fit(
     and a finished one is only loaded; a change of `loss`, of initial weights or of the samples'
     content is not noticed, so give every run a path of its own. `progress` names a progress bar.
 
+    With `average_decay` the loss also sees the running average of the weights (`RunningAverage`);
+    `answers` says whose weights are selected by and left in the model: those or the student's own.
+
     Raises ValueError where `select_on` is needed and absent, the checkpoint is damaged or that of
     another run, or a batch has fewer samples than there are processes; FloatingPointError where the
     loss or a weight is no longer finite; OSError where the checkpoint cannot be written.
     """
     _refuse_selection(config, select_on)
+    _refuse_average(average_decay, answers)
     fabric = fabric or Hardware().fabric()
     _refuse_tiny_batches(len(samples), config.batch_size, fabric.world_size)
     fingerprint = f"{asdict(config)} seed={seed} samples={len(samples)} model={outline(model)}"
     optimizer = _optimizer(model, config)
     wrapped, stepper = fabric.setup(model, optimizer)
+    average, kept, judged = None, model, model  # kept: all that a checkpoint holds
+    if average_decay is not None:
+        average = RunningAverage(model, average_decay)
+        kept = nn.ModuleList([model, average])
+        judged = average.model if answers == "average" else model
+        fingerprint += f" average={average_decay} answers={answers}"
     state = State()
     if checkpoint is not None and checkpoint.path.exists():
-        state = load(checkpoint.path, model, optimizer, fingerprint)
+        state = load(checkpoint.path, kept, optimizer, fingerprint)
     bar = tqdm(
         total=config.steps, initial=state.step, desc=progress, disable=progress is None, leave=False
     )
-    model.train()
+    kept.train()
     generators = [fabric.device] if fabric.device.type == "cuda" else []
     with bar, torch.random.fork_rng(devices=generators):
         while state.step < config.steps:
-            value = _step(wrapped, stepper, samples, loss, config, seed, state.step, fabric)
+            moment = Moment(state.step / config.steps, average)
+            value = _step(wrapped, stepper, samples, loss, config, seed, state.step, fabric, moment)
             state.step += 1
+            if average is not None:
+                average.follow(model, state.step)
             bar.update()
             last = state.step == config.steps
-            if last or state.step % _LOOK_EVERY == 0:
+            if last or state.step % LOOK_EVERY == 0:
                 mean: Any = fabric.all_reduce(value, reduce_op="mean")
                 _refuse_nonfinite(float(mean), model, state.step, config)
                 state.history.append((state.step, float(mean)))
             if select_on is not None and (last or state.step % config.evaluate_every == 0):
-                _keep_best(model, select_on, state)
+                _keep_best(judged, select_on, state)
             if checkpoint is not None and (last or state.step % checkpoint.every == 0):
-                save(fabric, checkpoint.path, model, optimizer, state, fingerprint)
+                save(fabric, checkpoint.path, kept, optimizer, state, fingerprint)
     if state.best_weights is not None:
         model.load_state_dict(state.best_weights)
+    elif judged is not model:
+        model.load_state_dict(judged.state_dict())
     model.eval()
     return Fit(
         model,
@@ -185,6 +219,13 @@ def _refuse_selection(config: TrainConfig, select_on: Samples | None) -> None:
         raise ValueError("select_on has no known label; there is nothing to select by")
 
 
+def _refuse_average(decay: float | None, answers: Weights) -> None:
+    if answers not in ("student", "average"):
+        raise ValueError(f"answers is {answers!r}; choose student or average")
+    if answers == "average" and decay is None:
+        raise ValueError("answers is 'average', but none is kept; set average_decay, 0.999 say")
+
+
 def _refuse_tiny_batches(n: int, batch_size: int | None, processes: int) -> None:
     smallest = n if batch_size is None or batch_size >= n else n % batch_size or batch_size
     if smallest < processes:
@@ -203,6 +244,7 @@ def _step(
     seed: int,
     step: int,
     fabric: Fabric,
+    moment: Moment,
 ) -> Tensor:
     """One update; returns this process's part of the batch's mean loss, times their number."""
     rows = batch_rows(len(samples), config.batch_size, seed, step)
@@ -211,7 +253,7 @@ def _step(
     for group in optimizer.param_groups:
         group["lr"] = config.rate_at(step)
     with fabric.autocast():  # the loss in the precision of the model
-        values = loss(model, samples[own].to(fabric.device), stream)
+        values = loss(model, samples[own].to(fabric.device), stream, moment)
     # Processes average their gradients, so each divides by the whole batch, times their number.
     mean = values.sum() * (fabric.world_size / total)
     optimizer.zero_grad()
@@ -264,7 +306,7 @@ def predict(model: nn.Module, samples: Samples, *, batch_size: int = 1024) -> Te
 
     They are in the precision of the weights or of the inputs, whichever is higher.
     """
-    weight = next(model.parameters(), torch.empty(0, dtype=torch.bool))
+    weight = weight_of(model)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -272,11 +314,7 @@ def predict(model: nn.Module, samples: Samples, *, batch_size: int = 1024) -> Te
             parts = []
             for start in range(0, len(samples), batch_size):
                 batch = samples[slice(start, start + batch_size)].to(weight.device)
-                inputs = {
-                    name: x.to(torch.promote_types(x.dtype, weight.dtype))
-                    for name, x in batch.inputs.items()
-                }
-                parts.append(model(inputs).cpu())
+                parts.append(answer(model, batch.inputs).cpu())
     finally:
         for module, training in modes:
             module.training = training

@@ -17,6 +17,7 @@ from mke_theory.losses import (
     confident,
     cross_entropy,
     cross_entropy_consistency,
+    hard_consistency,
     kl_consistency,
     kl_divergence,
     per_sample,
@@ -33,17 +34,13 @@ class Loss(Protocol):
     ) -> Tensor: ...
 
 
-def hard(clean: Tensor, perturbed: Tensor, *, dim: int = 1, mask: Tensor | None = None) -> Tensor:
-    return cross_entropy(perturbed, clean.argmax(dim), dim=dim, mask=mask)
-
-
 def soft(clean: Tensor, perturbed: Tensor, *, dim: int = 1, mask: Tensor | None = None) -> Tensor:
     return kl_divergence(perturbed, clean.softmax(dim), dim=dim, mask=mask)
 
 
 # Every loss as a function of two views [n, k], and the same from torch's own functions.
 ORACLES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
-    hard: lambda a, b: F.cross_entropy(b, a.argmax(1), reduction="none"),
+    hard_consistency: lambda a, b: F.cross_entropy(b, a.argmax(1), reduction="none"),
     soft: lambda a, b: F.kl_div(b.log_softmax(1), a.softmax(1), reduction="none").sum(1),
     squared_l2: lambda a, b: F.mse_loss(a.softmax(1), b.softmax(1), reduction="none").sum(1),
     kl_consistency: lambda a, b: F.kl_div(
@@ -51,6 +48,9 @@ ORACLES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
     ).sum(1),
     cross_entropy_consistency: lambda a, b: F.cross_entropy(b, a.softmax(1), reduction="none"),
 }
+BOTH_WAYS = (squared_l2, kl_consistency, cross_entropy_consistency)
+"""The losses whose gradient flows into either view; the others hold the clean one fixed."""
+
 every_loss = pytest.mark.parametrize("loss", ORACLES)
 every_k = pytest.mark.parametrize("k", [2, 3, 40])
 
@@ -254,7 +254,7 @@ def test_gradients_are_those_of_finite_differences(loss: Loss, k: int) -> None:
     for x in (clean, perturbed):
         x.requires_grad_()
     assert torch.autograd.gradcheck(lambda b: loss(clean.detach(), b), [perturbed])
-    if loss in (squared_l2, kl_consistency):  # the others hold the clean view fixed
+    if loss in BOTH_WAYS:
         assert torch.autograd.gradcheck(loss, [clean, perturbed])
 
 
@@ -273,11 +273,11 @@ def test_gradients_are_finite_at_extreme_logits(loss: Loss, size: float) -> None
 
 def test_the_stopped_gradient_does_not_reach_the_clean_view() -> None:
     clean, perturbed = (x.requires_grad_() for x in views(4, 3))
-    cross_entropy_consistency(clean, perturbed).sum().backward()
+    hard_consistency(clean, perturbed).sum().backward()
     kl_divergence(perturbed, clean.softmax(1)).sum().backward()
     assert clean.grad is None
     assert perturbed.grad is not None
-    for loss in (squared_l2, kl_consistency):
+    for loss in BOTH_WAYS:
         clean.grad = None
         loss(clean, perturbed).sum().backward()
         assert clean.grad is not None
@@ -367,6 +367,7 @@ Z, Y = torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
         (lambda: kl_consistency(Z, Z[:1]), "shapes differ"),
         (lambda: kl_divergence(Z, Z[:1]), "shapes differ"),
         (lambda: cross_entropy_consistency(Z, Z[:, :1]), "shapes differ"),
+        (lambda: hard_consistency(Z[:, :1], Z), "shapes differ"),
         (lambda: per_sample(Z, torch.ones(4, 1).bool()), "shapes differ"),
         (lambda: kl_divergence(Z, Z, temperature=0.0), "temperature is 0.0"),
         (lambda: kl_divergence(Z, Z, temperature=-1.0), "temperature is -1.0"),

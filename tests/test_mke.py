@@ -320,7 +320,7 @@ def test_fit_teacher_is_cross_entropy_without_perturbation(fabric: Any) -> None:
     fit(
         second,
         given,
-        lambda model, batch, _: nn.functional.cross_entropy(
+        lambda model, batch, *_: nn.functional.cross_entropy(
             model(batch.inputs), batch.target, reduction="none"
         ),
         FEW,

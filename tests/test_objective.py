@@ -18,10 +18,13 @@ from mke_theory.objective import (
     as_target,
     decide,
     label,
+    loss_on,
+    refuse_strange_modalities,
     student_loss,
 )
 from mke_theory.rng import Stream
-from mke_theory.transforms import Compose, Dropout, InputNoise, Transform
+from mke_theory.train import Moment
+from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, Transform
 from mke_theory.types import UNKNOWN, Batch, Pool
 
 LN3 = math.log(3.0)
@@ -58,7 +61,7 @@ def batch(x: Any, target: Any) -> Batch:
 
 
 def values(objective: Objective, model: nn.Module, given: Batch, by: float = LN3) -> list[float]:
-    return student_loss(objective, Shift(by))(model, given, Stream(0)).tolist()
+    return student_loss(objective, Shift(by))(model, given, Stream(0), Moment()).tolist()
 
 
 # --- one question with k answers -----------------------------------------------------------------
@@ -82,6 +85,7 @@ APART = {
     "squared_l2": 2 * 0.25**2,
     "kl": 0.5 * ln(0.5 / 0.25) + 0.5 * ln(0.5 / 0.75),
     "cross_entropy": -0.5 * ln(0.25) - 0.5 * ln(0.75),
+    "hard": ln(4),  # at 1/2 the classes tie, and the first counts
 }
 
 
@@ -168,6 +172,194 @@ def test_multi_label_consistency_by_hand() -> None:
     assert found == pytest.approx([ln(2) + 3 * APART["squared_l2"]])
 
 
+# --- the other view ------------------------------------------------------------------------------
+
+# The student says 1/2 of class 1 at x, 3/4 at T(x) and 1/4 at T'(x).
+TWISTED = Objective(gamma=2.0, other=(Shift(-LN3),))
+
+
+@pytest.mark.parametrize(
+    ("view", "taught"), [("perturbed", ln(4 / 3)), ("clean", ln(2)), ("other", ln(4))]
+)
+def test_three_views_by_hand(view: Any, taught: float) -> None:
+    found = values(replace(TWISTED, view=view), Odds(), batch([0.0], [1]))
+    assert found == pytest.approx([taught + 2 * (2 * 0.5**2)])
+
+
+def test_the_same_view_by_hand() -> None:
+    objective = Objective(gamma=2.0, other="same", consistency="cross_entropy")
+    entropy = -0.25 * ln(0.25) - 0.75 * ln(0.75)
+    assert values(objective, Odds(), batch([0.0], [1])) == pytest.approx([ln(4 / 3) + 2 * entropy])
+
+
+def test_the_same_view_is_one_draw_also_where_a_model_drops_out_itself() -> None:
+    class Leaky(nn.Module):
+        def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+            return Odds()({"x": nn.functional.dropout(inputs["x"], 0.5)})
+
+    many = batch([LN3] * 50, [UNKNOWN] * 50)
+    apart = Objective(gamma=1.0)
+    assert max(values(apart, Leaky(), many, by=0.0)) > 0.01
+    assert values(replace(apart, other="same"), Leaky(), many, by=0.0) == [0.0] * 50
+
+
+class Steep(nn.Module):
+    """Logits (0, w x), w = 1 at first."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float64))
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return Odds()({"x": self.weight * inputs["x"]})
+
+
+@pytest.mark.parametrize("consistency", ["squared_l2", "kl", "cross_entropy"])
+def test_a_stopped_anchor_has_the_value_and_not_the_gradient(consistency: Any) -> None:
+    unlabelled = batch([0.7, -0.3], [UNKNOWN, UNKNOWN])
+    pulls = {}
+    for anchor in ("student", "stopped", "average"):
+        objective = replace(TWISTED, consistency=consistency, anchor=anchor)  # type: ignore[arg-type]
+        model, frozen = Steep(), Steep()
+        loss = student_loss(objective, Shift())(
+            model, unlabelled, Stream(0), Moment(average=frozen)
+        )
+        loss.sum().backward()
+        assert model.weight.grad is not None and frozen.weight.grad is None
+        pulls[anchor] = (loss.tolist(), model.weight.grad.item())
+    assert pulls["student"][0] == pulls["stopped"][0] == pulls["average"][0]
+    assert pulls["stopped"][1] == pulls["average"][1] != pulls["student"][1]
+
+
+def test_the_average_is_asked_in_place_of_the_student() -> None:
+    # At T'(0) = −ln 3 an average of weight −1 says 3/4, as the student does at T(0).
+    objective = replace(TWISTED, anchor="average")
+    loss = student_loss(objective, Shift())
+    given = batch([0.0], [UNKNOWN])
+    for weight, expected in ((-1.0, 0.0), (1.0, 2 * (2 * 0.5**2))):
+        found = loss(Steep(), given, Stream(0), Moment(average=Steep(weight)))
+        assert found.item() == pytest.approx(expected)
+    with pytest.raises(ValueError, match="no running average is kept"):
+        loss(Steep(), given, Stream(0), Moment())
+
+
+def test_what_is_less_certain_costs_nothing_and_still_counts_in_the_mean() -> None:
+    # The anchor, the clean view, is 3/4 sure at ln 3 and 1/2 at 0.
+    given = batch([LN3, 0.0], [UNKNOWN, UNKNOWN])
+    for consistency in ("squared_l2", "kl", "cross_entropy", "hard"):
+        objective = Objective(gamma=1.0, consistency=consistency)  # type: ignore[arg-type]
+        every = values(objective, Odds(), given)
+        assert min(every) > 0
+        sure = values(replace(objective, certainty=0.75 - 1e-9), Odds(), given)
+        assert sure == [every[0], 0.0]
+
+
+def test_a_sharpened_anchor_by_hand() -> None:
+    # Logits (0, ln 3) over 1/2 are (0, ln 9), and so are those of the view moved by ln 3.
+    objective = Objective(gamma=1.0, consistency="kl", anchor_temperature=0.5)
+    given = batch([LN3], [UNKNOWN])
+    assert values(objective, Odds(), given) == pytest.approx([0.0], abs=1e-12)
+    # How sure the anchor is, is asked before it is sharpened: 3/4, not 9/10.
+    unsure = replace(objective, consistency="hard", certainty=0.8)
+    assert values(unsure, Odds(), given) == [0.0]
+
+
+def test_the_weight_of_labels_leaves_the_regulariser_alone() -> None:
+    objective = Objective(gamma=0.5, label_weight=3.0)
+    regular = 0.5 * APART["squared_l2"]
+    found = values(objective, Odds(), batch([0.0, 0.0], [1, UNKNOWN]))
+    assert found == pytest.approx([3 * ln(4 / 3) + regular, regular])
+
+
+def test_the_ramp_by_hand() -> None:
+    objective = Objective(gamma=2.0, ramp=0.5)
+    assert float(objective.gamma_at(0.0)) == pytest.approx(2 * math.exp(-5))
+    assert float(objective.gamma_at(0.25)) == pytest.approx(2 * math.exp(-5 / 4))
+    assert float(objective.gamma_at(0.5)) == float(objective.gamma_at(1.0)) == 2.0
+    assert replace(objective, ramp=0.0).gamma_at(0.0) == 2.0
+    assert float(objective.gamma_at(torch.tensor(0.25))) == pytest.approx(2 * math.exp(-5 / 4))
+
+
+def test_an_average_is_kept_where_it_is_used() -> None:
+    assert Objective().kept_average is None
+    assert Objective(anchor="average").kept_average is None  # without L_reg nobody asks it
+    assert Objective(anchor="average", gamma=1.0).kept_average == 0.999
+    assert Objective(answers="average", average_decay=0.5).kept_average == 0.5
+
+
+STACKED = [
+    Objective(view="clean"),
+    Objective(gamma=0.5),
+    Objective(gamma=0.5, other=(GaussianNoise(0.2),), view="other", consistency="hard"),
+    Objective(gamma=0.5, other="same", consistency="cross_entropy", label_weight=2.0),
+    Objective(gamma=0.5, anchor="stopped", consistency="kl", certainty=0.5, anchor_temperature=0.5),
+    Objective(gamma=0.5, anchor="average", ramp=0.5, consistency="kl", certainty=0.5),
+    Objective(gamma=0.5, labels="soft"),
+]
+
+
+@pytest.mark.parametrize("objective", STACKED)
+def test_stacked_students_by_vmap(objective: Objective) -> None:
+    # The loss looks at no value, so many students and their gradients are computed as one.
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 3, generator=draw, dtype=torch.float64)
+    target = torch.tensor([0, 1, UNKNOWN, 2, UNKNOWN, 1])
+    if objective.labels == "soft":
+        target = torch.rand(6, 4, generator=draw, dtype=torch.float64).softmax(dim=1)
+    given = batch(x, target)
+    stack = torch.randn(5, 4, 3, generator=draw, dtype=torch.float64)
+    means = torch.randn(5, 4, 3, generator=draw, dtype=torch.float64)
+    progress = torch.tensor(0.3, dtype=torch.float64)
+    loss = student_loss(objective, GaussianNoise(0.5))
+
+    class Linear(nn.Module):
+        def __init__(self, weight: Tensor) -> None:
+            super().__init__()
+            self.weight = weight
+
+        def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+            return inputs["x"] @ self.weight.T
+
+    # Noise is drawn outside the stack: every student of one seed meets the same.
+    noise = torch.randn(2, 6, 3, generator=draw, dtype=torch.float64)
+
+    class Drawn(Stream):
+        def __init__(self) -> None:
+            super().__init__(0)
+            self.left = list(noise)
+
+        def normal(self, like: Tensor) -> Tensor:
+            return self.left.pop()
+
+    def mean(weight: Tensor, average: Tensor) -> Tensor:
+        moment = Moment(progress, Linear(average))
+        return loss(Linear(weight), given, Drawn(), moment).mean()
+
+    found = torch.func.vmap(torch.func.grad_and_value(mean))(stack, means)
+    for i in range(5):
+        weight = stack[i].clone().requires_grad_()
+        alone = mean(weight, means[i])
+        alone.backward()
+        torch.testing.assert_close(found[1][i], alone.detach())
+        torch.testing.assert_close(found[0][i], weight.grad)
+
+
+def test_transforms_are_calibrated_on_the_lessons() -> None:
+    # |x| is 1 on average, so InputNoise moves by its strength and not at all without a scale.
+    pool = Pool({"x": torch.tensor([-2.0, 0.0])}, torch.tensor([1, 0]))
+    objective = Objective(gamma=1.0, transform=(InputNoise(1.0),), other=(InputNoise(2.0),))
+    scaled = student_loss(
+        objective,
+        InputNoise(1.0, scale=(("x", 1.0),)),
+        InputNoise(2.0, scale=(("x", 1.0),)),
+    )
+    found = loss_on(objective, pool)(Odds(), pool[:], Stream(4), Moment())
+    assert torch.equal(found, scaled(Odds(), pool[:], Stream(4), Moment()))
+    bare = student_loss(objective, InputNoise(1.0, scale=(("x", 1.0),)))
+    with pytest.raises(ValueError, match="no scale for modality"):
+        bare(Odds(), pool[:], Stream(4), Moment())
+
+
 # --- how the model is called ---------------------------------------------------------------------
 
 
@@ -188,11 +380,21 @@ class Counting(nn.Module):
         (Objective(view="clean"), 1),
         (Objective(gamma=0.1), 2),
         (Objective(gamma=0.1, view="clean"), 2),
+        (Objective(view="other"), 1),
+        (Objective(gamma=0.1, view="other"), 2),
+        (Objective(gamma=0.1, other="same"), 1),
+        (Objective(gamma=0.1, other="same", view="clean"), 2),
+        (Objective(gamma=0.1, other=(Shift(),)), 2),
+        (Objective(gamma=0.1, other=(Shift(),), view="clean"), 3),
+        (Objective(gamma=0.1, other=(Shift(),), view="other"), 2),
+        (Objective(gamma=0.1, anchor="average"), 1),
+        (Objective(gamma=0.1, anchor="average", view="other"), 2),
     ],
 )
 def test_no_view_is_computed_in_vain(objective: Objective, calls: int) -> None:
     model = Counting()
-    values(objective, model, batch([0.0], [1]))
+    moment = Moment(average=Odds())
+    student_loss(objective, Shift())(model, batch([0.0], [1]), Stream(0), moment)
     assert model.calls == [()] * calls  # a T of inputs hands no second argument
 
 
@@ -207,24 +409,24 @@ def test_a_perturbation_of_features_is_handed_to_the_model() -> None:
 
     many = batch([LN3] * 4000, [1] * 4000)
     loss = student_loss(Objective(), Compose((Compose((Dropout(0.25),)),)))
-    found = loss(Featured(), many, Stream(0))
+    found = loss(Featured(), many, Stream(0), Moment())
     # A feature is 0 (loss ln 2) or ln 3 · 4/3. The share of zeros is 1/4 ± 0.0068; it leaves the
     # interval of ± 5 sd for one seed in 1.7 million.
     kept = torch.isclose(found, torch.tensor(ln(1 + 3 ** (-4 / 3)), dtype=torch.float64))
     dropped = torch.isclose(found, torch.tensor(ln(2), dtype=torch.float64))
     assert bool((kept | dropped).all())
     assert abs(dropped.double().mean().item() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 4000)
-    again = loss(Featured(), many, Stream(0))
+    again = loss(Featured(), many, Stream(0), Moment())
     assert torch.equal(found, again)
-    assert not torch.equal(found, loss(Featured(), many, Stream(1)))
+    assert not torch.equal(found, loss(Featured(), many, Stream(1), Moment()))
 
 
 def test_noise_comes_from_the_stream_alone() -> None:
     pool = Pool({"x": torch.ones(8)}, torch.ones(8, dtype=torch.long))
     loss = student_loss(Objective(gamma=1.0), InputNoise(0.5).calibrated(pool))
-    first = loss(Odds(), pool[:], Stream(3))
+    first = loss(Odds(), pool[:], Stream(3), Moment())
     torch.manual_seed(123)
-    assert torch.equal(first, loss(Odds(), pool[:], Stream(3)))
+    assert torch.equal(first, loss(Odds(), pool[:], Stream(3), Moment()))
 
 
 # --- what the teacher says -----------------------------------------------------------------------
@@ -343,8 +545,28 @@ def test_classes_of_targets() -> None:
         ("labels", "firm"),
         ("view", "both"),
         ("consistency", "l2"),
+        ("anchor", "teacher"),
+        ("answers", "both"),
+        ("anchor_temperature", 0.0),
+        ("certainty", 1.5),
+        ("average_decay", -0.1),
+        ("average_decay", math.nan),
+        ("ramp", 1.1),
+        ("label_weight", -1.0),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^{field} is {value!r}"):
         replace(Objective(), **{field: value})
+
+
+def test_another_view_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"other is .* tuple of transforms"):
+        Objective(other=Shift())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="other is 'clean'"):
+        Objective(other="clean")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="other is 'same', one pass of the student"):
+        Objective(other="same", anchor="average")
+    objective = Objective(other=(InputNoise(1.0, only=("audoi",)),))
+    with pytest.raises(ValueError, match=r"acts on \['audoi'\]"):
+        refuse_strange_modalities(objective, ("audio",))

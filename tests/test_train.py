@@ -30,7 +30,8 @@ from mke_theory.hardware import Hardware
 from mke_theory.losses import cross_entropy
 from mke_theory.objective import Objective, student_loss
 from mke_theory.rng import Stream, seed_for
-from mke_theory.train import RULES, Fit, LossFunction, TrainConfig, batch_rows, fit, predict
+from mke_theory.running_average import RunningAverage
+from mke_theory.train import RULES, Fit, LossFunction, Moment, TrainConfig, batch_rows, fit, predict
 from mke_theory.transforms import Compose, InputNoise
 from mke_theory.types import Batch, Pool
 
@@ -85,16 +86,17 @@ def line(x: list[float], y: list[float]) -> Pool:
     return Pool({"x": torch.tensor(x)}, torch.tensor(y))
 
 
-def squared(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+def squared(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
     return (model(batch.inputs) - batch.target) ** 2
 
 
-def plain(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+def plain(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
     return cross_entropy(model(batch.inputs), batch.target)
 
 
-def noisy(pool: Pool, gamma: float = 0.0) -> LossFunction:
-    return student_loss(Objective(gamma=gamma), Compose((InputNoise(0.5),)).calibrated(pool))
+def noisy(pool: Pool, gamma: float = 0.0, anchor: Any = "student") -> LossFunction:
+    objective = Objective(gamma=gamma, anchor=anchor)
+    return student_loss(objective, Compose((InputNoise(0.5),)).calibrated(pool))
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,7 @@ def test_learning_rates_by_hand() -> None:
     assert [constant.rate_at(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
 
 
-def descend(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+def descend(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
     return model(batch.inputs)  # the gradient is 1, so w falls by the learning rate
 
 
@@ -231,11 +233,13 @@ def test_the_loop_is_a_plain_torch_loop_to_the_last_bit(optimizer: Any, fabric: 
         rows = torch.randperm(11, generator=draw)[4 * at : 4 * at + 4]
         batch = pool[rows]
         stepper.zero_grad()
-        (plain(other, batch, Stream(0)).sum() * (1 / len(rows))).backward()
+        (plain(other, batch, Stream(0), Moment()).sum() * (1 / len(rows))).backward()
         stepper.step()
     assert same(model, other)
     reference = torch.nn.functional.cross_entropy(other({"x": pool.inputs["x"]}), pool.labels)
-    assert plain(model, pool[:], Stream(0)).mean().item() == pytest.approx(reference.item())
+    assert plain(model, pool[:], Stream(0), Moment()).mean().item() == pytest.approx(
+        reference.item()
+    )
 
 
 # --- killed and continued ------------------------------------------------------------------------
@@ -251,12 +255,12 @@ def killed_at(
     """The loss, until it is asked for the given step (0, 1, …) of this process."""
     calls = iter(range(10**9))
 
-    def deadly(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    def deadly(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         if next(calls) == step:
             if kill is not None:
                 kill()
             raise Killed
-        return loss(model, batch, stream)
+        return loss(model, batch, stream, moment)
 
     return deadly
 
@@ -474,13 +478,198 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_and_costs_nothing(
     assert_same_run(trained(ADAMW, fabric, kept), unbroken(ADAMW))
 
 
+# --- the running average -------------------------------------------------------------------------
+
+SLOPE = TrainConfig(steps=3, optimizer="sgd", learning_rate=1.0)
+# Under `descend` w is 0, −1, −2, −3. With decay 0.6 the average takes the plain mean once, for
+# 1 − 1/2 < 0.6: −1/2, then 0.6 · −1/2 + 0.4 · −2 = −1.1, then 0.6 · −1.1 + 0.4 · −3 = −1.86.
+
+
+@pytest.mark.parametrize(
+    ("decay", "path"),
+    [(0.6, [0, -0.5, -1.1, -1.86]), (0.0, [0, -1, -2, -3]), (1.0, [0, -0.5, -1, -1.5])],
+)
+def test_the_average_by_hand(decay: float, path: list[float], fabric: Any) -> None:
+    met: list[tuple[float, float]] = []
+
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        assert moment.average is not None and not moment.average(batch.inputs).requires_grad
+        met.append((float(moment.progress), moment.average(batch.inputs).item()))
+        return descend(model, batch, stream, moment)
+
+    one = line([1.0], [0.0])
+    for answers, left in (("student", -3.0), ("average", path[3])):
+        met.clear()
+        model = Scalar()
+        done = fit(
+            model,
+            one,
+            watched,
+            SLOPE,
+            seed=0,
+            fabric=fabric,
+            average_decay=decay,
+            answers=answers,  # type: ignore[arg-type]
+        )
+        assert done.model is model and not model.training and model.weight.requires_grad
+        assert model.weight.item() == pytest.approx(left, rel=1e-6)
+        assert [at for at, _ in met] == pytest.approx([0, 1 / 3, 2 / 3])
+        assert [value for _, value in met] == pytest.approx(path[:3], rel=1e-6)
+
+
+def test_no_average_is_kept_unasked(fabric: Any) -> None:
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        assert moment.average is None
+        return descend(model, batch, stream, moment)
+
+    fit(Scalar(), line([1.0], [0.0]), watched, SLOPE, seed=0, fabric=fabric)
+
+
+def averaged(
+    config: TrainConfig,
+    fabric: Any,
+    checkpoint: Checkpoint | None = None,
+    loss: LossFunction | None = None,
+    decay: float = 0.9,
+    answers: Any = "average",
+) -> Fit:
+    return fit(
+        Small(),
+        points(),
+        loss or noisy(points(), gamma=0.5, anchor="average"),
+        config,
+        seed=3,
+        fabric=fabric,
+        select_on=points(9, seed=1) if config.select != "last" else None,
+        checkpoint=checkpoint,
+        average_decay=decay,
+        answers=answers,
+    )
+
+
+@pytest.mark.parametrize("config", [ADAMW, CHOOSY], ids=["adamw", "selected"])
+@pytest.mark.parametrize("kills", [(16,), (18,), (33, 1), (59,)])
+def test_a_killed_run_goes_on_with_its_average(
+    config: TrainConfig, kills: tuple[int, ...], fabric: Any, tmp_path: Path
+) -> None:
+    kept = Checkpoint(tmp_path / "run.pt", every=EVERY)
+    for step in kills:
+        deadly = killed_at(step, noisy(points(), gamma=0.5, anchor="average"))
+        with pytest.raises(Killed):
+            averaged(config, fabric, kept, deadly)
+    whole = averaged(config, fabric)
+    assert_same_run(averaged(config, fabric, kept), whole)
+    # The finished run is only loaded, and its result is the average again.
+    assert_same_run(averaged(config, fabric, kept, killed_at(0, plain)), whole)
+    assert not same(whole.model, averaged(config, fabric, answers="student").model)
+
+
+def test_an_average_that_nobody_asks_changes_nothing(fabric: Any, unbroken: Any) -> None:
+    alone = averaged(CHOOSY, fabric, loss=noisy(points(), gamma=0.5), answers="student")
+    assert_same_run(alone, unbroken(CHOOSY))
+
+
+def test_the_checkpoint_of_another_average_is_refused(fabric: Any, tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.pt")
+    averaged(ADAMW, fabric, kept)
+    for other in ({"decay": 0.8}, {"answers": "student"}):
+        with pytest.raises(ValueError, match="another run"):
+            averaged(ADAMW, fabric, kept, **other)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="another run"):
+        trained(ADAMW, fabric, kept)
+
+
+def test_the_average_is_what_is_selected_by(fabric: Any) -> None:
+    # w is s/10 after step s, and the plain mean of all so far is half of that.
+    config = replace(CLIMB, select="labelled", steps=20)
+    lesson = line([0.0], [0.0])
+    model = Threshold()
+    done = fit(
+        model,
+        lesson,
+        climb,
+        config,
+        seed=0,
+        fabric=fabric,
+        select_on=JUDGES,
+        average_decay=1.0,
+        answers="average",
+    )
+    # Right while 0.25 < s/20 < 0.65, so at step 12 last; the student itself would be at 1.2.
+    assert (done.selected_step, done.selected_score) == (12, 1.0)
+    assert model.weight.item() == pytest.approx(0.6)
+
+
+class Normalised(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.norm(inputs["x"])
+
+
+def test_buffers_are_copied_and_weights_averaged() -> None:
+    student, other = Normalised(), Normalised()
+    average = RunningAverage(student, 0.5)
+    with torch.no_grad():
+        other.norm.weight.fill_(3.0)
+        other.norm.running_mean.fill_(7.0)  # type: ignore[union-attr]
+        other.norm.num_batches_tracked.fill_(9)  # type: ignore[union-attr]
+    average.follow(other, 1)
+    found = average.state_dict()
+    assert found["model.norm.weight"].tolist() == [2.0] * 3
+    assert found["model.norm.running_mean"].tolist() == [7.0] * 3
+    assert found["model.norm.num_batches_tracked"].item() == 9
+    assert student.norm.weight.tolist() == [1.0] * 3 and student.norm.weight.requires_grad
+
+
+def test_the_average_trains_as_the_student_does(fabric: Any) -> None:
+    # In its own mode a dropout layer would be off, and a model that was set to eval stays so.
+    seen: list[bool] = []
+
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        assert moment.average is not None
+        seen.extend(module.training for module in moment.average.modules())
+        return plain(model, batch, stream, moment)
+
+    model = Small()
+    model.eval()
+    config = TrainConfig(steps=2)
+    fit(model, points(), watched, config, seed=0, fabric=fabric, average_decay=0.5)
+    assert all(seen) and not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_the_average_answers_in_the_precision_of_the_student(precision: Any) -> None:
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        assert moment.average is not None
+        assert moment.average(batch.inputs).dtype == model(batch.inputs).dtype
+        return plain(model, batch, stream, moment)
+
+    config, there = TrainConfig(steps=2), Hardware(precision=precision).fabric()
+    fit(Small(), points(), watched, config, seed=0, fabric=there, average_decay=0.5)
+
+
+def test_averages_that_make_no_sense_are_refused(fabric: Any) -> None:
+    def refused(**changes: Any) -> None:
+        fit(Scalar(), TWO, squared, SLOPE, seed=0, fabric=fabric, **changes)
+
+    with pytest.raises(ValueError, match=r"average_decay is 1\.5; .* \[0, 1\]"):
+        refused(average_decay=1.5)
+    with pytest.raises(ValueError, match="answers is 'average', but none is kept"):
+        refused(answers="average")
+    with pytest.raises(ValueError, match="answers is 'teacher'"):
+        refused(answers="teacher", average_decay=0.5)
+
+
 # --- what goes wrong, and what is left alone -----------------------------------------------------
 
 
 @pytest.mark.parametrize("clip_norm", [None, 1.0])
 def test_a_loss_that_is_not_finite_is_refused(clip_norm: float | None, fabric: Any) -> None:
-    def sour(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
-        return squared(model, batch, stream) / 0.0
+    def sour(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        return squared(model, batch, stream, moment) / 0.0
 
     config = TrainConfig(steps=60, learning_rate=0.125, clip_norm=clip_norm)
     with pytest.raises(FloatingPointError, match=r"loss .* step 50 .*learning_rate \(now 0\.125\)"):
@@ -488,7 +677,7 @@ def test_a_loss_that_is_not_finite_is_refused(clip_norm: float | None, fabric: A
 
 
 def test_a_last_update_that_overflows_is_refused(fabric: Any) -> None:
-    def steep(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    def steep(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         return 1e30 * model(batch.inputs)
 
     config = TrainConfig(steps=1, optimizer="sgd", learning_rate=1e30)
@@ -546,10 +735,10 @@ def test_a_killed_run_leaves_the_global_generator_alone(fabric: Any) -> None:
 def test_every_step_draws_anew_and_the_same_again(fabric: Any) -> None:
     drawn: list[float] = []
 
-    def watched(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         # One number from the stream, one from torch's own generator (for dropout layers).
         drawn.extend([stream.normal(batch.target[:1]).item(), torch.rand(()).item()])
-        return squared(model, batch, stream)
+        return squared(model, batch, stream, moment)
 
     config = TrainConfig(steps=6)
     for seed in (0, 1, 0):
@@ -587,7 +776,7 @@ class Threshold(nn.Module):
         return torch.stack([torch.zeros_like(score), score], dim=1)
 
 
-def climb(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+def climb(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
     return -model(batch.inputs)[:, 1]  # w grows by the learning rate at every step
 
 
@@ -618,7 +807,7 @@ def test_multi_label_selection_asks_every_question(fabric: Any) -> None:
         def forward(self, inputs: dict[str, Tensor]) -> Tensor:
             return self.weight - inputs["x"]
 
-    def climb(model: nn.Module, batch: Batch, stream: Stream) -> Tensor:
+    def climb(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         return -model(batch.inputs).mean(dim=1)
 
     # Two samples, two questions; three of four are right while 0.45 < w < 0.75, one is unknown.
@@ -733,12 +922,14 @@ class Setting:
     batch_size: int | None
     gamma: float
     tolerance: float
+    average_decay: float | None = None
 
 
 SHARED = [
     Setting(torch.float32, 4, 0.5, 1e-6),
     Setting(torch.float64, 4, 0.5, 1e-12),
     Setting(torch.float64, None, 0.0, 1e-12),
+    Setting(torch.float64, 4, 0.5, 1e-12, average_decay=0.9),
 ]
 
 
@@ -747,12 +938,14 @@ def shared_run(setting: Setting, fabric: Any, folder: Path) -> Fit:
     return fit(
         Small(dropout=0.0).to(setting.dtype),
         pool,
-        noisy(pool, setting.gamma),
+        noisy(pool, setting.gamma, "student" if setting.average_decay is None else "average"),
         replace(SGD, steps=25, batch_size=setting.batch_size, clip_norm=1.0, select="labelled"),
         seed=3,
         fabric=fabric,
         select_on=points(9, dtype=setting.dtype, seed=1),
         checkpoint=Checkpoint(folder / f"{SHARED.index(setting)}.pt", every=EVERY),
+        average_decay=setting.average_decay,
+        answers="student" if setting.average_decay is None else "average",
     )
 
 
