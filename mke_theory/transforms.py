@@ -119,7 +119,7 @@ class ModalityDropout(Transform):
         # Where nothing would be left, one of the modalities at hand stays, each equally likely.
         bare = ~(present & ~drop).any(dim=1)
         lot = torch.where(present, stream.uniform(first, len(names)), -1.0)
-        kept = torch.nn.functional.one_hot(lot.argmax(dim=1), len(names)).bool()
+        kept = lot.argmax(dim=1, keepdim=True) == torch.arange(len(names), device=first.device)
         drop &= ~(bare.unsqueeze(1) & kept)
         return {
             name: torch.where(_spread(drop[:, i], inputs[name]), torch.nan, inputs[name])

@@ -1,0 +1,430 @@
+"""A traced step as a list of instructions on fixed buffers: what makes thousands of students cheap.
+
+A step of a stack of small students costs hundreds of calls on small arrays, each of which allocates
+its result. `Program` has the step written down once, by tracing the very functions that define the
+losses, the transforms and the models (`make_fx`), and then repeats it without Python's and
+autograd's share of the work:
+
+- what depends on constants alone (masks, one-hot labels, the loss's gradient at its logits' place)
+  is computed once;
+- the long axis, that of the samples, comes last, so that products and sums run along memory;
+- every result has a buffer of its own, taken over by later results when it is no longer read.
+
+The values are those of the traced function up to the order of summation. There is no second
+definition of anything: a new loss or model is traced like the others, and an operation that this
+file does not know runs as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.func import functionalize
+from torch.fx import GraphModule, Node, map_arg
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+Instruction = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+aten = torch.ops.aten
+_TRANSPOSE = aten.transpose.int
+
+_INTO_BUFFER: dict[Any, Any] = {
+    aten._log_softmax.default: aten._log_softmax.out,
+    aten._log_softmax_backward_data.default: aten._log_softmax_backward_data.out,
+    aten._softmax.default: aten._softmax.out,
+    aten._softmax_backward_data.default: aten._softmax_backward_data.out,
+    aten.add.Tensor: aten.add.out,
+    aten.bmm.default: aten.bmm.out,
+    aten.cat.default: aten.cat.out,
+    aten.div.Tensor: aten.div.out,
+    aten.exp.default: aten.exp.out,
+    aten.mul.Tensor: aten.mul.out,
+    aten.neg.default: aten.neg.out,
+    aten.clamp_min.default: aten.clamp_min.out,
+    aten.sub.Tensor: aten.sub.out,
+    aten.sum.dim_IntList: aten.sum.IntList_out,
+    aten.threshold_backward.default: aten.threshold_backward.grad_input,
+    aten.where.self: aten.where.self_out,
+}
+"""Operations that can write their result where they are told, by the form that does."""
+
+_ENTRYWISE = {
+    aten.add.Tensor,
+    aten.div.Tensor,
+    aten.exp.default,
+    aten.mul.Tensor,
+    aten.neg.default,
+    aten.clamp_min.default,
+    aten.sub.Tensor,
+    aten.threshold_backward.default,
+    aten.where.self,
+}
+"""Those whose result may take the place of an operand, entry by entry."""
+
+
+_FILLED = {
+    aten.ones_like.default: 1.0,
+    aten.zeros_like.default: 0.0,
+    aten.new_zeros.default: 0.0,
+    aten.new_ones.default: 1.0,
+}
+"""Operations that read the shape of their operand and nothing else."""
+
+
+class Program:
+    """`function(*arguments)` on arguments that keep their places in memory.
+
+    `arguments` are nested containers of tensors. The caller writes new values into those tensors
+    and calls `run()`; `result`, in the structure that `function` returns, then holds the new
+    values. Tensors in `constant` are never written to again. Runs without gradients: what
+    `function` differentiates, it differentiates inside (`torch.func.grad`).
+
+    Raises what `function` raises; RuntimeError where its flow depends on the values of tensors.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[Any],
+        constant: Iterable[Tensor] = (),
+    ) -> None:
+        self._kept = {id(x) for x in constant}
+        flat, form = tree_flatten(tuple(arguments))
+        made = []
+
+        def of_leaves(leaves: list[Any]) -> list[Any]:
+            found, shape = tree_flatten(function(*tree_unflatten(leaves, form)))
+            made.append(shape)
+            return found
+
+        with torch.no_grad():
+            graph = make_fx(functionalize(of_leaves))(flat)
+            _rewrite(graph)
+            self._values: dict[Node, Any] = {}
+            self._instructions: list[Instruction] = []
+            self.result = tree_unflatten(self._record(graph, flat), made[0])
+        del self._values
+
+    def run(self) -> None:
+        """Carry out every instruction on what the arguments hold now."""
+        # A student may diverge, and who trains it will see that; NumPy need not warn at every step.
+        with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
+            for function, arguments, options in self._instructions:
+                function(*arguments, **options)
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all buffers, beside the arguments."""
+        return self._memory.bytes
+
+    def _record(self, module: GraphModule, flat: Sequence[Any]) -> list[Any]:
+        """Walk the graph once: constants and views are settled, the rest becomes instructions."""
+        nodes = list(module.graph.nodes)
+        self._memory = _Memory(nodes)
+        self._fixed: set[Node] = set()
+        inputs = iter(flat)
+        for node in nodes:
+            if node.op == "placeholder":
+                value = next(inputs)
+                self._values[node] = value
+                if not isinstance(value, Tensor) or id(value) in self._kept:
+                    self._fixed.add(node)
+            elif node.op == "get_attr":
+                self._values[node] = getattr(module, str(node.target))
+                self._fixed.add(node)
+            elif node.op == "output":
+                found = list(self._filled(node.args[0]))
+            else:
+                self._settle(node)
+            self._memory.release_after(node)
+        return found
+
+    def _filled(self, arguments: Any) -> Any:
+        return map_arg(arguments, lambda node: self._values[node])
+
+    def _settle(self, node: Node) -> None:
+        operands = node.all_input_nodes
+        chosen = self._chosen(node)
+        if chosen is not None:
+            self._values[node] = self._values[chosen]
+            self._memory.follow(node, chosen)
+            if chosen in self._fixed:
+                self._fixed.add(node)
+            return
+        function: Any = node.target
+        if isinstance(function, OpOverload) and function._schema.is_mutable:
+            raise RuntimeError(f"{function} changes its operand; a program has no place for that")
+        arguments, options = self._filled(node.args), self._filled(node.kwargs)
+        value = function(*arguments, **options)
+        if all(one in self._fixed for one in operands):
+            self._values[node] = value
+            self._fixed.add(node)
+            return
+        shared = _shares(value, [self._values[one] for one in operands])
+        if shared is not None:
+            # A view of a buffer that stays in its place: nothing to do when the step is repeated.
+            self._values[node] = value
+            self._memory.follow(node, operands[shared])
+            return
+        into = _INTO_BUFFER.get(function)
+        if into is None:
+            self._copy_out(node, function, arguments, options, value)
+            return
+        spare = None
+        if function in _ENTRYWISE:
+            spare = self._memory.taken_over(node, value, self._values, self._fixed)
+        buffer = self._memory.place(node, value) if spare is None else spare
+        keyword = into._schema.arguments[-1].name  # "out", or "grad_input" for some
+        self._values[node] = buffer
+        instruction = (into, arguments, {**options, keyword: buffer})
+        if function is aten.bmm.default and buffer.device.type == "cpu":
+            instruction = _by_numpy(arguments, buffer)
+        instruction[0](*instruction[1], **instruction[2])
+        self._instructions.append(instruction)
+
+    def _chosen(self, node: Node) -> Node | None:
+        """The operand that a `where` hands on unchanged, because its mask is constant and true."""
+        if node.target is not aten.where.self:
+            return None
+        mask, chosen, _ = node.args
+        if not isinstance(chosen, Node) or mask not in self._fixed or not isinstance(mask, Node):
+            return None
+        same = self._values[chosen].shape == node.meta["val"].shape
+        return chosen if same and bool(self._values[mask].all()) else None
+
+    def _copy_out(
+        self, node: Node, function: Any, arguments: Any, options: Any, value: Any
+    ) -> None:
+        """An operation that makes its own results: they are copied to where they are awaited."""
+        single = isinstance(value, Tensor)
+        made = (value,) if single else tuple(value)
+        places = tuple(
+            self._memory.place(node, one) if isinstance(one, Tensor) else None for one in made
+        )
+
+        def carry_out(*arguments: Any, **options: Any) -> None:
+            made = function(*arguments, **options)
+            for place, one in zip(places, (made,) if single else made, strict=True):
+                if place is not None:
+                    place.copy_(one)
+
+        for place, one in zip(places, made, strict=True):
+            if place is not None:
+                place.copy_(one)
+        self._values[node] = places[0] if single else places
+        self._instructions.append((carry_out, arguments, options))
+
+
+def _by_numpy(factors: Sequence[Tensor], buffer: Tensor) -> Instruction:
+    """The product of two stacks of matrices by NumPy's BLAS, on the same memory.
+
+    On small matrices it is faster than torch's `bmm`: `benchmarks/ensemble.py` prints both.
+    """
+    left, right = (x.numpy() for x in factors)
+    return np.matmul, (left, right), {"out": buffer.numpy()}
+
+
+class _Memory:
+    """Buffers for the results of a graph, each handed on when its last reader is done."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.bytes = 0
+        self._last = {}
+        for node in nodes:
+            for operand in node.all_input_nodes:
+                self._last[operand] = node
+        self._owner: dict[Node, Node] = {}
+        self._held: dict[Node, list[Tensor]] = {}
+        self._readers: dict[Node, set[Node]] = {}
+        self._free: dict[tuple[int, torch.dtype], list[Tensor]] = {}
+
+    def place(self, node: Node, like: Tensor) -> Tensor:
+        """A buffer with the shape and strides of `like`, which is a dense tensor."""
+        size = like.numel()
+        spare = self._free.get((size, like.dtype), [])
+        if spare:
+            flat = spare.pop()
+        else:
+            flat = torch.empty(size, dtype=like.dtype, device=like.device)
+            self.bytes += size * flat.element_size()
+        self._held.setdefault(node, []).append(flat)
+        self._readers.setdefault(node, {node})
+        strides = like.stride() if _is_dense(like) else like.contiguous().stride()
+        return flat.as_strided(like.shape, strides)
+
+    def taken_over(
+        self, node: Node, like: Tensor, values: dict[Node, Any], fixed: set[Node]
+    ) -> Tensor | None:
+        """The buffer of an operand that nobody reads after `node` and that has its very layout."""
+        owners = [self._owner.get(operand, operand) for operand in node.all_input_nodes]
+        for operand, owner in zip(node.all_input_nodes, owners, strict=True):
+            held = self._held.get(owner, [])
+            # An operand that reads the same buffer in another order would find it overwritten.
+            if operand in fixed or len(held) != 1 or owners.count(owner) > 1:
+                continue
+            value = values[operand]
+            same = value.shape == like.shape and value.stride() == like.stride()
+            whole = value.dtype == like.dtype and value.numel() == held[0].numel()
+            if same and whole and self._is_last(owner, node):
+                self.follow(node, operand)
+                return value
+        return None
+
+    def follow(self, node: Node, operand: Node) -> None:
+        """`node` lies in the buffer of `operand`, which therefore has its readers too."""
+        owner = self._owner.get(operand, operand)
+        if owner in self._held:
+            self._owner[node] = owner
+            self._readers[owner].add(node)
+
+    def release_after(self, node: Node) -> None:
+        """Hand on every buffer whose last reader was `node`."""
+        for operand in [*node.all_input_nodes, node]:
+            owner = self._owner.get(operand, operand)
+            if owner in self._held and self._is_last(owner, node):
+                for flat in self._held.pop(owner):
+                    self._free.setdefault((flat.numel(), flat.dtype), []).append(flat)
+
+    def _is_last(self, owner: Node, node: Node) -> bool:
+        """Whether no node after `node` reads the buffer of `owner`, by whatever name."""
+        return all(self._last.get(reader, reader) <= node for reader in self._readers[owner])
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether the entries fill one stretch of memory without gaps, in whatever order."""
+    expected = 1
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size != 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+def _shares(value: Any, operands: Sequence[Any]) -> int | None:
+    """The operand in whose memory `value` lies, if any."""
+    if not isinstance(value, Tensor):
+        return None
+    for i, operand in enumerate(operands):
+        if isinstance(operand, tuple | list):
+            if any(value is one for one in operand):
+                return i
+        elif isinstance(operand, Tensor):
+            storages = value.untyped_storage().data_ptr(), operand.untyped_storage().data_ptr()
+            if storages[0] == storages[1]:
+                return i
+    return None
+
+
+def _rewrite(module: GraphModule) -> None:
+    """Equal in value, cheaper in memory: products along the samples, biases inside products."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        _drop_what_does_nothing(graph, node)
+    graph.eliminate_dead_code()
+    for node in list(graph.nodes):
+        if node.target is aten.bmm.default:
+            _turn_product(graph, node)
+        elif node.target is aten.cat.default:
+            _turn_concatenation(graph, node)
+        elif node.target in (aten._log_softmax.default, aten._log_softmax_backward_data.default):
+            _turn_softmax(graph, node)
+        elif node.target in (aten.view.default, aten._unsafe_view.default):
+            node.target = aten.reshape.default  # a view of a turned product may have to copy
+    graph.eliminate_dead_code()
+    graph.lint()
+
+
+def _shape(node: Node) -> tuple[int, ...]:
+    return tuple(node.meta["val"].shape)
+
+
+def _drop_what_does_nothing(graph: Any, node: Node) -> None:
+    """A view of the same shape, a factor of 1, and what a tensor of ones takes its shape from."""
+    views = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
+    if node.target is aten.relu.default:
+        node.target, node.args = aten.clamp_min.default, (*node.args, 0)  # writes where it is told
+    scaled = (aten.mul.Scalar, aten.div.Scalar, aten.mul.Tensor, aten.div.Tensor)
+    if node.target in _FILLED:
+        like = node.meta["val"]
+        with graph.inserting_before(node):
+            filled = graph.call_function(
+                aten.full.default,
+                (list(like.shape), _FILLED[node.target]),
+                {"dtype": like.dtype, "device": like.device},
+            )
+        filled.meta = dict(node.meta)
+        node.replace_all_uses_with(filled)
+        graph.erase_node(node)
+        return
+    given: Any = node.args[0] if node.args else None
+    if not isinstance(given, Node) or "val" not in given.meta:
+        return
+    same = node.target in views and _shape(node) == _shape(given)
+    if same or (node.target in scaled and node.args[1] == 1):
+        node.replace_all_uses_with(given)
+        graph.erase_node(node)
+
+
+def _turned(graph: Any, node: Any) -> Any:
+    """The transpose of the last two axes; that of a transpose is what it was made from."""
+    if node.target is _TRANSPOSE and sorted(node.args[1:]) == [1, 2]:
+        return node.args[0]
+    return graph.call_function(_TRANSPOSE, (node, 1, 2))
+
+
+def _turn_product(graph: Any, node: Node) -> None:
+    """A·B as (Bᵀ·Aᵀ)ᵀ where A·B is taller than wide: the longer axis then runs along memory."""
+    if _shape(node)[1] <= _shape(node)[2]:
+        return
+    left, right = node.args
+    with graph.inserting_before(node):
+        product = graph.call_function(
+            aten.bmm.default, (_turned(graph, right), _turned(graph, left))
+        )
+        turned = graph.call_function(_TRANSPOSE, (product, 1, 2))
+    turned.meta = dict(node.meta)
+    node.replace_all_uses_with(turned)
+    graph.erase_node(node)
+
+
+def _turn_concatenation(graph: Any, node: Node) -> None:
+    """Features side by side, laid one below the other: each then keeps its run of samples."""
+    shape = _shape(node)
+    if len(shape) != 3 or len(node.args) < 2 or node.args[1] not in (2, -1) or shape[1] <= shape[2]:
+        return
+    parts: Any = node.args[0]
+    with graph.inserting_before(node):
+        joined = graph.call_function(
+            aten.cat.default, ([_turned(graph, part) for part in parts], 1)
+        )
+        turned = graph.call_function(_TRANSPOSE, (joined, 1, 2))
+    turned.meta = dict(node.meta)
+    node.replace_all_uses_with(turned)
+    graph.erase_node(node)
+
+
+def _turn_softmax(graph: Any, node: Node) -> None:
+    """The softmax over a short last axis as one over the axis before it."""
+    backward = node.target is aten._log_softmax_backward_data.default
+    *tensors, axis, rest = node.args
+    shape = _shape(node)
+    if len(shape) != 3 or axis not in (2, -1) or shape[1] <= shape[2]:
+        return
+    assert len(tensors) == 1 + backward
+    with graph.inserting_before(node):
+        turned = [_turned(graph, one) for one in tensors]
+        if backward:  # a constant more often than not: it is then laid out anew only once
+            dense = {"memory_format": torch.contiguous_format}
+            turned[0] = graph.call_function(aten.clone.default, (turned[0],), dense)
+        made = graph.call_function(node.target, (*turned, 1, rest))
+        back = graph.call_function(_TRANSPOSE, (made, 1, 2))
+    back.meta = dict(node.meta)
+    node.replace_all_uses_with(back)
+    graph.erase_node(node)
