@@ -1,0 +1,1 @@
+"""Worlds: distributions of multimodal samples whose every error is known exactly."""

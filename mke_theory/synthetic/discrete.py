@@ -1,0 +1,286 @@
+"""Finite worlds: a table P(y, x₁, …, x_m), so that every error is a sum.
+
+A modality of v values is given one-hot, [n, v]. The gates draw every bit of the input evenly and
+make the label from the bits; `noise` is the probability that the label is then another class, drawn
+evenly from the others. Corrupted worlds are tables too (`with_priors`, `mismatched`, `blurred`,
+`relabelled`), and so their errors are exact as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mke_theory.synthetic.checks import (
+    checked_count,
+    checked_inputs,
+    checked_priors,
+    chosen,
+    refuse_strange,
+)
+from mke_theory.synthetic.corruptions import even_confusion
+from mke_theory.synthetic.world import Draw, Exact, Floats, Ints
+
+MOST_CELLS = 100_000
+"""A table with more cells is refused: its settings are part of every record."""
+
+_TOLERANCE = 1e-3
+"""What a one-hot vector may be off by: single precision, or a view that was undone."""
+
+PAIR = ("alpha", "beta")
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """A table of probabilities, flat in the order of `sizes` = (classes, values of each modality).
+
+    `Discrete.of(table)` reads an array. Raises MemoryError beyond 100,000 cells, and ValueError
+    where entries are negative or do not sum to 1 within 1e-9, a class never occurs, or sizes and
+    modalities do not fit.
+    """
+
+    probabilities: tuple[float, ...]
+    sizes: tuple[int, ...]
+    modalities: tuple[str, ...] = PAIR
+
+    def __post_init__(self) -> None:
+        _refuse_sizes(self.sizes, self.modalities)
+        if len(self.probabilities) != math.prod(self.sizes):
+            raise ValueError(
+                f"there are {len(self.probabilities)} probabilities; sizes {self.sizes} need "
+                f"{math.prod(self.sizes)}"
+            )
+        p = np.array(self.probabilities, dtype=np.float64)
+        if not (p >= 0).all():  # also where they are NaN
+            raise ValueError(f"the smallest probability is {p.min()}; none may be negative")
+        if abs(p.sum() - 1) > 1e-9:
+            raise ValueError(f"the table sums to {p.sum():.10g}; divide it by its sum")
+        never = np.flatnonzero(self.priors == 0)
+        if len(never):
+            raise ValueError(f"class {never[0]} has probability 0; leave it out of the table")
+
+    @classmethod
+    def of(cls, table: ArrayLike, modalities: tuple[str, ...] = PAIR) -> Discrete:
+        """The world of an array P(y, x₁, …, x_m), [classes, values of x₁, …, values of x_m]."""
+        p = np.asarray(table, dtype=np.float64)
+        _refuse_sizes(p.shape, modalities)
+        return cls(tuple(p.ravel().tolist()), p.shape, modalities)
+
+    @cached_property
+    def table(self) -> Floats:
+        """P(y, x₁, …, x_m), [classes, values of x₁, …, values of x_m]; not to be written to."""
+        p = np.array(self.probabilities, dtype=np.float64).reshape(self.sizes)
+        p.setflags(write=False)
+        return p
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: (v,) for name, v in zip(self.modalities, self.sizes[1:], strict=True)}
+
+    @property
+    def classes(self) -> int:
+        return self.sizes[0]
+
+    @property
+    def priors(self) -> Floats:
+        return self.table.sum(axis=tuple(range(1, len(self.sizes))))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Draw:
+        checked_count("n", n, 1)
+        cells = rng.choice(self.table.size, size=n, p=self.table.ravel() / self.table.sum())
+        labels, *values = np.unravel_index(cells, self.sizes)
+        inputs = {
+            name: np.eye(size)[x]
+            for name, size, x in zip(self.modalities, self.sizes[1:], values, strict=True)
+        }
+        return Draw(inputs, labels.astype(np.int64))
+
+    def posterior(self, inputs: Mapping[str, Floats]) -> Floats:
+        """P(y | the given modalities), [n, classes]; P(y) where the input cannot occur.
+
+        Raises ValueError where a row is not one-hot.
+        """
+        found = checked_inputs(inputs, self.shapes)
+        joint = self.marginal(tuple(found))
+        at = tuple(_values(name, x) for name, x in found.items())
+        rows = np.moveaxis(joint, 0, -1)[at]
+        total = rows.sum(axis=1, keepdims=True)
+        return np.where(total > 0, rows / np.where(total > 0, total, 1), self.priors)
+
+    def bayes_error(self, modalities: tuple[str, ...] | None = None) -> Exact:
+        """1 − Σ_x max_y P(y, x)."""
+        best = self.marginal(chosen(modalities, self.modalities)).max(axis=0).sum()
+        return Exact(max(0.0, float(1 - best)), 0.0, "enumeration")
+
+    def marginal(self, modalities: Iterable[str]) -> Floats:
+        """P(y, x) of the named modalities, in the world's order; of none of them P(y)."""
+        wanted = set(modalities)
+        refuse_strange([*wanted, *self.modalities], self.modalities)
+        gone = [i for i, name in enumerate(self.modalities, start=1) if name not in wanted]
+        return self.table.sum(axis=tuple(gone))
+
+
+# Gates
+
+
+def gate(
+    label: Callable[[Ints], Ints],
+    classes: int,
+    modalities: tuple[str, ...] = PAIR,
+    *,
+    values: int = 2,
+    noise: float = 0.0,
+) -> Discrete:
+    """The world of inputs that are even and independent, and a label made from them.
+
+    `label` maps inputs [cells, m] to classes [cells]. Raises ValueError for a noise outside
+    [0, (K − 1)/K).
+    """
+    sizes = (classes, *(values for _ in modalities))
+    _refuse_sizes(sizes, modalities)
+    cells = np.stack(np.unravel_index(np.arange(values ** len(modalities)), sizes[1:]), axis=1)
+    flat = np.zeros((classes, len(cells)))
+    flat[label(cells), np.arange(len(cells))] = 1 / len(cells)
+    return _noisy(Discrete.of(flat.reshape(sizes), modalities), noise)
+
+
+def conjunction(modalities: tuple[str, ...] = PAIR, *, noise: float = 0.0) -> Discrete:
+    """AND: class 1 where every bit is 1."""
+    return gate(lambda bits: bits.min(axis=1), 2, modalities, noise=noise)
+
+
+def disjunction(modalities: tuple[str, ...] = PAIR, *, noise: float = 0.0) -> Discrete:
+    """OR: class 1 where any bit is 1."""
+    return gate(lambda bits: bits.max(axis=1), 2, modalities, noise=noise)
+
+
+def exclusive(modalities: tuple[str, ...] = PAIR, *, noise: float = 0.0) -> Discrete:
+    """XOR: class 1 where the number of ones is odd; any modality fewer says nothing."""
+    return synergy(modalities, noise=noise)
+
+
+def synergy(modalities: tuple[str, ...] = PAIR, *, values: int = 2, noise: float = 0.0) -> Discrete:
+    """The class is the sum of all values modulo their number: XOR with more than two values."""
+    checked_count("values", values, 2)
+    return gate(lambda x: x.sum(axis=1) % values, values, modalities, values=values, noise=noise)
+
+
+def redundant(
+    modalities: tuple[str, ...] = PAIR, *, values: int = 2, noise: float = 0.0
+) -> Discrete:
+    """Every modality is a copy of one value, and the class is that value."""
+    checked_count("values", values, 2)
+    sizes = (values,) * (1 + len(modalities))
+    _refuse_sizes(sizes, modalities)
+    table = np.zeros(sizes)
+    table[(np.arange(values),) * len(sizes)] = 1 / values
+    return _noisy(Discrete.of(table, modalities), noise)
+
+
+def unique(
+    modalities: tuple[str, ...] = PAIR,
+    owners: tuple[str, ...] | None = None,
+    *,
+    noise: float = 0.0,
+) -> Discrete:
+    """The class numbers the bits of the owners; the other modalities are coins.
+
+    With all as owners (None) each has one bit of the class that no other has: 2^m classes.
+    """
+    at = [modalities.index(name) for name in chosen(owners, modalities)]
+    weights = 2 ** np.arange(len(at))[::-1]
+    return gate(lambda bits: bits[:, at] @ weights, 2 ** len(at), modalities, noise=noise)
+
+
+# Corrupted tables
+
+
+def with_priors(world: Discrete, priors: tuple[float, ...]) -> Discrete:
+    """The world with other class priors and the same P(x | y)."""
+    odds = checked_priors(priors, world.classes) / world.priors
+    return _changed(world, (world.table.T * odds).T)
+
+
+def mismatched(world: Discrete, share: float, teacher_modalities: tuple[str, ...]) -> Discrete:
+    """(1 − s) P(y, α, β) + s P(y, α) P(β): a share s of the pairs has the β of a stranger."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; it has to lie in [0, 1]")
+    alpha = chosen(teacher_modalities, world.modalities)
+    axes = {name: i for i, name in enumerate(world.modalities, start=1)}
+    of_beta = tuple(i for name, i in axes.items() if name not in alpha)
+    of_alpha = (0, *(axes[name] for name in alpha))
+    own = world.table.sum(axis=of_beta, keepdims=True)
+    strange = world.table.sum(axis=of_alpha, keepdims=True)
+    return _changed(world, (1 - share) * world.table + share * own * strange)
+
+
+def blurred(world: Discrete, modality: str, noise: float) -> Discrete:
+    """The world in which a modality shows another value with that probability, drawn evenly."""
+    refuse_strange([modality], world.modalities)
+    axis = 1 + world.modalities.index(modality)
+    channel = _channel(f"noise of {modality!r}", noise, world.sizes[axis])
+    moved = np.moveaxis(world.table, axis, -1) @ channel
+    return _changed(world, np.moveaxis(moved, -1, axis))
+
+
+def relabelled(world: Discrete, confusion: ArrayLike) -> Discrete:
+    """The world whose label is ỹ with P(ỹ | y) = confusion[y, ỹ], whatever the input.
+
+    Its Bayes error is what the best student of such pseudo labels disagrees with them on.
+    """
+    c = np.asarray(confusion, dtype=np.float64)
+    if c.shape != (world.classes, world.classes):
+        raise ValueError(
+            f"confusion has shape {c.shape}; {world.classes} classes need "
+            f"{(world.classes, world.classes)}"
+        )
+    return _changed(world, np.tensordot(c.T, world.table, axes=1))
+
+
+def _noisy(world: Discrete, noise: float) -> Discrete:
+    return relabelled(world, _channel("noise", noise, world.classes))
+
+
+def _channel(name: str, noise: float, values: int) -> Floats:
+    """P(seen | true) where another value is seen with probability `noise`, evenly."""
+    if values < 2 or not 0 <= noise < (values - 1) / values:
+        raise ValueError(
+            f"{name} is {noise}; with {values} values it has to lie in [0, {values - 1}/{values})"
+        )
+    return even_confusion([noise] * values)
+
+
+def _changed(world: Discrete, table: Floats) -> Discrete:
+    return Discrete.of(table, world.modalities)
+
+
+def _values(name: str, x: Floats) -> Ints:
+    """The number of the value that each row marks."""
+    at = x.argmax(axis=1)
+    off = np.abs(x - np.eye(x.shape[1])[at])
+    if off.max(initial=0) > _TOLERANCE:
+        row = int(off.max(axis=1).argmax())
+        raise ValueError(f"modality {name!r} is not one-hot in sample {row}: {x[row].tolist()}")
+    return at
+
+
+def _refuse_sizes(sizes: tuple[int, ...], modalities: tuple[str, ...]) -> None:
+    if not modalities or len(set(modalities)) < len(modalities):
+        raise ValueError(f"modalities are {modalities}; name at least one, each once")
+    if len(sizes) != 1 + len(modalities):
+        raise ValueError(
+            f"sizes are {sizes}; {len(modalities)} modalities need the number of classes and "
+            f"{len(modalities)} numbers of values"
+        )
+    if min(sizes) < 1 or sizes[0] < 2:
+        raise ValueError(f"sizes are {sizes}; at least 2 classes and 1 value are needed")
+    if math.prod(sizes) > MOST_CELLS:
+        raise MemoryError(
+            f"a table of sizes {sizes} has {math.prod(sizes):,} cells; the limit is {MOST_CELLS:,}"
+            ": use fewer values or modalities"
+        )
