@@ -105,19 +105,19 @@ def execute_stacked(
     have keys of their own: with shared draws the noise is not that of a single run.
     """
     stacking = stacking or Stacking()
-    keys = [key_of(job, means, stacking) for job in jobs]
-    todo = [job for job, key in zip(jobs, keys, strict=True) if not (resume and book.has(key))]
+    keys = {job: key_of(job, means, stacking) for job in jobs}
+    todo = [job for job in jobs if not (resume and book.has(keys[job]))]
     failures: list[Failure] = []
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), desc="runs", unit="run") as bar:
         for part, made in _results(list(_parts(todo, stacking.runs)), means, stacking):
-            for outcome in made:
+            for job, outcome in zip(part, made, strict=True):
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
                 else:
-                    book.append(outcome)
+                    book.append(outcome | {"key": keys[job]})
             bar.update(len(part))
     found = {record["key"]: record for record in book}
-    return [found[key] for key in keys if key in found], failures
+    return [found[keys[job]] for job in jobs if keys[job] in found], failures
 
 
 def key_of(job: Job, means: Means, stacking: Stacking) -> str:
@@ -168,7 +168,7 @@ def _results(
 def _recorded(
     jobs: list[Job], means: Means, stacking: Stacking
 ) -> tuple[list[Job], list[records.Record | Failure]]:
-    """The records of some jobs, trained together."""
+    """The records of some jobs, trained together, as yet without their keys."""
     torch.set_num_threads(means.threads)
     made: list[records.Record | Failure] = []
     for job, trained in zip(jobs, _carried_out(jobs, stacking, means, None), strict=True):
@@ -185,7 +185,7 @@ def _recorded(
             trained.pseudo,
         )
         record["environment"] = environment_of(means, stacking)
-        made.append(record | {"key": key_of(job, means, stacking)})
+        made.append(record)
     return jobs, made
 
 

@@ -112,7 +112,7 @@ class Objective:
     def gamma_at(self, progress: float | Tensor) -> float | Tensor:
         """γ(t) = γ exp(−5 (1 − min(t/ramp, 1))²) at the share t of training; γ where ramp is 0.
 
-        Ref: laine2017temporal, section 2.1.
+        Ref: laine2017temporal, appendix A.
         """
         if self.ramp == 0.0:
             return self.gamma

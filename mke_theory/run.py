@@ -220,12 +220,15 @@ def objective_of(task: Task, arm: Arm, problem: Problem) -> Objective:
     refuse_strange_modalities(objective, problem.modalities)
     if not arm.perturbed:
         return unperturbed(objective)
-    return replace(objective, transform=acting(objective.transform, modalities_of(arm, problem)))
+    used = modalities_of(arm, problem)
+    if isinstance(objective.other, tuple):
+        objective = replace(objective, other=acting(objective.other, used))
+    return replace(objective, transform=acting(objective.transform, used))
 
 
 def unperturbed(objective: Objective) -> Objective:
     """The objective without T and without L_reg; labels and threshold stay."""
-    return replace(objective, transform=(), gamma=0.0)
+    return replace(objective, transform=(), other=(), gamma=0.0)
 
 
 def lessons(

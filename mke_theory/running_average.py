@@ -18,7 +18,7 @@ class RunningAverage(nn.Module):
 
     It starts as a copy. Until a reaches `decay` in [0, 1], θ' is the plain mean of all θ so far;
     with decay 1 it stays that, with decay 0 it is θ. Buffers are copied. Weights are averaged in
-    their own precision. Ref: tarvainen2017mean, section 2.
+    their own precision. Ref: tarvainen2017mean, section 2; the warm-up is that of its code.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -90,7 +90,8 @@ class _Clipped:
 
 
 def _descend(weights: Sequence[Tensor], moves: Sequence[Tensor], rates: Tensor) -> None:
-    if bool((rates == rates[0]).all()):
+    most = torch.finfo(weights[0].dtype).max
+    if bool((rates == rates[0]).all()) and float(rates[0]) < most:
         for weight, move in zip(weights, moves, strict=True):
             weight.sub_(move, alpha=float(rates[0]))
         return

@@ -4,7 +4,7 @@
 
 The entropy is the cross-entropy of a view to itself, with gradients into both. In the paper the
 second mean runs over the samples without a label, here over all.
-Ref: grandvalet2005entropy, equation 4.
+Ref: grandvalet2005entropy.
 """
 
 from __future__ import annotations

@@ -1,0 +1,155 @@
+"""Many runs in one process: the records of single runs, from stacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from mke_theory import ensemble
+from mke_theory.arms import ARMS, SIX_ARMS
+from mke_theory.ensemble import Stacking, Trained, execute_stacked, fit_many
+from mke_theory.objective import Objective
+from mke_theory.records import Records
+from mke_theory.study import Failure, Means, execute, plan
+from mke_theory.synthetic.gaussian import Gaussian
+from mke_theory.synthetic.simulated import Simulated
+from mke_theory.task import Recipe
+from mke_theory.tasks.twomoon import TwoMoon
+from mke_theory.train import TrainConfig
+from mke_theory.transforms import GaussianNoise
+from mke_theory.types import Problem
+
+FEW = TrainConfig(steps=30, learning_rate=0.02)
+RECIPE = Recipe(FEW, FEW, Objective(transform=(GaussianNoise(0.5),)))
+WORLD = Simulated(RECIPE, Gaussian(), labelled=20, unlabelled=60, test=40, hidden=(8,))
+MOON = TwoMoon(RECIPE, points=100)
+
+
+@dataclass(frozen=True)
+class Failing(TwoMoon):
+    name: ClassVar[str] = "failing"
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        if seed == 1:
+            raise ValueError("no data at seed 1")
+        return super().problem(seed, data_root)
+
+
+def compared(record: dict[str, Any]) -> dict[str, Any]:
+    """What a stacked run shares with the single one: all but its key, place and time."""
+    return {k: v for k, v in record.items() if k not in ("key", "environment", "seconds")}
+
+
+def close(one: Any, other: Any) -> bool:
+    """Equal, floats up to 1e-6."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(close(v, other[k]) for k, v in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == (pytest.approx(other, abs=1e-6) if isinstance(one, float) else other)
+
+
+def test_stacked_records_with_own_draws_are_those_of_single_runs(tmp_path: Path) -> None:
+    jobs = plan([MOON, WORLD], ARMS.values(), range(2))
+    with Records.open(tmp_path / "single") as book:
+        single, failures = execute(jobs, book, Means())
+    assert failures == []
+    with Records.open(tmp_path / "stacked") as book:
+        stacked, failures = execute_stacked(jobs, book, Means(), Stacking("own", runs=7))
+    assert failures == []
+    assert len(single) == len(stacked) == len(jobs)
+    for one, other in zip(single, stacked, strict=True):
+        one.pop("artifacts", None)
+        assert close(compared(one), compared(other)), (one["task"], one["arm"], one["seed"])
+        assert one["key"] != other["key"]
+        assert other["environment"]["students"] == "stacked, own draws"
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = plan([MOON], [ARMS["mm_student"]], range(4))
+    asked: list[int] = []
+    once = ensemble._carried_out
+
+    def counted(jobs: Any, *rest: Any) -> Any:
+        asked.append(len(jobs))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return once(jobs, *rest)
+
+    monkeypatch.setattr(ensemble, "_carried_out", counted)
+    stacking = Stacking(runs=4)
+    with Records.open(tmp_path) as book, pytest.raises(KeyboardInterrupt):
+        execute_stacked(jobs, book, Means(), stacking)
+    with Records.open(tmp_path) as book:
+        assert len(book) == 4  # two seeds, each with its teacher
+        done, _ = execute_stacked(jobs, book, Means(), stacking)
+    assert asked == [4, 4, 4]
+    assert [(r["arm"], r["seed"]) for r in done] == [(j.arm.name, j.seed) for j in jobs]
+    with Records.open(tmp_path) as book:
+        assert execute_stacked(jobs, book, Means(), stacking)[0] == done
+    assert asked == [4, 4, 4]
+
+
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    jobs = plan([MOON], SIX_ARMS, range(2))
+    found = []
+    for workers in (1, 2):
+        with Records.open(tmp_path / str(workers)) as book:
+            done, _ = execute_stacked(jobs, book, Means(workers=workers), Stacking(runs=6))
+            found.append([compared(record) for record in done])
+    assert found[0] == found[1]
+
+
+def test_a_run_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    jobs = plan([Failing(RECIPE, points=100)], [ARMS["mm_student"]], range(3))
+    with Records.open(tmp_path) as book:
+        done, failures = execute_stacked(jobs, book, Means())
+    assert sorted((r["arm"], r["seed"]) for r in done) == [
+        ("mm_student", 0),
+        ("mm_student", 2),
+        ("um_teacher", 0),
+        ("um_teacher", 2),
+    ]
+    assert sorted((f.job.arm.name, f.job.seed) for f in failures) == [
+        ("mm_student", 1),
+        ("um_teacher", 1),
+    ]
+    assert all("no data at seed 1" in failure.error for failure in failures)
+
+
+def test_a_teacher_that_diverges_takes_its_students_along() -> None:
+    wild = replace(RECIPE, teacher=replace(FEW, optimizer="sgd", learning_rate=1e300))
+    outcomes = fit_many([TwoMoon(wild, points=100), MOON], [0], [ARMS["mm_student"]])
+    assert [type(one) for one in outcomes] == [Failure, Trained, Failure, Trained]
+    assert isinstance(outcomes[2], Failure)
+    assert "no longer finite" in outcomes[2].error
+
+
+def test_fit_many_hands_out_models_that_answer() -> None:
+    outcomes = fit_many([WORLD], [3], [ARMS["mm_student"], ARMS["um_student"]])
+    assert [one.arm.name for one in outcomes if isinstance(one, Trained)] == [
+        "um_teacher",
+        "mm_student",
+        "um_student",
+    ]
+    student = outcomes[1]
+    assert isinstance(student, Trained)
+    with torch.no_grad():
+        logits = student.fit.model(student.problem.test.inputs)
+    assert logits.shape == (40, 2)
+    assert student.fit.steps == 30
+
+
+def test_stackings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="draws is 'none'"):
+        Stacking("none")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="runs is 0"):
+        Stacking(runs=0)
+    with pytest.raises(ValueError, match="size is -1"):
+        Stacking(size=-1)
