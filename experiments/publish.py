@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import certificates
+import pandas as pd
 import twomoon
 import tyro
 
 from mke_theory import appraisals, plots, records, tables, theory_report
 from mke_theory.records import Record, write_atomic
-from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
+from mke_theory.tasks.twomoon import TwoMoonPublished
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "paper" / "results"
@@ -66,10 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         if folder is None:
             continue
-        if not _commit(name, folder, compact):
+        kept = (TwoMoonPublished.name,) if name == "twomoon" else ()
+        if not _commit(name, folder, compact, kept):
             return 2
         for drawn in folder.glob("regions_*.png") if name == "real" else ():
             shutil.copyfile(drawn, FIGURES / drawn.name)
+        if name == "twomoon":
+            shutil.copyfile(folder / twomoon.PAIRS, RESULTS / twomoon.PAIRS)
     for name, folder, compacted in (
         ("theory", options.theory and options.theory / appraisals.FOLDER, compact_appraisal),
         ("certificates", options.certificates and options.certificates / "certificates", dict),
@@ -82,10 +86,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _commit(name: str, folder: Path, compacted: Callable[[Record], Record]) -> bool:
-    """Whether the records of `folder` could be read; they are committed in compact form."""
+def _commit(
+    name: str,
+    folder: Path,
+    compacted: Callable[[Record], Record],
+    tasks: tuple[str, ...] = (),
+) -> bool:
+    """Whether the records of `folder` could be read; they are committed in compact form.
+
+    `tasks` are those whose records are kept, by default all: thousands are told by a table.
+    """
     try:
-        found = [compacted(record) for record in records.read(folder)]
+        read = records.read(folder)
+        found = [compacted(record) for record in read if not tasks or record["task"] in tasks]
     except OSError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return False
@@ -122,7 +135,7 @@ def committed(name: str) -> list[Record]:
 
 def build() -> dict[Path, str]:
     """Every text that the committed records decide, by its path: tables, summary, README."""
-    real, study = committed("real"), committed("twomoon")
+    real, published = committed("real"), committed("twomoon")
     texts = {
         RESULTS / "summary.json": json.dumps(tables.summary(real), indent=2) + "\n",
         RESULTS / "overview.md": tables.overview(real).T.to_markdown() + "\n",
@@ -131,14 +144,11 @@ def build() -> dict[Path, str]:
     }
     for task in dict.fromkeys(record["task"] for record in real):
         texts[RESULTS / f"results_{task}.md"] = tables.table(real, task).to_markdown() + "\n"
-    published = [record for record in study if record["task"] == TwoMoonPublished.name]
-    fair = [record for record in study if record["task"] == TwoMoon.name]
     texts[RESULTS / "twomoon_published.md"] = (
         twomoon.published_table(published).to_markdown(disable_numparse=True) + "\n"
     )
-    texts[RESULTS / "twomoon_fair.md"] = (
-        twomoon.fair_table(fair).to_markdown(disable_numparse=True) + "\n"
-    )
+    pairs = pd.read_csv(RESULTS / twomoon.PAIRS)
+    texts[RESULTS / "twomoon_fair.md"] = twomoon.fair_markdown(pairs) + "\n"
     told = committed("theory")
     for task in dict.fromkeys(record["task"] for record in told):
         name, text = theory_report.ledgers(told, task)

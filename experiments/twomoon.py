@@ -97,9 +97,8 @@ def run_all(options: Options) -> int:
         print("\n## TwoMoon, fair: gain in points of test accuracy, mean ± standard error\n")
         if drawn:
             pairs = tables.gains_by_seed(drawn)
-            pairs.to_csv(options.out / PAIRS, index=False, lineterminator="\n")
-            print(fair_table(pairs).to_markdown(disable_numparse=True))
-            print(interaction(pairs))
+            pairs.round(9).to_csv(options.out / PAIRS, index=False, lineterminator="\n")
+            print(fair_markdown(pairs))
         for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
             print(path)
     for failure in failures:
@@ -148,13 +147,18 @@ def fair_table(pairs: pd.DataFrame) -> pd.DataFrame:
         lost = int((gain < 0).sum())
         share = stats.clopper_pearson(lost, len(gain))
         rows[arm.title] = {
-            "gain over teacher": f"{100 * gain.mean():+.1f} ± {error:.1f}",
+            "gain over teacher": f"{100 * gain.mean():+.2f} ± {error:.2f}",
             "draws": str(len(gain)),
             "earlier study": FIRST_STUDY.get(arm.name, "not available"),
             "loses to teacher": f"{lost} of {len(gain)} "
-            f"[{100 * share.low:.0f}, {100 * share.high:.0f}]%",
+            f"[{100 * share.low:.1f}, {100 * share.high:.1f}]%",
         }
     return pd.DataFrame(rows).T
+
+
+def fair_markdown(pairs: pd.DataFrame) -> str:
+    """The table and, below it, the interaction."""
+    return f"{fair_table(pairs).to_markdown(disable_numparse=True)}\n\n{interaction(pairs)}"
 
 
 def interaction(pairs: pd.DataFrame) -> str:

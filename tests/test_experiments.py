@@ -27,7 +27,7 @@ import pytest
 import torch
 
 from experiments import run_real, twomoon
-from mke_theory import mke, records
+from mke_theory import mke, records, student
 from mke_theory.arms import ARMS
 from mke_theory.task import Recipe
 from mke_theory.tasks import TASKS
@@ -90,7 +90,8 @@ def finished(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mke, "fit", lambda *_, **__: pytest.fail("something was trained"))
+    for module in (mke, student):
+        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("something was trained"))
 
 
 # What a finished job leaves
@@ -428,7 +429,8 @@ def test_ctrl_c_ends_with_130_and_the_next_call_goes_on(
         return fit(*given, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mke, "fit", pressed)
+        for module in (mke, student):
+            patch.setattr(module, "fit", pressed)
         assert call(tmp_path, *args, *steps(20, 20)) == 130
     done = len(lines(tmp_path))
     assert done < 6
@@ -562,7 +564,8 @@ def test_the_twomoon_study_prints_both_tables_and_resumes(
         assert str(value) in printed
     assert len(lines(tmp_path)) == 2 * len(twomoon.PUBLISHED) + 3 * (1 + len(twomoon.fair_arms()))
     assert (tmp_path / "summary.json").is_file() and (tmp_path / "gain_by_arm.png").is_file()
-    monkeypatch.setattr(mke, "fit", lambda *_, **__: pytest.fail("something was trained"))
+    for module in (mke, student):
+        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("something was trained"))
     assert twomoon.main(args) == 0
     assert capsys.readouterr().out == printed
 

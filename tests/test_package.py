@@ -35,7 +35,11 @@ SEPARATE = {
         ("tasks", "synthetic", "train"),
     ),
     "theory": ("tasks", "train"),
-    **dict.fromkeys(("plots", "plots_theory"), ("train",)),
+    "synthetic": ("tasks", "stack", "run", "study", "ensemble"),
+    **dict.fromkeys(("stack", "ssl"), ("tasks", "synthetic")),
+    "program": ("types", "objective", "models"),
+    "sweep": ("tasks", "synthetic", "train"),
+    **dict.fromkeys(("plots", "plots_theory", "plots_phase", "plots_ssl"), ("train",)),
 }
 MEDIA = {"av", "soundfile", "transformers"}
 UNWANTED = {"torchvision", "torchaudio", "timm"}
