@@ -4,10 +4,11 @@
     python benchmarks/ensemble.py              some minutes: more students, and every core at once
 
 The protocol is that of TwoMoon: 270 samples, 2,000 full-batch steps, two hidden layers of 16, noise
-on the input. Three ways to train the same students, all on one thread:
+on the input. Four ways to train the same students, all on one thread:
 
 - the published style of loop: one model, torch.optim.SGD, noise and gradient of every step in turn;
 - the project's single `fit`, which also resumes, selects and runs on several devices;
+- torch.func as it is, `vmap` of the gradient called at every step, in a stack of 64;
 - `fit_stack`, in stacks of 4 to 4,096: tracing, drawing of noise and writing back included.
 
 Loop and best stack take turns, so that a busy machine slows both. Without `--quick` they also run
@@ -22,6 +23,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,14 +33,19 @@ import tyro
 from joblib import Parallel, delayed
 from scipy import stats as scipy_stats
 from torch import Tensor, nn
+from torch.func import functional_call, grad, stack_module_state, vmap
 
 from mke_theory.arms import MM_STUDENT
+from mke_theory.models import MultimodalModel
+from mke_theory.objective import loss_on
+from mke_theory.records import write_atomic
+from mke_theory.rng import Stream
 from mke_theory.run import Place, student_to_be, train_teacher
 from mke_theory.stack import fit_stack
 from mke_theory.student import Student, fit_alone
 from mke_theory.study import available_cores
 from mke_theory.tasks.twomoon import TwoMoonPublished
-from mke_theory.train import predict
+from mke_theory.train import Moment, predict
 from mke_theory.types import Pool, Problem
 
 STEPS = 2000
@@ -50,6 +58,8 @@ class Options:
 
     quick: bool = False
     """Fewer students and repetitions."""
+    write: Path | None = None
+    """Also write the figures as a table in Markdown to this file."""
     device: str = "cpu"
     """Where the stacks are trained; the loop stays on one thread of the processor."""
 
@@ -58,10 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures; the last line is the ratio."""
     options = tyro.cli(Options, args=argv, description=__doc__)
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}, one thread")
+    where = f"torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}"
+    print(f"{where}, one thread")
     problem, ready = protocol()
-    alone = seconds(lambda: fit_alone(fresh(ready, 0)))
-    print(f"single fit of the project: {alone:.3f} s a student")
+    singles = [
+        seconds(lambda: fit_alone(fresh(ready, 0))) for _ in range(2 if options.quick else 5)
+    ]
+    print(f"single fit of the project, {len(singles)} times: {spread(singles)} s a student")
+    mapped = [of_vmap(ready, 64, 40 if options.quick else 100) for _ in range(3)]
+    print(f"vmap at every step, stack of 64, 3 times: {spread(mapped)} s a student")
     table = pd.DataFrame([of_stack(ready, size, options) for size in SIZES])
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4f}"))
     best = int(table.loc[table["s a student"].idxmin(), "stack"])
@@ -79,11 +94,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         looped += models
     print(f"loop, {turns} × {each} students of {STEPS} steps: {spread(loops)} s a student")
     print(f"stack of {best}, {turns} times: {spread(stacks)} s a student")
-    compare(problem, looped, [student.model for student in students])
+    accuracy = compare(problem, looped, [student.model for student in students])
+    print(accuracy)
     if not options.quick:
-        on_every_core(ready, best)
+        print(on_every_core(ready, best))
+    if options.write is not None:
+        ways = {
+            "published style of loop": loops,
+            "`fit`, one student": singles,
+            "`vmap` at every step, 64": mapped,
+            f"`fit_stack`, {best}": stacks,
+        }
+        write_atomic(options.write, markdown(ways, table, f"{accuracy[0].upper()}{accuracy[1:]}."))
     print(f"speedup: {np.median(loops) / np.median(stacks):.1f}")
     return 0
+
+
+def markdown(ways: dict[str, list[float]], table: pd.DataFrame, note: str) -> str:
+    """The figures as tables: ways beside the loop, then stacks by size."""
+    base = float(np.median(ways["published style of loop"]))
+    rows = {
+        name: {
+            "s a student": spread(values),
+            "times": len(values),
+            "loop's time over it": f"{base / float(np.median(values)):.1f}",
+        }
+        for name, values in ways.items()
+    }
+    stacks = table.set_index("stack").map(lambda x: f"{x:.4f}")
+    return (
+        f"{pd.DataFrame(rows).T.to_markdown(disable_numparse=True)}\n\n{note}\n\n"
+        f"{stacks.to_markdown(disable_numparse=True)}\n"
+    )
 
 
 def protocol() -> tuple[Problem, Student]:
@@ -152,7 +194,43 @@ def of_stack(ready: Student, size: int, options: Options) -> dict[str, float]:
     }
 
 
-def compare(problem: Problem, looped: list[nn.Module], trained: list[nn.Module]) -> None:
+class Fresh(Stream):
+    """Noise from torch's own generator, which vmap draws anew for every student."""
+
+    def normal(self, like: Tensor) -> Tensor:
+        return torch.randn_like(like)
+
+
+def of_vmap(ready: Student, size: int, steps: int) -> float:
+    """Seconds a student and 2,000 steps where vmap of the gradient is called at every step."""
+    students = [fresh(ready, i) for i in range(size)]
+    template = copy.deepcopy(ready.model).train()
+    for module in template.modules():
+        if isinstance(module, MultimodalModel):
+            module.inspects = False
+    stacks, _ = stack_module_state([student.model for student in students])
+    weights = {name: weight.detach() for name, weight in stacks.items()}
+    loss = loss_on(ready.objective, ready.samples)
+    batch, stream, moment = ready.samples[:], Fresh(0), Moment()
+
+    def of_one(weights: dict[str, Tensor]) -> Tensor:
+        def model(*given: Any) -> Tensor:
+            return functional_call(template, weights, given)
+
+        return loss(model, batch, stream, moment).mean()  # type: ignore[arg-type]
+
+    step = vmap(grad(of_one), randomness="different")
+
+    def train() -> None:
+        for _ in range(steps):
+            for name, gradient in step(weights).items():
+                weights[name].sub_(gradient, alpha=ready.config.learning_rate)
+
+    step(weights)
+    return seconds(train) * STEPS / steps / size
+
+
+def compare(problem: Problem, looped: list[nn.Module], trained: list[nn.Module]) -> str:
     """Whether loop and stack make students of the same accuracy: Welch's interval, 95%."""
     accuracy = [
         np.array([accuracy_of(model, problem.test) for model in models])
@@ -161,7 +239,7 @@ def compare(problem: Problem, looped: list[nn.Module], trained: list[nn.Module])
     test = scipy_stats.ttest_ind(*accuracy, equal_var=False)
     low, high = (100 * x for x in test.confidence_interval())
     means = [f"{100 * a.mean():.2f} ± {100 * a.std(ddof=1):.2f} ({len(a)})" for a in accuracy]
-    print(
+    return (
         f"test accuracy in %, mean ± sd (students): loop {means[0]}, stack {means[1]}; "
         f"difference [{low:.2f}, {high:.2f}] points"
     )
@@ -172,13 +250,13 @@ def accuracy_of(model: nn.Module, pool: Pool) -> float:
     return float((predict(model, pool).argmax(dim=1) == pool.labels).double().mean())
 
 
-def on_every_core(ready: Student, best: int) -> None:
+def on_every_core(ready: Student, best: int) -> str:
     """Loop and stack again, as many processes at once as there are cores."""
     cores = available_cores()
     workers = Parallel(n_jobs=cores)
     loops = [took for took, _ in workers(delayed(timed_loop)(ready, 8) for _ in range(cores))]
     stacks = [took for took, _ in workers(delayed(timed_stack)(ready, best) for _ in range(cores))]
-    print(
+    return (
         f"{cores} processes at once, a core each: loop {spread(loops)}, stack {spread(stacks)} s a "
         f"student and core; ratio {np.median(loops) / np.median(stacks):.1f}"
     )

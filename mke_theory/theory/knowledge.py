@@ -55,8 +55,11 @@ class Fact:
     def __str__(self) -> str:
         sure = "" if self.level == 1 else f" with probability {self.level:g}"
         if self.name.startswith(_MINUS):  # a limit from below is kept as one from above
-            return f"{self.name.removeprefix(_MINUS)} ≥ {rounded_up(-self.at_most)}{sure}"
-        return f"{self.name} ≤ {rounded_down(self.at_most)}{sure}"
+            below = rounded_up if self.level == 1 else rounded_down
+            return f"{self.name.removeprefix(_MINUS)} ≥ {below(-self.at_most)}{sure}"
+        # What is assumed is rounded to assume more, what has been found likely to say less.
+        above = rounded_down if self.level == 1 else rounded_up
+        return f"{self.name} ≤ {above(self.at_most)}{sure}"
 
 
 def teacher_error_at_most(share: float, classes: int, level: float = 1.0) -> Fact:

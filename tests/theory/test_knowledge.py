@@ -217,3 +217,10 @@ def test_failures_of_two_validations_add_up() -> None:
     facts = tuple(teacher_error_from_validation(e, 100, 300, 2) for e in (18, 22))
     assert level_of(facts) == pytest.approx(0.9)
     assert level_of((facts[0], facts[0])) == pytest.approx(0.95)  # one claim, told twice
+
+
+def test_what_is_assumed_is_printed_to_assume_more_and_what_is_likely_to_say_less() -> None:
+    wrong = 1 - np.eye(2)
+    assert str(Fact("teacher's error", wrong, 0.26667)) == "teacher's error ≤ 0.2666"
+    likely = Fact("teacher's error", wrong, 0.26661, 0.95)
+    assert str(likely) == "teacher's error ≤ 0.2667 with probability 0.95"
