@@ -27,11 +27,16 @@ _HOME = {
     "Objective": "objective",
     "Pool": "types",
     "Problem": "types",
+    "Simulated": "synthetic.simulated",
+    "Student": "student",
     "Task": "task",
     "TrainConfig": "train",
     "account": "accounting",
     "expand": "mke",
     "fit": "train",
+    "fit_alone": "student",
+    "fit_many": "ensemble",
+    "fit_stack": "stack",
     "fit_teacher": "mke",
     "multimodal": "models",
     "predict": "train",
@@ -55,12 +60,17 @@ __all__ = [
     "Objective",
     "Pool",
     "Problem",
+    "Simulated",
+    "Student",
     "Task",
     "TrainConfig",
     "__version__",
     "account",
     "expand",
     "fit",
+    "fit_alone",
+    "fit_many",
+    "fit_stack",
     "fit_teacher",
     "multimodal",
     "predict",
@@ -70,9 +80,13 @@ __all__ = [
 if TYPE_CHECKING:
     from mke_theory.accounting import Account, account
     from mke_theory.arms import ARMS, Arm
+    from mke_theory.ensemble import fit_many
     from mke_theory.mke import Expansion, expand, fit_teacher, pseudo_label
     from mke_theory.models import MLP, MultimodalModel, multimodal
     from mke_theory.objective import Objective
+    from mke_theory.stack import fit_stack
+    from mke_theory.student import Student, fit_alone
+    from mke_theory.synthetic.simulated import Simulated
     from mke_theory.task import Task
     from mke_theory.train import TrainConfig, fit, predict
     from mke_theory.transforms import (
