@@ -1,0 +1,75 @@
+"""Where the runs of a sweep are carried out: here, or on a dask cluster, through joblib."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from joblib import parallel_config
+
+from mke_theory.ensemble import Stacking
+
+PATIENCE = 10
+"""Seconds that a cluster has to answer."""
+
+
+@contextmanager
+def spread(cluster: str | None, workers: int) -> Iterator[int]:
+    """Inside, joblib's work goes where `cluster` says; the value is how many parts run at once.
+
+    None stays with processes of this machine, "local" starts a dask cluster of `workers`
+    single-threaded processes here, an address (tcp://host:8786) uses the cluster there.
+
+    Raises ValueError where dask is not installed, nothing answers at the address, or the cluster
+    has no workers.
+    """
+    if cluster is None:
+        yield workers
+        return
+    with ExitStack() as held:
+        count = _connected(held, cluster, workers)
+        held.enter_context(parallel_config(backend="dask"))
+        # One worker alone would otherwise be passed by: joblib would run its work here.
+        yield max(2, count)
+
+
+def _connected(held: ExitStack, cluster: str, workers: int) -> int:
+    """Afterwards a client is the default one until `held` closes; the cluster's threads."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ValueError(
+            "--cluster needs dask.distributed: pip install 'mke_theory[cluster]'"
+        ) from None
+    address: Any = cluster
+    if cluster == "local":
+        address = held.enter_context(
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+            )
+        )
+    elif "://" not in cluster:
+        raise ValueError(f"cluster is {cluster!r}; give local, or an address like tcp://host:8786")
+    try:
+        client = held.enter_context(Client(address, timeout=PATIENCE))
+    except (OSError, ValueError) as problem:
+        raise ValueError(
+            f"no cluster answers at {cluster} within {PATIENCE} s ({type(problem).__name__}); "
+            "start it (dask scheduler, dask worker), or leave --cluster out"
+        ) from None
+    count = sum(client.nthreads().values())
+    if count == 0:
+        raise ValueError(
+            f"the cluster at {cluster} has no workers; start one: dask worker {cluster}"
+        )
+    return count
+
+
+def stacking(runs: int, workers: int) -> Stacking:
+    """Stacks in which every student has noise of its own, so that no run depends on its company.
+
+    Several workers have two parts each, of at least 32 runs; no part has more than 512.
+    """
+    part = runs if workers == 1 else -(-runs // (2 * workers))
+    return Stacking(draws="own", runs=min(512, max(32, part)))

@@ -1,0 +1,119 @@
+"""Every study in simulated worlds, where the best that teacher and student could do is known.
+
+    python experiments/run_synthetic.py phase         gain over two knobs, beside the closed form
+    python experiments/run_synthetic.py placebo       six arms and three placebos on several worlds
+    python experiments/run_synthetic.py ssl           semi-supervised methods side by side
+    python experiments/run_synthetic.py dependence    gain as conditional independence fails
+    python experiments/run_synthetic.py all           all of them, as they are by default
+
+`--quick` makes any of them small, `--help` after a command lists its options; each study's file
+states its claim, what it takes and what to expect. A study that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import dependence
+import phase
+import placebo
+import tyro
+from joblib.externals.loky import get_reusable_executor
+from tyro.conf import subcommand
+from worlds import Means
+
+
+@dataclass(frozen=True)
+class Ssl:
+    """Stands for the options of `semi_supervised`, which is imported when it is asked for."""
+
+
+@dataclass(frozen=True)
+class All(Means):
+    """Every study, each in a folder of its own below `out`."""
+
+    out: Path = Path("results")
+    """Folder for the folders of the studies."""
+
+
+Command = (
+    Annotated[phase.Options, subcommand("phase")]
+    | Annotated[placebo.Options, subcommand("placebo")]
+    | Annotated[dependence.Options, subcommand("dependence")]
+    | Annotated[All, subcommand("all")]
+    | Annotated[Ssl, subcommand("ssl", description="Semi-supervised methods side by side.")]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words[:1] == ["ssl"]:
+            return semi_supervised(words[1:])
+        options: Command = tyro.cli(Command, args=words, description=__doc__)
+        return carried_out(options)
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
+        print(
+            "\ninterrupted; what is recorded stays, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def carried_out(options: Command) -> int:
+    """The exit code of one command."""
+    if isinstance(options, phase.Options):
+        return finished(lambda: phase.run(options))
+    if isinstance(options, placebo.Options):
+        return finished(lambda: placebo.run(options))
+    if isinstance(options, dependence.Options):
+        return finished(lambda: dependence.run(options))
+    if isinstance(options, All):
+        return everything(options)
+    return semi_supervised([])
+
+
+def finished(study: Callable[[], list[Path]]) -> int:
+    """Do a study and print its files; a bad call is one line, before any work."""
+    try:
+        for path in study():
+            print(path)
+    except (OSError, ValueError, TypeError, MemoryError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except RuntimeError as problem:
+        print(f"failed: {problem}; what is recorded stays", file=sys.stderr)
+        return 1
+    return 0
+
+
+def semi_supervised(words: Sequence[str]) -> int:
+    """The exit code of the study of semi-supervised methods."""
+    import semi_supervised as study
+
+    description = study.__doc__
+    return int(study.main_study(tyro.cli(study.Options, args=list(words), description=description)))
+
+
+def everything(options: All) -> int:
+    """Every study in turn; the worst exit code. Semi-supervised methods stay on this machine."""
+    shared = {f.name: getattr(options, f.name) for f in fields(Means)}
+    commands = (
+        phase.Options(**shared, out=options.out / "phase"),
+        placebo.Options(**shared, out=options.out / "placebo"),
+        dependence.Options(**shared, out=options.out / "dependence"),
+    )
+    codes = [carried_out(command) for command in commands]
+    flags = ["--quick"] if options.quick else []
+    flags += ["--workers", str(options.workers), "--out", str(options.out / "semi_supervised")]
+    return max(*codes, semi_supervised(flags))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
