@@ -7,10 +7,11 @@ INSTALLED := $(VENV)/.installed
 SOURCES := $(foreach depth,* */* */*/*,$(wildcard mke_theory/$(depth).py))
 PAGES := $(subst /,.,$(basename $(filter-out %/__init__.py,$(SOURCES))))
 
-.PHONY: help run test slow lint docs clean
+.PHONY: help run simulate test slow lint docs clean
 
 help:
 	@echo "make run    every task whose data are found, with tables and figures in results/"
+	@echo "make simulate  the studies in simulated worlds"
 	@echo "make test   tests, doctests and notebooks"
 	@echo "make slow   the tests that take longer: published numbers, and runs killed halfway"
 	@echo "make lint   ruff and mypy"
@@ -25,6 +26,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 run: $(INSTALLED)
 	$(PY) experiments/run_real.py $(ARGS)
+
+simulate: $(INSTALLED)
+	$(PY) experiments/run_synthetic.py all $(ARGS)
 
 test: $(INSTALLED)
 	$(PY) -m pytest --nbmake $(ARGS)

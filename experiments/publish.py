@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import certificates
+import dependence
 import pandas as pd
+import semi_supervised
 import twomoon
 import tyro
 
 from mke_theory import appraisals, plots, records, tables, theory_report
+from mke_theory.plots_ssl import gains_by_method
 from mke_theory.records import Record, write_atomic
 from mke_theory.tasks.twomoon import TwoMoonPublished
 
@@ -36,7 +39,26 @@ README = ROOT / "README.md"
 _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _KEPT = ("key", "task", "title", "arm", "arm_title", "seed", "config_hash", "split_hash", "code")
 _KEPT_TOO = ("environment", "seconds", "rule", "metrics", "differences", "varies", "counts")
+_METHOD = ("key", "task", "title", "arm", "arm_title", "sees", "seed")
+_METHOD_TOO = ("config_hash", "seconds", "varies")
+_BUDGET = ("steps", "batch_size", "optimizer", "learning_rate")
 _COUNTS = ("n", "corrected", "kept", "damaged", "inherited", "copied")
+
+
+SYNTHETIC = (
+    ("phase", "cells.csv"),
+    ("phase", "closed_form.csv"),
+    ("phase", "closed_form.md"),
+    ("phase", "phase.png"),
+    ("dependence", "dependence.csv"),
+    ("dependence", "dependence.png"),
+    ("placebo", "placebo.csv"),
+    ("placebo", "placebo.md"),
+)
+"""What is kept of the studies of worlds, whose thousands of records stay where they were made."""
+
+AS_WRITTEN = ("closed_form.md", "ensemble.md")
+"""Tables of the README that their own study writes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,10 @@ class Options:
     """Output folder of run_real.py with --theory 5: its appraisals."""
     certificates: Path | None = None
     """Output folder of certificates.py."""
+    semi_supervised: Path | None = None
+    """Output folder of semi_supervised.py."""
+    synthetic: Path | None = None
+    """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,9 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, folder, compacted in (
         ("theory", options.theory and options.theory / appraisals.FOLDER, compact_appraisal),
         ("certificates", options.certificates and options.certificates / "certificates", dict),
+        ("semi_supervised", options.semi_supervised, compact_method),
     ):
         if folder is not None and not _commit(name, folder, compacted):
             return 2
+    if options.synthetic is not None:
+        for study, name in SYNTHETIC:
+            source = options.synthetic / study / name
+            shutil.copyfile(source, (FIGURES if name.endswith(".png") else RESULTS) / name)
     for path, text in build().items():
         write_atomic(path, text)
     draw()
@@ -128,6 +159,17 @@ def compact_appraisal(record: Record) -> Record:
     return record | {"theory": views}
 
 
+def compact_method(record: Record) -> Record:
+    """The record of a semi-supervised method: accuracies, time, and the budget of its task."""
+    student = record["config"]["task"]["recipe"]["student"]
+    budget = {name: student[name] for name in _BUDGET}
+    kept = {name: record[name] for name in (*_METHOD, *_METHOD_TOO)}
+    metrics = {name: record["metrics"][name] for name in ("test", "unlabelled")}
+    counts = {name: record["counts"][name] for name in ("labelled", "unlabelled", "test")}
+    parts = {"metrics": metrics, "counts": counts}
+    return kept | parts | {"config": {"task": {"recipe": {"student": budget}}}}
+
+
 def committed(name: str) -> list[Record]:
     """The committed records of a study."""
     return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
@@ -156,6 +198,12 @@ def build() -> dict[Path, str]:
     texts[RESULTS / "theory.md"] = theory_report.markdown(told)
     texts[RESULTS / "theory_verdicts.md"] = theory_report.markdown_of_verdicts(told)
     texts[RESULTS / "certificates.md"] = certificates.markdown(committed("certificates"))
+    methods = semi_supervised.in_order(committed("semi_supervised"))
+    texts[RESULTS / "semi_supervised.md"] = semi_supervised.markdown(methods) + "\n"
+    texts[RESULTS / "semi_supervised_against_mke.md"] = semi_supervised.against_mke(methods) + "\n"
+    found = pd.read_csv(RESULTS / "dependence.csv")
+    texts[RESULTS / "dependence.md"] = dependence.markdown(found) + "\n"
+    texts |= {RESULTS / name: (RESULTS / name).read_text() for name in AS_WRITTEN}
     return texts | {README: filled(README.read_text(), texts)}
 
 
@@ -169,6 +217,9 @@ def draw() -> None:
     real = committed("real")
     plots.gain_by_arm(real, FIGURES / "gain_by_arm.png")
     plots.account_by_class(real, FIGURES / "account_by_class.png")
+    gains_by_method(
+        semi_supervised.in_order(committed("semi_supervised")), FIGURES / "semi_supervised.png"
+    )
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def semi_supervised(words: Sequence[str]) -> int:
 
 
 def everything(options: All) -> int:
-    """Every study in turn; the worst exit code. Semi-supervised methods stay on this machine."""
+    """Every study in turn; the worst exit code."""
     shared = {f.name: getattr(options, f.name) for f in fields(Means)}
     commands = (
         phase.Options(**shared, out=options.out / "phase"),
@@ -112,6 +112,7 @@ def everything(options: All) -> int:
     codes = [carried_out(command) for command in commands]
     flags = ["--quick"] if options.quick else []
     flags += ["--workers", str(options.workers), "--out", str(options.out / "semi_supervised")]
+    flags += [] if options.cluster is None else ["--cluster", options.cluster]
     return max(*codes, semi_supervised(flags))
 
 

@@ -6,19 +6,21 @@ stacks of students, several hundred at a time, and is what sweeps are made of.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from torch import nn
 from tqdm import tqdm
 
 from mke_theory import records
 from mke_theory.arms import ARMS, SIX_ARMS, Arm
 from mke_theory.mke import pseudo_label
-from mke_theory.objective import Objective, PseudoLabels
+from mke_theory.objective import Objective, PseudoLabels, decide
 from mke_theory.run import (
     config_of,
     record_of,
@@ -27,11 +29,12 @@ from mke_theory.run import (
     versions,
     written_code,
 )
-from mke_theory.stack import Draws, fit_stack
+from mke_theory.stack import Draws, Outcome, fit_stack
+from mke_theory.student import Student
 from mke_theory.study import Failure, Job, Means, plan, problem_of
 from mke_theory.task import Task
-from mke_theory.train import Fit
-from mke_theory.types import Problem
+from mke_theory.train import Fit, predict
+from mke_theory.types import UNKNOWN, Problem
 
 TEACHER = ARMS["um_teacher"]
 
@@ -70,6 +73,14 @@ class Trained:
     pseudo: PseudoLabels
     fit: Fit
 
+    @property
+    def test_accuracy(self) -> float:
+        """The share of the test samples, where their class is known, that the model gets right."""
+        test = self.problem.test
+        known = test.labels != UNKNOWN
+        right = decide(predict(self.fit.model, test)) == test.labels
+        return float(right[known].double().mean())
+
 
 def fit_many(
     tasks: Sequence[Task],
@@ -83,10 +94,12 @@ def fit_many(
     """Every arm on every task and seed, in the order of `study.plan`: the teachers come first.
 
     A task is real or simulated; its model is what `task.model` builds. A run that fails has its
-    `Failure`, and with a teacher all its students.
+    `Failure`, and with a teacher all its students. Raises ValueError where `means` asks for a
+    precision or a number of devices that stacks do not have.
     """
-    jobs = plan(tasks, arms, seeds)
-    return _carried_out(jobs, stacking or Stacking(), means or Means(), progress)
+    means = means or Means()
+    _refuse_hardware(means)
+    return _carried_out(plan(tasks, arms, seeds), stacking or Stacking(), means, progress)
 
 
 def execute_stacked(
@@ -102,8 +115,10 @@ def execute_stacked(
     Runs are recorded every `stacking.runs`, so that an interrupted sweep goes on from there. With
     several workers these parts go to processes of their own, through whatever joblib backend is
     chosen: processes of this machine, or a dask cluster. Records say that they were stacked, and
-    have keys of their own: with shared draws the noise is not that of a single run.
+    have keys of their own: with shared draws the noise is not that of a single run. Raises
+    ValueError where `means` asks for a precision or a number of devices that stacks do not have.
     """
+    _refuse_hardware(means)
     stacking = stacking or Stacking()
     keys = {job: key_of(job, means, stacking) for job in jobs}
     todo = [job for job in jobs if not (resume and book.has(keys[job]))]
@@ -139,6 +154,17 @@ def environment_of(means: Means, stacking: Stacking) -> dict[str, str]:
     return versions() | means.hardware.named() | stacked
 
 
+def _refuse_hardware(means: Means) -> None:
+    """Raise ValueError where records would claim a hardware that stacks do not use."""
+    hardware = means.hardware
+    if hardware.precision != "32-true" or hardware.devices * hardware.num_nodes != 1:
+        raise ValueError(
+            f"precision is {hardware.precision!r} on {hardware.devices} × {hardware.num_nodes} "
+            "devices; stacks are trained as their models are, on one device: use '32-true' and "
+            "1 × 1, or study.execute"
+        )
+
+
 def _parts(jobs: Sequence[Job], runs: int) -> Iterator[list[Job]]:
     """About `runs` jobs at a time; those of one task and seed stay together, with their teacher."""
     cells: dict[tuple[Task, int], list[Job]] = {}
@@ -162,7 +188,11 @@ def _results(
             yield _recorded(part, means, stacking)
         return
     workers = Parallel(n_jobs=means.workers, return_as="generator_unordered", batch_size=1)
-    yield from workers(delayed(_recorded)(part, means, stacking) for part in parts)
+    try:
+        yield from workers(delayed(_recorded)(part, means, stacking) for part in parts)
+    except BaseException:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
+        raise
 
 
 def _recorded(
@@ -175,7 +205,8 @@ def _recorded(
         if isinstance(trained, Failure):
             made.append(trained)
             continue
-        record = record_of(
+        record = _tried(
+            record_of,
             job.task,
             job.task.adapt(job.arm),
             job.seed,
@@ -184,8 +215,10 @@ def _recorded(
             trained.fit,
             trained.pseudo,
         )
-        record["environment"] = environment_of(means, stacking)
-        made.append(record)
+        if isinstance(record, str):
+            made.append(Failure(job, record))
+        else:
+            made.append(record | {"environment": environment_of(means, stacking)})
     return jobs, made
 
 
@@ -195,11 +228,9 @@ def _carried_out(
     """Teachers in stacks, then all students in stacks; a job that fails has its `Failure`."""
     device = means.hardware.fabric().device
 
-    def trained(students: list[Any], what: str) -> list[Any]:
+    def trained(students: list[Student], what: str) -> list[Fit | str]:
         title = None if progress is None else f"{progress}: {what}"
-        return fit_stack(
-            students, draws=stacking.draws, size=stacking.size, device=device, progress=title
-        )
+        return _fits(students, stacking, device, title)
 
     cells = list(dict.fromkeys((job.task, job.seed) for job in jobs))
     problems: dict[tuple[Task, int], Problem | str] = {}
@@ -207,9 +238,11 @@ def _carried_out(
     for cell in cells:
         problems[cell] = _tried(problem_of, *cell, means.data_root)
     sound = [cell for cell in cells if not isinstance(problems[cell], str)]
-    ready = [teacher_to_be(*cell, problems[cell]) for cell in sound]  # type: ignore[arg-type]
-    for cell, outcome in zip(sound, trained(ready, "teachers"), strict=True):
-        teachers[cell] = outcome.model if isinstance(outcome, Fit) else str(outcome)
+    made = {cell: _tried(teacher_to_be, *cell, problems[cell]) for cell in sound}
+    teachers |= {cell: one for cell, one in made.items() if isinstance(one, str)}
+    ready = {cell: one for cell, one in made.items() if isinstance(one, Student)}
+    for cell, outcome in zip(ready, trained(list(ready.values()), "teachers"), strict=True):
+        teachers[cell] = outcome.model if isinstance(outcome, Fit) else outcome
     results: list[Trained | Failure | None] = [None] * len(jobs)
     waiting: list[tuple[int, Any, PseudoLabels]] = []
     for i, job in enumerate(jobs):
@@ -220,7 +253,10 @@ def _carried_out(
             continue
         arm = job.task.adapt(job.arm)
         if arm.learns_from == "labels":
-            said = pseudo_label(teacher, problem.unlabelled, Objective())
+            said = _tried(pseudo_label, teacher, problem.unlabelled, Objective())
+            if isinstance(said, str):
+                results[i] = Failure(job, said)
+                continue
             as_is = Fit(teacher, 0, (), "as the teacher", 0, None)
             results[i] = Trained(job.task, arm, job.seed, problem, teacher, said, as_is)
             continue
@@ -233,13 +269,41 @@ def _carried_out(
     for (i, _, said), outcome in zip(waiting, outcomes, strict=True):
         job, cell = jobs[i], (jobs[i].task, jobs[i].seed)
         if not isinstance(outcome, Fit):
-            results[i] = Failure(job, str(outcome))
+            results[i] = Failure(job, outcome)
             continue
         problem, teacher = problems[cell], teachers[cell]
         assert isinstance(problem, Problem) and isinstance(teacher, nn.Module)
         arm = job.task.adapt(job.arm)
         results[i] = Trained(job.task, arm, job.seed, problem, teacher, said, outcome)
     return [result for result in results if result is not None]
+
+
+def _fits(
+    students: Sequence[Student], stacking: Stacking, device: torch.device, title: str | None
+) -> list[Fit | str]:
+    """The `Fit` of every student or its error; one that cannot be stacked stops no other.
+
+    Halves of what fails are tried on their own, down to the student whose fault it is; so are those
+    of stacks that are too large for the memory.
+    """
+    # Some may be trained already when another fails: the halves begin with the weights of before.
+    ready = [replace(one, model=copy.deepcopy(one.model)) for one in students]
+    found = _tried(_stacks, ready, stacking, device, title)
+    if not isinstance(found, str):
+        return [one if isinstance(one, Fit) else str(one) for one in found]
+    if len(students) == 1:
+        return [found]
+    middle = len(students) // 2
+    halves = students[:middle], students[middle:]
+    return [fit for half in halves for fit in _fits(half, stacking, device, title)]
+
+
+def _stacks(
+    students: Sequence[Student], stacking: Stacking, device: torch.device, title: str | None
+) -> list[Outcome]:
+    return fit_stack(
+        students, draws=stacking.draws, size=stacking.size, device=device, progress=title
+    )
 
 
 def _tried(function: Any, *arguments: Any) -> Any:

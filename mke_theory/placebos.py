@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mke_theory.objective import Objective, PseudoLabels
@@ -20,12 +21,21 @@ def independent_errors(truth: Tensor, pseudo: PseudoLabels, seed: int) -> Tensor
     """
     if bool((truth < 0).any()):
         raise ValueError("the placebo of independent errors needs the truth on all of D_u")
-    draw = np.random.default_rng(seed)
-    flat = truth.flatten().numpy().copy()
     wrong = int((pseudo.hard != truth).sum())
-    at = draw.choice(len(flat), size=wrong, replace=False)
-    flat[at] = (flat[at] + draw.integers(1, pseudo.classes, size=wrong)) % pseudo.classes
+    flat = misled(truth.flatten().numpy(), wrong, pseudo.classes, seed)
     return torch.from_numpy(flat).reshape(truth.shape)
+
+
+def misled(truth: NDArray[np.int64], wrong: int, classes: int, seed: int) -> NDArray[np.int64]:
+    """Labels [n] that differ from the truth in exactly `wrong` random places.
+
+    The wrong class is drawn evenly from the others.
+    """
+    draw = np.random.default_rng(seed)
+    said = truth.copy()
+    at = draw.choice(len(said), size=wrong, replace=False)
+    said[at] = (said[at] + draw.integers(1, classes, size=wrong)) % classes
+    return said
 
 
 def certain(labels: Tensor, like: PseudoLabels, objective: Objective) -> PseudoLabels:

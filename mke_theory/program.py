@@ -77,6 +77,14 @@ _FILLED = {
 """Operations that read the shape of their operand and nothing else."""
 
 
+_IN_ORDER = {
+    aten.as_strided.default,
+    aten.native_group_norm.default,
+    aten.native_group_norm_backward.default,
+}
+"""Operations that want their operands laid out in order."""
+
+
 class Program:
     """`function(*arguments)` on arguments that keep their places in memory.
 
@@ -85,7 +93,9 @@ class Program:
     values. Tensors in `constant` are never written to again. Runs without gradients: what
     `function` differentiates, it differentiates inside (`torch.func.grad`).
 
-    Raises what `function` raises; RuntimeError where its flow depends on the values of tensors.
+    Raises what `function` raises; RuntimeError where its flow depends on the values of tensors,
+    or where it draws random numbers or changes an argument. `run` raises RuntimeError where a
+    result has another shape than before.
     """
 
     def __init__(
@@ -158,8 +168,8 @@ class Program:
                 self._fixed.add(node)
             return
         function: Any = node.target
-        if isinstance(function, OpOverload) and function._schema.is_mutable:
-            raise RuntimeError(f"{function} changes its operand; a program has no place for that")
+        if isinstance(function, OpOverload):
+            _refuse_operation(function)
         arguments, options = self._filled(node.args), self._filled(node.kwargs)
         value = function(*arguments, **options)
         if all(one in self._fixed for one in operands):
@@ -183,7 +193,7 @@ class Program:
         keyword = into._schema.arguments[-1].name  # "out", or "grad_input" for some
         self._values[node] = buffer
         instruction = (into, arguments, {**options, keyword: buffer})
-        if function is aten.bmm.default and buffer.device.type == "cpu":
+        if function is aten.bmm.default and _suits_numpy(buffer):
             instruction = _by_numpy(arguments, buffer)
         instruction[0](*instruction[1], **instruction[2])
         self._instructions.append(instruction)
@@ -195,7 +205,8 @@ class Program:
         mask, chosen, _ = node.args
         if not isinstance(chosen, Node) or mask not in self._fixed or not isinstance(mask, Node):
             return None
-        same = self._values[chosen].shape == node.meta["val"].shape
+        value, made = self._values[chosen], node.meta["val"]
+        same = value.shape == made.shape and value.dtype == made.dtype
         return chosen if same and bool(self._values[mask].all()) else None
 
     def _copy_out(
@@ -212,6 +223,8 @@ class Program:
             made = function(*arguments, **options)
             for place, one in zip(places, (made,) if single else made, strict=True):
                 if place is not None:
+                    if one.shape != place.shape:  # `copy_` would broadcast
+                        raise RuntimeError(f"the shape of a result of {function} changes")
                     place.copy_(one)
 
         for place, one in zip(places, made, strict=True):
@@ -219,6 +232,18 @@ class Program:
                 place.copy_(one)
         self._values[node] = places[0] if single else places
         self._instructions.append((carry_out, arguments, options))
+
+
+def _refuse_operation(function: OpOverload) -> None:
+    """Raise RuntimeError for what repeats differently, or not at all, on fixed buffers."""
+    if function._schema.is_mutable:
+        raise RuntimeError(f"{function} changes its operand; a program has no place for that")
+    if torch.Tag.nondeterministic_seeded in function.tags:
+        raise RuntimeError(f"{function} draws random numbers; hand them in as an argument")
+
+
+def _suits_numpy(product: Tensor) -> bool:
+    return product.device.type == "cpu" and product.dtype in (torch.float32, torch.float64)
 
 
 def _by_numpy(factors: Sequence[Tensor], buffer: Tensor) -> Instruction:
@@ -242,12 +267,12 @@ class _Memory:
         self._owner: dict[Node, Node] = {}
         self._held: dict[Node, list[Tensor]] = {}
         self._readers: dict[Node, set[Node]] = {}
-        self._free: dict[tuple[int, torch.dtype], list[Tensor]] = {}
+        self._free: dict[tuple[int, torch.dtype, torch.device], list[Tensor]] = {}
 
     def place(self, node: Node, like: Tensor) -> Tensor:
         """A buffer with the shape and strides of `like`, which is a dense tensor."""
         size = like.numel()
-        spare = self._free.get((size, like.dtype), [])
+        spare = self._free.get((size, like.dtype, like.device), [])
         if spare:
             flat = spare.pop()
         else:
@@ -289,7 +314,8 @@ class _Memory:
             owner = self._owner.get(operand, operand)
             if owner in self._held and self._is_last(owner, node):
                 for flat in self._held.pop(owner):
-                    self._free.setdefault((flat.numel(), flat.dtype), []).append(flat)
+                    kind = (flat.numel(), flat.dtype, flat.device)
+                    self._free.setdefault(kind, []).append(flat)
 
     def _is_last(self, owner: Node, node: Node) -> bool:
         """Whether no node after `node` reads the buffer of `owner`, by whatever name."""
@@ -335,6 +361,8 @@ def _rewrite(module: GraphModule) -> None:
             _turn_concatenation(graph, node)
         elif node.target in (aten._log_softmax.default, aten._log_softmax_backward_data.default):
             _turn_softmax(graph, node)
+        elif node.target in _IN_ORDER:
+            _lay_out(graph, node)
         elif node.target in (aten.view.default, aten._unsafe_view.default):
             node.target = aten.reshape.default  # a view of a turned product may have to copy
     graph.eliminate_dead_code()
@@ -367,7 +395,10 @@ def _drop_what_does_nothing(graph: Any, node: Node) -> None:
     if not isinstance(given, Node) or "val" not in given.meta:
         return
     same = node.target in views and _shape(node) == _shape(given)
-    if same or (node.target in scaled and node.args[1] == 1):
+    once = node.target in scaled and node.args[1] == 1
+    if once and node.meta["val"].dtype != given.meta["val"].dtype:  # True / 1 is a float
+        return
+    if same or once:
         node.replace_all_uses_with(given)
         graph.erase_node(node)
 
@@ -377,6 +408,18 @@ def _turned(graph: Any, node: Any) -> Any:
     if node.target is _TRANSPOSE and sorted(node.args[1:]) == [1, 2]:
         return node.args[0]
     return graph.call_function(_TRANSPOSE, (node, 1, 2))
+
+
+def _lay_out(graph: Any, node: Node) -> None:
+    """Operands in order; RuntimeError where the traced function read them in another order."""
+    if node.target is aten.as_strided.default:
+        traced = node.all_input_nodes[0].meta["val"]
+        if not traced.is_contiguous() or traced.storage_offset() != 0:
+            raise RuntimeError("as_strided of a view is not repeated; index or reshape instead")
+    with graph.inserting_before(node):
+        for one in node.all_input_nodes:
+            order = {"memory_format": torch.contiguous_format}
+            node.replace_input_with(one, graph.call_function(aten.clone.default, (one,), order))
 
 
 def _turn_product(graph: Any, node: Node) -> None:

@@ -13,9 +13,9 @@ one generator, which is faster: a student's noise is then as good as in `fit`, b
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Literal
 
 import torch
@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from tqdm import tqdm
 
-from mke_theory.checkpoint import outline
 from mke_theory.lifted import form_of, numbers_of, with_numbers
 from mke_theory.models import MultimodalModel
 from mke_theory.objective import student_loss, transforms_on
@@ -32,7 +31,7 @@ from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import share_kept
 from mke_theory.student import Student
 from mke_theory.train import LOOK_EVERY, RULES, Fit, Moment, batch_rows
-from mke_theory.types import UNKNOWN, Batch, is_present
+from mke_theory.types import UNKNOWN, Batch, Pool, is_present
 from mke_theory.updates import update_rule
 
 Draws = Literal["own", "shared"]
@@ -40,7 +39,7 @@ Outcome = Fit | FloatingPointError
 
 _ROUND = 16  # samples are padded to a multiple of this: products of such a length are faster
 _CACHE = 2**23
-_MOST = 512
+_OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
 
 def fit_stack(
@@ -59,9 +58,9 @@ def fit_stack(
     should fit, half of what is free on an accelerator). A student whose loss or weights are no
     longer finite has its FloatingPointError in place of a `Fit`; the others go on.
 
-    Raises ValueError before any training where a student could not be trained by `fit`, or has
-    what a stack cannot: batch statistics, dropout layers inside the model (use the `Dropout` of
-    `transforms`), or values it looks at.
+    Raises ValueError before any training where two students are one model, or a student cannot be
+    stacked: its samples see each other in the model (batch statistics), the model draws numbers of
+    its own (use the `Dropout` of `transforms`), keeps statistics, or looks at values.
     """
     if draws not in ("own", "shared"):
         raise ValueError(f"draws is {draws!r}; choose own or shared")
@@ -71,15 +70,19 @@ def fit_stack(
     groups: dict[Any, list[int]] = {}
     for i, student in enumerate(students):
         groups.setdefault(_kind(student), []).append(i)
+    limits = []
     for members in groups.values():
         _refuse_unstackable(students[members[0]])
         for i in members:
-            _refuse_missing(students[i])
+            _refuse_pools(students[i])
+        fitting = _fitting(students[members[0]], memory, device)
+        limits.append(size or fitting)
+    if len({id(student.model) for student in students}) < len(students):
+        raise ValueError("two students are one and the same model; copy it: copy.deepcopy(model)")
     outcomes: dict[int, Outcome] = {}
     total = sum(student.config.steps for student in students)
     with tqdm(total=total, desc=progress, disable=progress is None, leave=False) as bar:
-        for members in groups.values():
-            limit = size or _fitting(students[members[0]], memory, device)
+        for members, limit in zip(groups.values(), limits, strict=True):
             for part in _even_parts(members, limit):
                 stack = _Stack([students[i] for i in part], draws, device)
                 outcomes |= zip(part, stack.train(bar), strict=True)
@@ -90,24 +93,54 @@ def _kind(student: Student) -> Any:
     """What students of one stack have in common."""
     samples, config = student.samples, replace(student.config, learning_rate=1.0)
     whole = config.batch_size is None or config.batch_size >= len(samples)
-    inputs = tuple((name, x.shape[1:], x.dtype) for name, x in samples.inputs.items())
+    other: Any = "same" if student.objective.other == "same" else ()
     return (
-        str(student.model),
-        outline(student.model),
-        str([(p.dtype, p.requires_grad) for p in student.model.parameters()]),
-        inputs,
-        (samples.labels.shape[1:], samples.labels.dtype),
-        replace(student.objective, transform=(), other=()),
+        _kind_of_model(student.model),
+        _kind_of_pool(samples),
+        replace(student.objective, transform=(), other=other),
         form_of(transforms_on(student.objective, samples)),
         replace(config, batch_size=None) if whole else config,
-        student.select_on is None,
+        None if student.select_on is None else _kind_of_pool(student.select_on),
     )
+
+
+def _kind_of_pool(pool: Pool) -> Any:
+    tensors = [*pool.inputs.items(), ("labels", pool.labels)]
+    return tuple((name, x.shape[1:], x.dtype) for name, x in tensors)
+
+
+def _kind_of_model(model: nn.Module) -> Any:
+    """Modules by class and settings, tensors by name and shape: all but the tensors' values."""
+    modules = tuple(
+        (
+            name,
+            type(module),
+            _settings({k: v for k, v in vars(module).items() if k not in _OF_TORCH}),
+        )
+        for name, module in model.named_modules()
+    )
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return modules, tuple((name, x.shape, x.dtype, x.requires_grad) for name, x in named)
+
+
+def _settings(value: Any) -> Any:
+    """The value in a form that can be compared; what cannot be is equal to itself alone."""
+    if isinstance(value, nn.Parameter):
+        return "weight"
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype, str(value.tolist())
+    if isinstance(value, dict):
+        return tuple((_settings(key), _settings(one)) for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_settings(one) for one in value)
+    return value if isinstance(value, Hashable) else id(value)
 
 
 def _refuse_unstackable(student: Student) -> None:
     """Raise ValueError for what a stack cannot train, and whatever the loss itself would raise."""
     for module in student.model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd):
+        own = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
+        if own or getattr(module, "track_running_stats", False):
             raise ValueError(
                 f"the model has {type(module).__name__}, which draws or keeps statistics of its "
                 "own; a stack cannot: leave it out, or train by fit"
@@ -117,35 +150,63 @@ def _refuse_unstackable(student: Student) -> None:
     rows = batch_rows(len(student.samples), student.config.batch_size, student.seed, 0)
     loss = student_loss(student.objective, *transforms_on(student.objective, student.samples))
     average = student.model if student.objective.kept_average is not None else None
-    training = student.model.training
+    training, batch = student.model.training, student.samples[rows]
     student.model.train()
-    with torch.no_grad():
-        loss(student.model, student.samples[rows], Stream(0), Moment(0.0, average))
-    student.model.train(training)
+    try:
+        with torch.no_grad():
+            loss(student.model, batch, Stream(0), Moment(0.0, average))
+            _refuse_company(student.model, batch)
+    finally:
+        student.model.train(training)
 
 
-def _refuse_missing(student: Student) -> None:
-    """Raise ValueError where a model that refuses missing modalities would meet one."""
-    model = student.model
-    if not (isinstance(model, MultimodalModel) and model.missing == "refuse"):
-        return
-    for name in model.modalities:
-        if not bool(is_present(student.samples.inputs[name]).all()):
-            raise ValueError(
-                f"modality {name!r} is missing in some samples and the model refuses that; "
-                'build it with missing="zero" or missing="learned"'
-            )
+def _refuse_company(model: nn.Module, batch: Batch) -> None:
+    """Raise ValueError where a sample's answer depends on who else is in its batch."""
+    alone = model(batch.inputs)
+    longer = model({name: torch.cat([x, x[:1]]) for name, x in batch.inputs.items()})[:-1]
+    # A stack pads its batches. The root of the rounding unit is far above any rounding.
+    limit = torch.finfo(alone.dtype).eps ** 0.5 if alone.is_floating_point() else 0.0
+    if not torch.allclose(alone, longer, rtol=limit, atol=limit, equal_nan=True):
+        raise ValueError(
+            "the model's answer to a sample depends on the other samples of its batch, or is drawn "
+            "anew each time; a stack cannot train it: train by fit"
+        )
+
+
+def _refuse_pools(student: Student) -> None:
+    """Raise ValueError where nothing can be selected by, or a model would miss a modality."""
+    chosen_by = student.select_on
+    if chosen_by is not None and bool((chosen_by.labels == UNKNOWN).all()):
+        raise ValueError("select_on has no known label; there is nothing to select by")
+    pools = [student.samples] if chosen_by is None else [student.samples, chosen_by]
+    for model in student.model.modules():
+        if not (isinstance(model, MultimodalModel) and model.missing == "refuse"):
+            continue
+        for name, pool in product(model.modalities, pools):
+            if name in pool.inputs and not bool(is_present(pool.inputs[name]).all()):
+                raise ValueError(
+                    f"modality {name!r} is missing in some samples and the model refuses that; "
+                    'build it with missing="zero" or missing="learned"'
+                )
 
 
 def _fitting(student: Student, memory: int | None, device: torch.device | str) -> int:
-    """As many students as have their buffers within the memory, measured on a stack of one."""
+    """As many students as have their buffers within the memory, measured on a stack of one.
+
+    Raises ValueError where that one cannot be traced.
+    """
     if memory is None:
         memory = _CACHE
         if torch.device(device).type == "cuda":
             memory = torch.cuda.mem_get_info(device)[0] // 2
-    one = copy.deepcopy(student.model)
-    each = _Stack([replace(student, model=one)], "shared", device).bytes
-    return max(1, min(memory // each, _MOST if memory == _CACHE else memory))
+    one = replace(student, model=copy.deepcopy(student.model))
+    try:
+        each = _Stack([one], "shared", device).bytes
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"a stack cannot train this student; train it by fit. {type(error).__name__}: {error}"
+        ) from error
+    return max(1, memory // each)
 
 
 def _even_parts(members: Sequence[int], limit: int) -> list[list[int]]:
@@ -203,20 +264,21 @@ class _Stack:
         for module in self.template.modules():
             if isinstance(module, MultimodalModel):
                 module.inspects = False
-        named = dict(first.model.named_parameters())
-        trained = [name for name, weight in named.items() if weight.requires_grad]
-        self.weights = {name: self._stacked(name) for name in trained}
-        rest = {n for n, _ in first.model.named_buffers()} | (named.keys() - set(trained))
-        self.fixed = {name: self._stacked(name) for name in sorted(rest)}
+        self._lay_out()
+        trained = self._look_ahead()
+        self.weights = self._stacked(trained)
+        self.fixed = self._stacked(_tensors(first.model).keys() - set(trained))
         self.average = None
         if self.objective.kept_average is not None:
             self.average = {name: weight.clone() for name, weight in self.weights.items()}
-        self._lay_out()
         self._write_step()
 
-    def _stacked(self, name: str) -> Tensor:
-        parts = [student.model.state_dict()[name] for student in self.students]
-        return torch.stack(parts).detach().to(self.device)
+    def _stacked(self, names: Iterable[str]) -> dict[str, Tensor]:
+        every = [_tensors(student.model) for student in self.students]
+        return {
+            name: torch.stack([own[name].detach() for own in every]).to(self.device)
+            for name in sorted(names)
+        }
 
     def _lay_out(self) -> None:
         """Buffers for what a step reads: batches, weights of samples, noise, settings."""
@@ -239,19 +301,28 @@ class _Stack:
         self.numbers = torch.tensor(own, dtype=kind, device=self.device)
         self.done = torch.zeros((), dtype=torch.float64, device=self.device)
         self._fill_batch(0)
-        self.requests = self._requests()
-        self.noise = [room(one.shape, one.dtype, 0.5) for one in self.requests]
         seeds = [student.seed for student in self.students]
         self.generator = torch.Generator(self.device).manual_seed(seed_for(seeds[0], *seeds))
 
-    def _requests(self) -> list[_Request]:
+    def _look_ahead(self) -> list[str]:
+        """Room for the numbers that a step draws, and the names of the weights that it changes."""
         listing, model = _Listing(), self.template
         loss = student_loss(self.objective, *self.transforms[0])
         inputs = {name: x[0] for name, x in self.inputs.items()}
-        average = model if self.average is not None else None
-        with torch.no_grad():
-            loss(model, Batch(inputs, self.target[0]), listing, Moment(0.0, average))
-        return listing.requests
+        average = model if self.objective.kept_average is not None else None
+        with torch.enable_grad():
+            values = loss(model, Batch(inputs, self.target[0]), listing, Moment(0.0, average))
+        if not values.requires_grad:
+            raise ValueError("the loss depends on no weight that is trained; unfreeze one")
+        self.requests = listing.requests
+        self.noise = [
+            torch.full((*self.share.shape, *one.shape), 0.5, dtype=one.dtype, device=self.device)
+            for one in self.requests
+        ]
+        # torch's optimisers leave a weight that the loss does not reach as it is: no decay either.
+        named = {n: weight for n, weight in model.named_parameters() if weight.requires_grad}
+        slopes = torch.autograd.grad(values.sum(), list(named.values()), allow_unused=True)
+        return [n for n, slope in zip(named, slopes, strict=True) if slope is not None]
 
     def _write_step(self) -> None:
         arguments = (
@@ -347,7 +418,7 @@ class _Stack:
                     own.copy_(stream.uniform(own, *request.shape))
 
     def _fill_batch(self, step: int) -> None:
-        """The rows that `fit` would take at this step, and 0 in place of those that are missing."""
+        """The rows that `fit` would take at this step; rows that only fill up have no share."""
         self.rows = []
         self.share.zero_()
         for i, student in enumerate(self.students):
@@ -357,6 +428,10 @@ class _Stack:
             for name, x in batch.inputs.items():
                 self.inputs[name][i, : len(batch)] = x
             self.target[i, : len(batch)] = batch.target
+            if step == 0:  # a row of zeros might have no gradient: fill up with a sample
+                for name, x in batch.inputs.items():
+                    self.inputs[name][i, len(batch) :] = x[0]
+                self.target[i, len(batch) :] = batch.target[0]
             self.share[i, : len(batch)] = 1.0 / len(batch)
 
     def _follow(self, update: int) -> None:
@@ -378,7 +453,8 @@ class _Stack:
             own = {name: weight[i] for name, weight in final.items()}
             told = tuple((step, float(values[i])) for step, values in history)
             lost = [step for step, value in told if not torch.isfinite(torch.tensor(value))]
-            if lost or not all(bool(torch.isfinite(weight).all()) for weight in own.values()):
+            last = [weight[i] for weight in self.weights.values()]
+            if lost or not all(bool(torch.isfinite(x).all()) for x in [*own.values(), *last]):
                 outcomes.append(_diverged(lost[0] if lost else self.config.steps, student))
                 continue
             student.model.load_state_dict(own, strict=False)
@@ -436,6 +512,10 @@ class _Best:
         for name, weight in answering.items():
             at = better.to(device).reshape(-1, *[1] * (weight.dim() - 1))
             self.weights[name] = torch.where(at, weight, self.weights[name])
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def _padded(x: Tensor, length: int, value: float) -> Tensor:

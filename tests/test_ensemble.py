@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from mke_theory import ensemble
-from mke_theory.arms import ARMS, SIX_ARMS
+from mke_theory import ensemble, run, stack
+from mke_theory.arms import ARMS
 from mke_theory.ensemble import Stacking, Trained, execute_stacked, fit_many
+from mke_theory.hardware import Hardware
 from mke_theory.objective import Objective
 from mke_theory.records import Records
 from mke_theory.study import Failure, Means, execute, plan
@@ -97,11 +98,12 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
-    jobs = plan([MOON], SIX_ARMS, range(2))
+    short = replace(RECIPE, teacher=replace(FEW, steps=5), student=replace(FEW, steps=5))
+    jobs = plan([TwoMoon(short, points=100)], [ARMS["mm_student"]], range(2))
     found = []
     for workers in (1, 2):
         with Records.open(tmp_path / str(workers)) as book:
-            done, _ = execute_stacked(jobs, book, Means(workers=workers), Stacking(runs=6))
+            done, _ = execute_stacked(jobs, book, Means(workers=workers), Stacking(runs=2))
             found.append([compared(record) for record in done])
     assert found[0] == found[1]
 
@@ -121,6 +123,76 @@ def test_a_run_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
         ("um_teacher", 1),
     ]
     assert all("no data at seed 1" in failure.error for failure in failures)
+
+
+@dataclass(frozen=True)
+class Looking(TwoMoon):
+    """A task whose model looks at values where there are two modalities: no stack can train it."""
+
+    name: ClassVar[str] = "looking"
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> torch.nn.Module:
+        made = super().model(problem, modalities, width)
+        if len(modalities) > 1:
+            made.register_forward_hook(
+                lambda *given: -given[2] if bool(given[2].isnan().any()) else None
+            )
+        return made
+
+
+def test_a_student_that_no_stack_can_train_leaves_the_others_alone(tmp_path: Path) -> None:
+    jobs = plan([Looking(RECIPE, points=100), MOON], [ARMS["mm_student"]], range(2))
+    with Records.open(tmp_path) as book:
+        done, failures = execute_stacked(jobs, book, Means())
+    assert len(done) == 6
+    assert {(f.job.task.name, f.job.arm.name) for f in failures} == {("looking", "mm_student")}
+    assert len(failures) == 2
+    assert all("train it by fit" in failure.error for failure in failures)
+
+
+def test_too_little_memory_halves_the_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = stack.fit_stack
+
+    def small(students: Any, **options: Any) -> Any:
+        made = once(students, **options)
+        if len(students) > 1:
+            raise MemoryError("too many")  # all are trained by now: they have to start again
+        return made
+
+    expected = fit_many([MOON], range(2), [], stacking=Stacking("own"))
+    monkeypatch.setattr(ensemble, "fit_stack", small)
+    found = fit_many([MOON], range(2), [], stacking=Stacking("own"))
+    for one, other in zip(expected, found, strict=True):
+        assert isinstance(one, Trained) and isinstance(other, Trained)
+        for weight, again in zip(one.teacher.parameters(), other.teacher.parameters(), strict=True):
+            torch.testing.assert_close(weight, again)
+
+
+def test_a_run_without_an_account_is_a_failure_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = run.record_of
+
+    def broken(task: Any, arm: Any, seed: int, *rest: Any) -> Any:
+        if seed == 1:
+            raise MemoryError("full")
+        return once(task, arm, seed, *rest)
+
+    monkeypatch.setattr(ensemble, "record_of", broken)
+    with Records.open(tmp_path) as book:
+        done, failures = execute_stacked(plan([MOON], [], range(2)), book, Means())
+    assert [record["seed"] for record in done] == [0]
+    assert [(failure.job.seed, failure.error) for failure in failures] == [(1, "MemoryError: full")]
+
+
+def test_a_precision_that_stacks_do_not_have_is_refused(tmp_path: Path) -> None:
+    means = Means(hardware=Hardware(precision="64-true"))
+    with pytest.raises(ValueError, match="precision is '64-true'"):
+        fit_many([MOON], [0], means=means)
+    with Records.open(tmp_path) as book, pytest.raises(ValueError, match="precision"):
+        execute_stacked(plan([MOON], [], [0]), book, means)
 
 
 def test_a_teacher_that_diverges_takes_its_students_along() -> None:
@@ -143,6 +215,8 @@ def test_fit_many_hands_out_models_that_answer() -> None:
     with torch.no_grad():
         logits = student.fit.model(student.problem.test.inputs)
     assert logits.shape == (40, 2)
+    right = logits.argmax(1) == student.problem.test.labels
+    assert student.test_accuracy == pytest.approx(float(right.double().mean()))
     assert student.fit.steps == 30
 
 

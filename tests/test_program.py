@@ -149,3 +149,46 @@ def test_buffers_are_handed_on() -> None:
 
     program = agrees(long, [normal(2, 8, 8)], [])
     assert program.bytes <= 4 * 2 * 8 * 8 * 8  # a few buffers, not forty
+
+
+def test_a_factor_of_one_and_a_constant_choice_keep_the_type_of_the_result() -> None:
+    agrees(lambda x: (x > 0) / 1, [normal(3, 4)], [])
+    every = torch.ones(3, 4, dtype=torch.bool)
+    agrees(lambda x, m: torch.where(m, (x * 2).float(), x * 3), [normal(3, 4), every], [every])
+
+
+def test_places_in_memory_are_those_of_the_traced_function() -> None:
+    agrees(
+        lambda a, b: torch.as_strided(a @ b, (2, 3), (3, 1)) * 1.5,
+        [normal(2, 40, 5), normal(2, 5, 3)],
+        [],
+    )
+    with pytest.raises(RuntimeError, match="as_strided"):
+        Program(lambda x: torch.as_strided((x * 2).mT, (2, 3), (1, 2)), [normal(4, 5)])
+
+
+def test_operations_that_want_their_operands_in_order_get_them() -> None:
+    def grouped(a: Tensor, b: Tensor) -> Tensor:
+        return nn.functional.group_norm(a @ b, 1).square().sum()
+
+    agrees(vmap(grad(grouped)), [normal(3, 20, 5), normal(3, 5, 4)], [])
+
+
+def test_products_in_a_type_that_numpy_lacks() -> None:
+    x = normal(2, 4, 4).bfloat16()
+    program = Program(lambda x: x @ x, [x])
+    x.mul_(2)
+    program.run()
+    torch.testing.assert_close(program.result, x @ x)
+
+
+def test_random_numbers_and_shapes_that_change_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="draws random numbers"):
+        Program(lambda x: x + torch.rand(3), [torch.ones(3)])
+    with pytest.raises(RuntimeError, match="changes its operand"):
+        Program(lambda x: x.mul_(2), [torch.ones(3)])
+    x = torch.tensor([1.0, 2.0, -1.0])
+    program = Program(lambda x: x[x > 0], [x])
+    x.copy_(torch.tensor([-1.0, 2.0, -1.0]))
+    with pytest.raises(RuntimeError, match="the shape of a result"):
+        program.run()

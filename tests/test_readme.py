@@ -36,6 +36,20 @@ def test_the_examples_print_what_the_readme_says() -> None:
         _compare(printed.getvalue(), shown)
 
 
+def test_the_simulated_example_prints_what_the_readme_says() -> None:
+    at = next(i for i, (_, code) in enumerate(BLOCKS) if "fit_many(" in code)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(BLOCKS[at][1], "README.md", "exec"), {})
+    _compare(printed.getvalue(), BLOCKS[at + 1][1])
+
+
+def test_the_table_of_methods_is_that_of_their_settings() -> None:
+    from mke_theory.ssl import methods, table
+
+    assert f"```\n{table(methods())}\n```" in README
+
+
 def _compare(found: str, shown: str) -> None:
     assert NUMBER.sub("#", found) == NUMBER.sub("#", shown)
     # Another processor rounds otherwise, and a few samples of 1,197 may then change sides.

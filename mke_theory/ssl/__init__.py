@@ -48,10 +48,12 @@ What the settings have in common, in five statements. Each is tested.
     quotient is m p. So entropy pushes harder on the sure (m p > 1, m > 1.278), Pseudo-Label on the
     unsure, and at m = 0 entropy not at all. A stopped target sharpened to p^{1/τ} is 0 at τ = 1,
     and Pseudo-Label as τ falls to 0.
-3.  FixMatch with T = T' = identity and certainty 0 is Pseudo-Label: both views are f(x).
+3.  FixMatch with T = T' = identity, certainty 0 and the same γ(t) is Pseudo-Label: both views are
+    f(x).
 4.  Mean Teacher with decay 0 is consistency to the stopped student: θ' = θ after every update. The
     Π-model with a clean other view has the L_reg of MKE.
-5.  Noisy Student with one round, without D_l, on both modalities, is MKE at γ = 0: L_pl alone.
+5.  Noisy Student with one round and hard labels, without D_l, on both modalities, is MKE at γ = 0:
+    L_pl alone.
 
 On both modalities, a method that learns from D_l and D_u together needs a student for whom β may
 be missing, since D_l carries α alone. Its labels then say nothing of β, and nothing but T and T'

@@ -115,7 +115,8 @@ def co_training(
 
     In every round both are trained afresh on what carries a label (on β: of D_u alone); then each
     labels, for every class, the `per_class` samples it is surest belong to it. Where they name the
-    same sample, the surer one counts. It ends when D_u is labelled, or after `rounds`.
+    same sample, the surer one counts. It ends when D_u is labelled, or after `rounds`. The paper
+    looks at a small pool refilled from D_u, and takes of each class in proportion to its prior.
     `build(modalities)` makes a fresh model. Ref: blum1998combining, Table 1.
     """
     alpha = problem.teacher_modalities
@@ -191,7 +192,12 @@ class _Rows:
 
 
 def _standardised(problem: Problem, modalities: tuple[str, ...] | None) -> _Rows:
-    used = modalities or problem.modalities
+    used = problem.modalities if modalities is None else modalities
+    strange = set(used) - set(problem.modalities)
+    if strange or not used:
+        raise ValueError(
+            f"modalities is {used!r}; give a tuple of one or more of {problem.modalities}"
+        )
     if problem.labelled.labels.ndim != 1:
         raise ValueError("this baseline answers one question a sample; labels have to be [n]")
     parts = (alpha_alone(problem, used), problem.unlabelled, problem.test)
@@ -199,6 +205,11 @@ def _standardised(problem: Problem, modalities: tuple[str, ...] | None) -> _Rows
         np.concatenate([pool.inputs[m].double().flatten(1).numpy() for m in used], axis=1)
         for pool in parts
     )
+    if np.isnan(unlabelled).all(axis=0).any():
+        raise ValueError(
+            "a number is missing (NaN) in all of D_u, so no mean can fill it in; leave its "
+            "modality out"
+        )
     mean = np.nanmean(unlabelled, axis=0)
     labelled, unlabelled, test = (
         np.where(np.isnan(x), mean, x) for x in (labelled, unlabelled, test)

@@ -18,17 +18,17 @@ from mke_theory.records import Record
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.run import teacher_to_be, versions, written_code
 from mke_theory.ssl.baselines import Answers, co_training, label_spreading, self_training
-from mke_theory.ssl.entrants import Entrant, Sees
+from mke_theory.ssl.entrants import CO_TRAINING_ROUNDS, Entrant
 from mke_theory.ssl.method import Method
 from mke_theory.stack import Outcome, fit_stack
 from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
-from mke_theory.train import Fit, TrainConfig, predict
+from mke_theory.train import Fit, predict
 from mke_theory.transforms import acting
 from mke_theory.types import UNKNOWN, Pool, Problem
 
-CO_TRAINING_ROUNDS = 5
-"""Each view labels a tenth of D_u a round, so that five rounds may label all of it."""
+WORTH_A_STACK = 4
+"""Fewer students are trained one by one."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def compete(
     """The record of the entrant at every seed, in order; a text where that run failed.
 
     `task` is what `comparable` made. Students of all seeds are trained in one stack, whose
-    perturbations are those of single runs; so a seed's record depends on that seed alone. Seconds
-    are those of the whole stack over its students.
+    perturbations are those of single runs; so a seed's record depends on that seed alone, up to
+    rounding. Seconds are those of the whole stack over its students.
     """
     cells, teachers_took = cells_of(task, tuple(seeds), data_root)
     found: list[Record | str] = []
@@ -94,7 +94,7 @@ def answers_of(task: Task, entrant: Entrant, cells: Sequence[Cell]) -> Outcomes:
     started = time.perf_counter()
     answers: list[Answers | str]
     if isinstance(entrant.how, Method):
-        models = students(task, entrant.how, entrant.sees, cells)
+        models = students(task, entrant, cells)
         answers = [
             model if isinstance(model, str) else _said(model, cell.problem)
             for model, cell in zip(models, cells, strict=True)
@@ -106,20 +106,15 @@ def answers_of(task: Task, entrant: Entrant, cells: Sequence[Cell]) -> Outcomes:
     return Outcomes(tuple(answers), (time.perf_counter() - started) / len(cells))
 
 
-def students(
-    task: Task, method: Method, sees: Sees, cells: Sequence[Cell]
-) -> list[nn.Module | str]:
-    """The last round's student of every cell, or why there is none.
+def students(task: Task, entrant: Entrant, cells: Sequence[Cell]) -> list[nn.Module | str]:
+    """The last round's student of every cell, or why there is none; the entrant's is a method.
 
-    Equal to `ssl.learn` with the same seeds, but for the updates of a round: a method of r rounds
-    takes an r-th of the budget in each.
+    Equal to `ssl.learn` with the same seeds and the budget of a round.
     """
-    budget = task.recipe.student
-    config = replace(budget, steps=max(1, budget.steps // method.rounds))
     labellers: list[nn.Module | str] = [cell.teacher for cell in cells]
-    for number in range(method.rounds):
+    for number in range(entrant.rounds):
         ready = {
-            i: student_to_be(task, method, sees, cells[i], labeller, number, config)
+            i: student_to_be(task, entrant, cells[i], labeller, number)
             for i, labeller in enumerate(labellers)
             if not isinstance(labeller, str)
         }
@@ -129,17 +124,12 @@ def students(
 
 
 def student_to_be(
-    task: Task,
-    method: Method,
-    sees: Sees,
-    cell: Cell,
-    labeller: nn.Module,
-    number: int,
-    config: TrainConfig,
+    task: Task, entrant: Entrant, cell: Cell, labeller: nn.Module, number: int = 0
 ) -> Student:
-    """The student of a round with its lessons, not yet trained."""
-    problem = cell.problem
-    used = Entrant(method, sees).modalities(problem)
+    """The student of a round of a method with its lessons, not yet trained."""
+    problem, method, used = cell.problem, entrant.how, entrant.modalities(cell.problem)
+    if not isinstance(method, Method):
+        raise TypeError(f"{entrant.title} has no student of an objective; give a method")
     lessons = ssl.lessons_of(method, problem, labeller, used)
     objective = ssl.objective_on(method, lessons)
     objective = replace(objective, transform=acting(objective.transform, used))
@@ -150,7 +140,7 @@ def student_to_be(
         build(task, problem, used, cell.seed, number),
         lessons,
         objective,
-        config,
+        entrant.budget(task.recipe.student),
         seed if number == 0 else seed_for(seed, "round", number),
     )
 
@@ -170,11 +160,12 @@ def build(
 def trained(ready: Sequence[Student]) -> list[Outcome]:
     """The outcome of every student, trained in one stack, or one by one where that is faster.
 
-    Which of the two is a property of the model: stacked convolutions are convolutions in groups,
-    and on a processor four times slower than one by one. Results are the same up to rounding.
+    Stacked convolutions are convolutions in groups, on a processor four times slower than one by
+    one; and a few students are trained before their stack is traced. Results are the same up to
+    rounding.
     """
-    if not any(_convolves(student.model) for student in ready):
-        return fit_stack(ready, draws="own") if ready else []
+    if len(ready) >= WORTH_A_STACK and not any(_convolves(student.model) for student in ready):
+        return fit_stack(ready, draws="own")
     outcomes: list[Outcome] = []
     for student in ready:
         try:
@@ -204,7 +195,7 @@ def _classic(task: Task, entrant: Entrant, cell: Cell) -> Answers:
         lambda view: build(task, problem, view, cell.seed),
         rounds=CO_TRAINING_ROUNDS,
         per_class=tenth,
-        config=task.recipe.student,
+        config=entrant.budget(task.recipe.student),
         seed=cell.seed,
     ).answers
 
@@ -236,8 +227,8 @@ def key_of(task: Task, entrant: Entrant, seed: int, data_root: Path | None) -> s
 
 
 def environment_of() -> dict[str, str]:
-    """Versions, machine and device, and that students may be stacked."""
-    return versions() | Hardware().named() | {"students": "stacked unless convolutional"}
+    """Versions, machine and device, and whose noise a student sees."""
+    return versions() | Hardware().named() | {"students": "own draws"}
 
 
 def config_of(task: Task, entrant: Entrant) -> dict[str, object]:

@@ -73,7 +73,7 @@ def lessons_of(
     D_u without a label carry −1, and their truth is read by nobody. Raises ValueError where a
     teacher is needed and none is given, or nothing is taught.
     """
-    used = modalities or problem.modalities
+    used = problem.modalities if modalities is None else modalities
     unlabelled = problem.unlabelled.only(used)
     labelled = alpha_alone(problem, used)
     if not method.needs_teacher:
@@ -112,10 +112,14 @@ def objective_on(method: Method, lessons: Pool) -> Objective:
     A batch is drawn from all lessons alike, so where D_u carries none, the weight of a label is
     n/n_l times the method's: the expectation is the mean over D_l, however large D_u is. In small
     batches that is a noisy mean: take them large, or whole.
+
+    Raises ValueError where no sample carries a label.
     """
     if method.needs_teacher:
         return method.objective
     known = (lessons.labels != UNKNOWN).reshape(len(lessons), -1).any(dim=1)
+    if not bool(known.any()):
+        raise ValueError(f"{method.title} learns from labels, and no sample carries one")
     share = len(lessons) / int(known.sum())
     return replace(method.objective, label_weight=method.objective.label_weight * share)
 
@@ -137,7 +141,7 @@ def learn(
     methods that have one; for all of them it is who the account (and `config.select` "agreement")
     compares with. With one round and lessons of pseudo labels this is `mke.expand`.
     """
-    used = modalities or problem.modalities
+    used = problem.modalities if modalities is None else modalities
     said = pseudo_label(teacher, problem.unlabelled, method.objective)
     labeller, result = teacher, None
     for number in range(method.rounds):

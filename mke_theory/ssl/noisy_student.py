@@ -2,9 +2,11 @@
 
     mean l_cls(label, f(T(x)))    on D_l with y and D_u with ỹ, over the union of both
 
-Every round begins with a fresh student, whose teacher is the student before. The paper lets the
-student grow from round to round (`build` decides that) and balances the classes of ỹ, which is left
-out. Ref: xie2020noisy, Algorithm 1.
+Every round begins with a fresh student, whose teacher is the student before. The paper's algorithm
+adds a mean over D_l to one over D_u; its experiments, as here, take one mean over both, in which
+the labels weigh as much as they are many. The paper lets the student grow from round to round
+(`build` decides that), drops ỹ of low confidence and balances its classes: both are left out.
+Ref: xie2020noisy, Algorithm 1.
 """
 
 from __future__ import annotations

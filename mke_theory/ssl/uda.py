@@ -3,8 +3,9 @@
     mean l_cls(y, f(x)) + γ mean 1[max f(x) ≥ β] · KL(f(x)^{1/τ}/Z ‖ f(T(x)))
 
 The clean view is held fixed; β is the certainty and τ the temperature of the anchor. As τ falls to
-0 the target becomes the likeliest class, which is FixMatch with a clean T'. The schedule by which
-the paper lets labelled samples in (TSA) and its choice of data by domain are left out.
+0 the target becomes the likeliest class: FixMatch's, with a clean T'. The second mean runs over all
+samples, in the paper over those without a label. The schedule by which the paper lets labelled
+samples in (TSA) and its choice of data by domain are left out.
 Ref: xie2020uda, sections 2.2 and 2.4.
 """
 

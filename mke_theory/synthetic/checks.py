@@ -9,6 +9,8 @@ import numpy as np
 
 from mke_theory.synthetic.world import Floats
 
+_LARGEST = 1e100
+
 
 def refuse_strange(names: Iterable[str], modalities: tuple[str, ...]) -> None:
     """Raise ValueError where `names` is empty, or names something that is no modality.
@@ -44,7 +46,7 @@ def checked_inputs(
     """The inputs as float64 [n, *shape], in the world's order, all of the same n.
 
     Raises ValueError for an empty mapping, a name that is no modality, a shape that is not the
-    world's, lengths that differ, and values that are NaN or infinite.
+    world's, lengths that differ, and values that are NaN, infinite or beyond 1e100.
     """
     names = chosen(inputs, tuple(shapes))
     found = {name: np.asarray(inputs[name], dtype=np.float64) for name in names}
@@ -56,11 +58,12 @@ def checked_inputs(
                 f"modality {name!r} has shape {x.shape}; it has to be [{wanted}], with the same n "
                 "for every modality"
             )
-        if not np.isfinite(x).all():
-            row = int(np.argwhere(~np.isfinite(x))[0, 0])
+        strange = ~(np.abs(x) <= _LARGEST)  # also where they are NaN
+        if strange.any():
+            row = int(np.argwhere(strange)[0, 0])
             raise ValueError(
-                f"modality {name!r} is NaN or infinite in sample {row}; a world's posterior reads "
-                "numbers: leave the modality out where it is missing"
+                f"modality {name!r} is NaN or infinite in sample {row}, or beyond {_LARGEST:g}; a "
+                "world's posterior reads numbers: leave the modality out where it is missing"
             )
     return found
 
@@ -81,6 +84,19 @@ def checked_priors(priors: Sequence[float] | Floats, classes: int) -> Floats:
     return p
 
 
+def refuse_no_posterior(posterior: Floats) -> None:
+    """Raise ValueError where a row [n, classes] is negative, NaN, or sums to other than 1."""
+    if posterior.ndim != 2:
+        raise ValueError(f"posterior has shape {posterior.shape}; it has to be [n, classes]")
+    right = (posterior >= 0).all(axis=1) & (np.abs(posterior.sum(axis=1) - 1) < 1e-6)
+    if not right.all():
+        row = int(np.flatnonzero(~right)[0])
+        raise ValueError(
+            f"posterior of sample {row} is {posterior[row].tolist()}; it has to be probabilities "
+            "that sum to 1"
+        )
+
+
 def checked_count(name: str, value: int, least: int, most: int | None = None) -> int:
     """A whole number in least..most (None: no upper limit).
 
@@ -96,22 +112,39 @@ def checked_count(name: str, value: int, least: int, most: int | None = None) ->
     return count
 
 
-def refuse_infinite(**numbers: float) -> None:
-    """Raise ValueError for the first of the named numbers that is NaN or infinite."""
-    for name, value in numbers.items():
-        if not np.isfinite(value):
-            raise ValueError(f"{name} is {value}; it has to be finite")
+def refuse_infinite(name: str, value: object) -> None:
+    """Raise TypeError where a setting is no number, ValueError where it is not below 1e100 in size.
+
+    Below, its square is finite.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}; it has to be a number")
+    if not abs(value) < _LARGEST:  # also where it is NaN
+        raise ValueError(f"{name} is {value}; it has to be finite and below {_LARGEST:g} in size")
 
 
-def refuse_unequal_copies(copies: Mapping[str, Floats]) -> None:
+def refuse_no_numbers(name: str, values: object) -> None:
+    """`refuse_infinite` for each of several; TypeError where they are no tuple."""
+    if not isinstance(values, tuple):
+        raise TypeError(f"{name} is {values!r}; it has to be a tuple of numbers, such as (1.0,)")
+    for at, value in enumerate(values):
+        refuse_infinite(f"{name}[{at}]", value)
+
+
+def refuse_unequal_copies(copies: Mapping[str, Floats], beside: Floats | float = 0.0) -> None:
     """Raise ValueError where modalities that see one thing, each as [n, d], do not see the same.
 
-    Copies may differ by 1e-4 of their size (at least of 1): single precision is enough.
+    Copies may differ by 1e-4 of their size (at least of 1), and by 1e-6 of the numbers `beside`
+    them, [n], that they were read from: single precision is enough.
     """
     first, *others = copies
     for name in others:
         apart = np.abs(copies[name] - copies[first])
-        strange = (apart > 1e-4 * np.maximum(1.0, np.abs(copies[first]))).any(axis=1)
+        allowed = 1e-4 * np.maximum(1.0, np.abs(copies[first]))
+        allowed = np.maximum(allowed, 1e-6 * np.reshape(beside, (-1, 1)))
+        strange = (apart > allowed).any(axis=1)
         if strange.any():
             row = int(np.flatnonzero(strange)[0])
             raise ValueError(
@@ -133,6 +166,8 @@ __all__ = [
     "chosen",
     "numbered",
     "refuse_infinite",
+    "refuse_no_numbers",
+    "refuse_no_posterior",
     "refuse_strange",
     "refuse_unequal_copies",
 ]

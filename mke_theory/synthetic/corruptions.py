@@ -24,7 +24,14 @@ from typing import Literal
 import numpy as np
 
 from mke_theory.rng import seed_for
-from mke_theory.synthetic.checks import checked_priors, chosen, refuse_strange
+from mke_theory.synthetic.checks import (
+    checked_count,
+    checked_priors,
+    chosen,
+    refuse_no_numbers,
+    refuse_no_posterior,
+    refuse_strange,
+)
 from mke_theory.synthetic.world import Draw, Exact, Floats, World
 
 Part = Literal["unlabelled", "test", "both"]
@@ -40,10 +47,9 @@ class Shift:
     by: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        refuse_no_numbers("by", self.by)
         if not self.by:
             raise ValueError("by is empty; give one number, or one for each coordinate")
-        if not np.isfinite(self.by).all():
-            raise ValueError(f"by is {self.by}; every number has to be finite")
 
 
 @dataclass(frozen=True)
@@ -226,6 +232,7 @@ def resample(world: World, priors: tuple[float, ...], n: int, rng: np.random.Gen
     A draw of class k is kept with probability ∝ priors[k]/P(k). Raises ValueError where priors are
     none, or so far from the world's that fewer than one draw in a thousand is kept.
     """
+    checked_count("n", n, 1)
     odds = _odds(world, priors)
     kept: list[Draw] = []
     wanted = n
@@ -242,8 +249,13 @@ def resample(world: World, priors: tuple[float, ...], n: int, rng: np.random.Gen
 
 
 def reweighted(posterior: Floats, old: Floats, new: Floats) -> Floats:
-    """P'(k | x) ∝ P(k | x) new_k/old_k, [n, classes]: the posterior under other priors."""
-    weighted = posterior * (np.asarray(new) / np.asarray(old))
+    """P'(k | x) ∝ P(k | x) new_k/old_k, [n, classes]: the posterior under other priors.
+
+    Raises ValueError where either are no priors, or rows of the posterior do not sum to 1.
+    """
+    refuse_no_posterior(posterior)
+    k = posterior.shape[1]
+    weighted = posterior * (checked_priors(new, k) / checked_priors(old, k))
     return weighted / weighted.sum(axis=1, keepdims=True)
 
 
@@ -269,11 +281,20 @@ def mismatched_posterior(
 
     `ratio` is r, [n]; `independence_ratio` has it where α and β are independent given y. A pair as
     likely together as apart (r = 1) is a mean of both posteriors with weights 1 − s and s.
+
+    Raises ValueError where a ratio is negative, NaN or infinite, or 0 though no pair is mismatched.
     """
     _refuse_share("mismatched", share, 1.0, included=True)
     alpha, _ = _parted(inputs, teacher_modalities)
-    joint = (1 - share) * np.asarray(ratio)[:, None] * world.posterior(inputs)
-    mixed = joint + share * world.posterior(alpha)
+    right, alone, r = world.posterior(inputs), world.posterior(alpha), np.asarray(ratio)
+    if r.shape != (len(right),):
+        raise ValueError(f"ratio has shape {r.shape}; {len(right)} samples need ({len(right)},)")
+    if not (np.isfinite(r) & (r >= 0)).all() or (share == 0 and (r == 0).any()):
+        raise ValueError(
+            f"ratios run from {r.min()} to {r.max()}; each is a ratio of densities: finite, at "
+            "least 0, and above 0 where no pair is mismatched"
+        )
+    mixed = (1 - share) * r[:, None] * right + share * alone
     return mixed / mixed.sum(axis=1, keepdims=True)
 
 
@@ -283,7 +304,10 @@ def missing_bayes_error(world: World, missing: Iterable[MissingShare]) -> Exact:
     Who decides sees what is missing, and it is missing independently of everything. A sample in
     which nothing is left is an error: at least one modality has to be missing nowhere.
     """
-    shares = {lacking.modality: lacking.share for lacking in missing}
+    lacking = tuple(missing)
+    shares = {each.modality: each.share for each in lacking}
+    if len(shares) < len(lacking):
+        raise ValueError(f"a modality is named twice: {[each.modality for each in lacking]}")
     refuse_strange([*shares, *world.modalities], world.modalities)
     if len(shares) == len(world.modalities):
         raise ValueError("every modality can be missing; one has to be there in every sample")

@@ -21,6 +21,7 @@ from mke_theory.synthetic.checks import (
     chosen,
     numbered,
     refuse_infinite,
+    refuse_no_numbers,
     refuse_unequal_copies,
 )
 from mke_theory.synthetic.world import Draw, Exact, Floats
@@ -46,17 +47,19 @@ class Decisive:
     shared_dims: int = 8
 
     def __post_init__(self) -> None:
+        refuse_no_numbers("private", self.private)
+        refuse_infinite("shared", self.shared)
         shares = (*self.private, self.shared)
         if len(self.private) < 2:
             raise ValueError(f"private is {self.private}; give a share for at least 2 modalities")
-        refuse_infinite(**{f"private[{i}]": x for i, x in enumerate(self.private)})
-        refuse_infinite(shared=self.shared)
         if min(shares) < 0:
             raise ValueError(f"shares (private, shared) are {shares}; each has to be at least 0")
         if abs(sum(shares) - 1) > 1e-9:
             raise ValueError(
                 f"shares (private, shared) sum to {sum(shares)}; they have to sum to 1"
             )
+        if self.dims is not None:
+            refuse_no_numbers("dims", self.dims)
         if self.dims is not None and len(self.dims) != len(self.private):
             raise ValueError(f"dims is {self.dims}; {len(self.private)} modalities need one each")
         sizes = (*self._private_dims, checked_count("shared_dims", self.shared_dims, 0))

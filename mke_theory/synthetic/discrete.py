@@ -9,7 +9,7 @@ evenly from the others. Corrupted worlds are tables too (`with_priors`, `mismatc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -139,13 +139,23 @@ def gate(
     """The world of inputs that are even and independent, and a label made from them.
 
     `label` maps inputs [cells, m] to classes [cells]. Raises ValueError for a noise outside
-    [0, (K − 1)/K).
+    [0, (K − 1)/K), and where `label` gives anything but one class a cell.
     """
     sizes = (classes, *(values for _ in modalities))
     _refuse_sizes(sizes, modalities)
     cells = np.stack(np.unravel_index(np.arange(values ** len(modalities)), sizes[1:]), axis=1)
+    said = np.asarray(label(cells))
+    if said.shape != (len(cells),) or said.dtype.kind not in "iu":
+        raise ValueError(
+            f"label gives {said.dtype} of shape {said.shape}; it has to give {len(cells)} whole "
+            "numbers, one for each row of inputs"
+        )
+    if said.min() < 0 or said.max() >= classes:
+        raise ValueError(
+            f"label gives {said.min()} to {said.max()}; allowed are 0 to {classes - 1}"
+        )
     flat = np.zeros((classes, len(cells)))
-    flat[label(cells), np.arange(len(cells))] = 1 / len(cells)
+    flat[said, np.arange(len(cells))] = 1 / len(cells)
     return _noisy(Discrete.of(flat.reshape(sizes), modalities), noise)
 
 
@@ -269,7 +279,9 @@ def _values(name: str, x: Floats) -> Ints:
     return at
 
 
-def _refuse_sizes(sizes: tuple[int, ...], modalities: tuple[str, ...]) -> None:
+def _refuse_sizes(sizes: tuple[int, ...], modalities: Sequence[str]) -> None:
+    if isinstance(modalities, str):
+        raise TypeError(f"modalities is the text {modalities!r}; give a tuple: ({modalities!r},)")
     if not modalities or len(set(modalities)) < len(modalities):
         raise ValueError(f"modalities are {modalities}; name at least one, each once")
     if len(sizes) != 1 + len(modalities):
@@ -277,7 +289,9 @@ def _refuse_sizes(sizes: tuple[int, ...], modalities: tuple[str, ...]) -> None:
             f"sizes are {sizes}; {len(modalities)} modalities need the number of classes and "
             f"{len(modalities)} numbers of values"
         )
-    if min(sizes) < 1 or sizes[0] < 2:
+    for size in sizes:
+        checked_count("a size", size, 1)
+    if sizes[0] < 2:
         raise ValueError(f"sizes are {sizes}; at least 2 classes and 1 value are needed")
     if math.prod(sizes) > MOST_CELLS:
         raise MemoryError(

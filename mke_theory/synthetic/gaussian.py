@@ -35,6 +35,7 @@ from mke_theory.synthetic.checks import (
     chosen,
     numbered,
     refuse_infinite,
+    refuse_no_numbers,
     refuse_unequal_copies,
 )
 from mke_theory.synthetic.world import Draw, Exact, Floats
@@ -74,11 +75,12 @@ class Gaussian:
 
     def __post_init__(self) -> None:
         checked_count("classes", self.classes, 2, MOST_CLASSES)
+        refuse_no_numbers("signal", self.signal)
         count = len(self.signal)
         if count < 2:
             raise ValueError(f"signal is {self.signal}; give one number for at least 2 modalities")
-        refuse_infinite(**{f"signal[{i}]": x for i, x in enumerate(self.signal)})
-        refuse_infinite(shared=self.shared, correlation=self.correlation)
+        for name in ("shared", "correlation", "anisotropy"):
+            refuse_infinite(name, getattr(self, name))
         if min(*self.signal, self.shared) < 0:
             raise ValueError(
                 f"signal is {self.signal} and shared {self.shared}; each has to be at least 0"
@@ -88,12 +90,15 @@ class Gaussian:
                 f"correlation is {self.correlation}; {count} modalities allow values inside "
                 f"({-1 / (count - 1):.6g}, 1): elsewhere the covariance is not positive definite"
             )
-        if not 0 < self.anisotropy < np.inf:
-            raise ValueError(f"anisotropy is {self.anisotropy}; a ratio of sds is above 0, finite")
+        if self.anisotropy <= 0:
+            raise ValueError(f"anisotropy is {self.anisotropy}; a ratio of sds is above 0")
+        refuse_no_numbers("dims", self.dims)
         if len(self.dims) != count:
             raise ValueError(f"dims is {self.dims}; {count} modalities need one number each")
         for size in self.dims:
             checked_count("dims", size, self._informative)
+        if self.mixing_seed is not None:
+            checked_count("mixing_seed", self.mixing_seed, 0)
         if self.priors_given is not None:
             checked_priors(self.priors_given, self.classes)
 
@@ -163,7 +168,8 @@ class Gaussian:
         if self.shared == 0:
             return own, None
         copies = {name: x[:, r : 2 * r] for name, x in plain.items()}
-        refuse_unequal_copies(copies)
+        largest = np.max([np.linalg.norm(x, axis=1) for x in found.values()], axis=0)
+        refuse_unequal_copies(copies, largest)
         return own, next(iter(copies.values()))
 
     def posterior(self, inputs: Mapping[str, Floats]) -> Floats:

@@ -24,6 +24,7 @@ from mke_theory.synthetic.checks import (
     chosen,
     numbered,
     refuse_infinite,
+    refuse_no_numbers,
     refuse_unequal_copies,
 )
 from mke_theory.synthetic.half_circle import box_mass, log_density, log_density_along
@@ -54,8 +55,9 @@ class Moons:
     extra_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        refuse_infinite(sd=self.sd, rotation=self.rotation, extra_scale=self.extra_scale)
-        refuse_infinite(**{f"angles[{i}]": x for i, x in enumerate(self.angles)})
+        for name in ("sd", "rotation", "prior", "extra_scale"):
+            refuse_infinite(name, getattr(self, name))
+        refuse_no_numbers("angles", self.angles)
         if self.sd < 1e-6:
             raise ValueError(f"sd is {self.sd}; the noise has to be at least 1e-6")
         if len(self.angles) < 2:

@@ -28,6 +28,10 @@ _TOLERANCE = 1e-3
 """What is further from a view, in units of its largest number, is none. Single precision is."""
 
 
+_BLUR = 0.02
+"""A number that rounding to single precision would move by more is not read from a view."""
+
+
 class View(Protocol):
     """A map from d numbers to what is shown; `modality` is the one it shows."""
 
@@ -43,7 +47,10 @@ class View(Protocol):
         ...
 
     def undo(self, shown: Floats, numbers: int) -> Floats:
-        """[n, *shape] to [n, d]; exact up to rounding for what `show` has made."""
+        """[n, *shape] to [n, d]; exact up to rounding for what `show` has made.
+
+        NaN where single precision, which a task holds, would not tell the number to 0.02.
+        """
         ...
 
 
@@ -72,6 +79,15 @@ class Lifted:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; it has to be positive and finite"
                 )
+        # Both waves turn a rounding of a into one of b and back, then the layout is stretched.
+        waves = max(1.0, self.bend) * max(1.0, self.bend / self.linear)
+        blur = np.finfo(np.float32).eps / 2 * self.size * waves / self.linear
+        if blur > _BLUR:
+            raise ValueError(
+                f"linear is {self.linear} and bend {self.bend}; at size {self.size} rounding to "
+                f"single precision may move a number by {blur:.2g}, more than {_BLUR}: raise "
+                "linear, or lower bend"
+            )
 
     def shape(self, numbers: int) -> tuple[int, ...]:
         if self.size < numbers:
@@ -117,10 +133,10 @@ class Bumps:
         rows[:, : x.shape[1] // 2] = x[:, 1::2]
         across, down = (_ridge(v, self.side, self.reach, self.spread) for v in (columns, rows))
         tiles = down[:, :, :, None] * across[:, :, None, :]  # [n, tiles, side, side]
-        return np.moveaxis(tiles, 1, 2).reshape(len(x), 1, self.side, -1)
+        return np.moveaxis(tiles, 1, 2).reshape(len(x), *self.shape(x.shape[1]))
 
     def undo(self, shown: Floats, numbers: int) -> Floats:
-        tiles = shown.reshape(len(shown), self.side, -1, self.side)
+        tiles = shown.reshape(len(shown), self.side, math.ceil(numbers / 2), self.side)
         across, down = tiles.sum(axis=1), np.moveaxis(tiles.sum(axis=3), 1, 2)
         x = np.zeros((len(shown), 2 * tiles.shape[2]))
         x[:, 0::2] = _place(across, self.reach, self.spread)
@@ -152,7 +168,7 @@ class Tones:
     def show(self, x: Floats) -> Floats:
         rise = np.linspace(0.0, 1.0, self.times)
         tones = _ridge(x, self.bands, self.reach * rise[:, None, None], self.spread)
-        return np.moveaxis(tones, 0, -1).reshape(len(x), 1, -1, self.times)
+        return np.moveaxis(tones, 0, -1).reshape(len(x), *self.shape(x.shape[1]))
 
     def undo(self, shown: Floats, numbers: int) -> Floats:
         last = shown[:, 0, :, -1].reshape(len(shown), numbers, self.bands)
@@ -221,7 +237,7 @@ class Observed:
         for view in self.views:
             if view.modality in seen:
                 x = seen[view.modality]
-                seen[view.modality] = view.show(x.reshape(len(x), -1))
+                seen[view.modality] = view.show(x.reshape(len(x), self._numbers(view.modality)))
         return seen
 
     def behind(self, inputs: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -240,10 +256,19 @@ class Observed:
 
 
 def _refuse_unseen(view: View, shown: Floats, x: Floats) -> None:
-    # NaN where the place of a bump could not be read at all.
-    again = view.show(np.where(np.isfinite(x), x, 0.0))
+    if len(x) == 0:
+        return
+    unread = ~np.isfinite(x).all(axis=1)
+    if unread.any():
+        row = int(np.flatnonzero(unread)[0])
+        raise ValueError(
+            f"modality {view.modality!r} of sample {row} cannot be read: {type(view).__name__} "
+            "shows no such sample, or a number too large for single precision; give clean samples "
+            "of a world whose numbers are of size 1"
+        )
+    again = view.show(x)
     off = np.abs(again - shown).reshape(len(shown), -1).max(axis=1)
-    if len(off) and off.max() > _TOLERANCE * np.abs(shown).max():
+    if off.max() > _TOLERANCE * np.abs(shown).max():
         row = int(off.argmax())
         raise ValueError(
             f"modality {view.modality!r} of sample {row} is off by {off[row]:.2g} from anything "
@@ -296,8 +321,12 @@ def _place(ridge: Floats, reach: float, spread: float) -> Floats:
         rise = np.log(
             np.take_along_axis(ridge, at + 1, axis=-1) / np.take_along_axis(ridge, at, axis=-1)
         )[..., 0]
-        bent = (rise * spread**2 + at[..., 0] + 0.5 - half) / (reach * half)
-        return bent / np.sqrt(1 - bent**2)
+        unit = spread**2 / (reach * half)
+        bent = rise * unit + (at[..., 0] + 0.5 - half) / (reach * half)
+        x = bent / np.sqrt(1 - bent**2)
+        # dx/d bent = (1 + x²)^(3/2); `rise` is the difference of two logarithms, each half a unit.
+        blurred = np.finfo(np.float32).eps * unit * (1 + x**2) ** 1.5 > _BLUR
+        return np.where(blurred, np.nan, x)
 
 
 def _refuse_bump(name: str, cells: int, reach: float, spread: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -59,8 +59,12 @@ class Simulated(Task):
     def __post_init__(self) -> None:
         for name, least in (("labelled", 2), ("unlabelled", 1), ("test", 1)):
             checked_count(name, getattr(self, name), least)
-        if min(self.hidden, default=1) < 1:
+        if not isinstance(self.hidden, tuple):
+            raise TypeError(f"hidden is {self.hidden!r}; it has to be a tuple of layer sizes")
+        if min((checked_count("a layer of hidden", x, 0) for x in self.hidden), default=1) < 1:
             raise ValueError(f"hidden is {self.hidden}; every layer needs at least one unit")
+        if self.if_missing not in get_args(Missing):
+            raise ValueError(f"if_missing is {self.if_missing!r}; choose of {get_args(Missing)}")
         if self.network not in ("coordinates", "encoders"):
             raise ValueError(f"network is {self.network!r}; choose coordinates or encoders")
         self.corruption.refuse_unfit(self.world, self.alpha)

@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
-from mke_theory.objective import PseudoLabels
-from mke_theory.placebos import independent_errors
+from mke_theory.placebos import misled
 from mke_theory.rng import seed_for
-from mke_theory.synthetic.checks import checked_count, refuse_strange
+from mke_theory.synthetic.checks import checked_count, refuse_no_posterior, refuse_strange
 from mke_theory.synthetic.world import Floats, Ints
 
 
@@ -161,8 +159,10 @@ class AdversarialErrors:
 def noisy_posterior(posterior: Floats, confusion: ArrayLike) -> Floats:
     """P(ỹ | x) = Σ_y P(y | x) C[y, ỹ], [n, classes], for errors that depend on the class alone.
 
-    Raises ValueError where `confusion` is no [classes, classes] table of rows that sum to 1.
+    Raises ValueError where `confusion` is no [classes, classes] table of rows that sum to 1, or
+    rows of the posterior do not.
     """
+    refuse_no_posterior(posterior)
     c = np.asarray(confusion, dtype=np.float64)
     k = posterior.shape[1]
     if c.shape != (k, k) or (c < 0).any() or not np.allclose(c.sum(axis=1), 1, rtol=0, atol=1e-9):
@@ -187,13 +187,7 @@ def disagreement(error: float, rate: float, classes: int) -> float:
 def _spread(truth: Ints, rows: Ints, wrong: int, classes: int, seed: int) -> Ints:
     """The truth with `wrong` errors in random places among `rows`."""
     said = truth.copy()
-    if len(rows) == 0:
-        return said
-    part = torch.from_numpy(truth[rows])
-    placeholder = part.clone()  # the placebo makes as many errors as the labels it is shown
-    placeholder[:wrong] = (placeholder[:wrong] + 1) % classes
-    shown = PseudoLabels(placeholder, placeholder, torch.ones(len(rows)), classes)
-    said[rows] = independent_errors(part, shown, seed).numpy()
+    said[rows] = misled(truth[rows], wrong, classes, seed)
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from mke_theory.mke import fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
 from mke_theory.rng import seed_for
 from mke_theory.ssl.baselines import (
+    Answers,
     co_training,
     label_spreading,
     self_training,
@@ -243,3 +245,24 @@ def test_a_missing_number_of_the_unlabelled_is_their_mean() -> None:
     ]
     assert torch.equal(found[0].test, found[1].test)
     assert np.isin(found[0].unlabelled.numpy(), [0, 1]).all()
+
+
+@pytest.mark.parametrize("baseline", [self_training, label_spreading])
+def test_strange_modalities_and_wholly_missing_numbers_are_refused(
+    baseline: Callable[..., Answers],
+) -> None:
+    problem = Problem(
+        labelled=Pool({"a": torch.tensor([[0.0], [1.0]])}, torch.tensor([0, 1])),
+        unlabelled=Pool(
+            {"a": torch.rand(9, 1), "b": torch.full((9, 1), torch.nan)}, torch.zeros(9).long()
+        ),
+        test=Pool({"a": torch.rand(4, 1), "b": torch.rand(4, 1)}, torch.zeros(4).long()),
+        teacher_modalities=("a",),
+        classes=2,
+    )
+    for modalities in ((), ("c",), "bc"):
+        with pytest.raises(ValueError, match="give a tuple of one or more"):
+            baseline(problem, modalities)
+    with pytest.raises(ValueError, match=r"missing .* in all of D_u"):
+        baseline(problem)
+    assert len(baseline(problem, ("a",)).test) == 4

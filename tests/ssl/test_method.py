@@ -302,3 +302,10 @@ def test_the_result_of_mean_teacher_is_the_average(fabric: Any) -> None:
         path.append(last.student.state_dict()["weight"].item())
     assert len(set(path)) == 3
     assert whole.student.state_dict()["weight"].item() == pytest.approx(sum(path) / 3, rel=1e-6)
+
+
+def test_lessons_without_any_label_are_refused() -> None:
+    unlabelled = drawn(6, 0)
+    silent = unlabelled.with_labels(torch.full_like(unlabelled.labels, -1))
+    with pytest.raises(ValueError, match="no sample carries one"):
+        objective_on(ssl.pseudo_label.method(), silent)

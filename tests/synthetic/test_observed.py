@@ -106,9 +106,9 @@ def test_errors_on_samples_agree_with_the_exact_ones() -> None:
 def test_a_sample_that_no_view_shows_is_refused(name: str) -> None:
     x = SEEN.sample(5, np.random.default_rng(0)).inputs[name]
     noisy = x + 0.1 * np.random.default_rng(1).normal(size=x.shape)
-    with pytest.raises(ValueError, match="is off by"):
+    with pytest.raises(ValueError, match=r"is off by|cannot be read"):
         SEEN.posterior({name: noisy})
-    with pytest.raises(ValueError, match="is off by"):
+    with pytest.raises(ValueError, match=r"is off by|cannot be read"):
         SEEN.posterior({name: np.ones_like(x)})
 
 

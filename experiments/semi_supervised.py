@@ -1,0 +1,380 @@
+"""MKE among the semi-supervised methods: the same problems, models, updates and perturbations.
+
+Claim. None in advance: whoever is ahead is reported. The tables say, task by task, what a student
+gains over its unimodal teacher by each method, reading α alone or α and β, and who is tied with the
+best; a last table compares MKE with every other method that reads α and β.
+
+    python experiments/semi_supervised.py --data-root data       all tasks whose data are found
+    python experiments/semi_supervised.py --quick                two seeds of small tasks, few steps
+
+The setting is that of MKE: D_l carries α alone, so there is no labelled pair, and models put zeros
+in place of a β that is missing. What was fixed in advance, for all tasks: the budgets below; noise
+of strength 1 (strong) and 0.2 (weak), both of which also drop a modality where the student has two;
+γ and thresholds as each method's file has them. Nothing was selected.
+
+Hardware: two CPU cores, about half an hour; it can be stopped and goes on where it was.
+Expected: `paper/results/semi_supervised.md`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import torch
+import tyro
+from cluster import spread
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from mke_theory import records, ssl
+from mke_theory.plots_ssl import gains_by_method
+from mke_theory.records import Record
+from mke_theory.ssl.compare import compete, key_of
+from mke_theory.ssl.entrants import Entrant, comparable, entrants
+from mke_theory.stats import PairedDifference, paired_difference, summarise
+from mke_theory.study import available_cores
+from mke_theory.synthetic.decisive import Decisive
+from mke_theory.synthetic.gaussian import Gaussian
+from mke_theory.synthetic.observed import Lifted, Observed
+from mke_theory.synthetic.simulated import Simulated
+from mke_theory.synthetic.world import World
+from mke_theory.tables import BASE, cell
+from mke_theory.task import Recipe, Task
+from mke_theory.tasks import TASKS, data_root_or_default
+from mke_theory.train import TrainConfig
+
+WHOLE = TrainConfig(steps=600, learning_rate=3e-3, weight_decay=1e-2)
+"""Small pools: every update sees all of D_l and D_u."""
+DIGITS = replace(WHOLE, batch_size=256)
+"""A dozen of 256 samples carry a label."""
+CONVOLUTIONAL = replace(WHOLE, batch_size=128, steps=200)
+"""13 of 128 samples carry a label."""
+SMALL = ("twomoon_fair", "gaussian")
+QUICK_STEPS, QUICK_SEEDS = 30, 2
+MKE = "mke_both"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Run what is missing, print the tables, write them and the figure."""
+
+    quick: bool = False
+    """Two seeds of two small tasks and 30 steps: does everything work?"""
+    seeds: int = 10
+    """Number of seeds, 0 to seeds − 1."""
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Tasks to run; none means every task whose data are found."""
+    data_root: Path | None = None
+    """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
+    out: Path = Path("results/semi_supervised")
+    """Folder for records, table and figure."""
+    workers: int = field(default_factory=available_cores)
+    """Stacks of students trained at the same time, each in a process of its own."""
+    cluster: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
+    """Spread the stacks with dask: over processes of this machine, or over a cluster at tcp://…"""
+    resume: bool = True
+    """Skip what is recorded in the output folder; --no-resume does everything again."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
+    return main_study(tyro.cli(Options, args=argv, description=__doc__))
+
+
+def main_study(options: Options) -> int:
+    """Check the call, do what is missing, report on all; the exit code of `main`."""
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run_all(options: Options) -> int:
+    """The exit code, after the tables were printed and written."""
+    try:
+        root = data_root_or_default(options.data_root)
+        for name in ("seeds", "workers"):
+            if getattr(options, name) < 1:
+                raise ValueError(f"{name} is {getattr(options, name)}; it has to be at least 1")
+        tasks = chosen_tasks(options, root)
+        seeds = range(min(options.seeds, QUICK_SEEDS) if options.quick else options.seeds)
+        book = records.Records.open(options.out)
+    except (OSError, ValueError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    with book:
+        try:
+            with spread(options.cluster, options.workers) as workers:
+                rows, failures = carry_out(
+                    tasks, seeds, book, root, workers=workers, resume=options.resume
+                )
+            if rows:
+                text = markdown(rows)
+                print(text)
+                print(records.write_atomic(options.out / "semi_supervised.md", text))
+                print(gains_by_method(rows, options.out / "semi_supervised.png"))
+        except ValueError as problem:  # of the cluster, before any work
+            print(f"error: {problem}", file=sys.stderr)
+            return 2
+        except OSError as problem:
+            print(f"error: {problem}; what is recorded stays", file=sys.stderr)
+            return 1
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def all_tasks() -> dict[str, Task]:
+    """Every task by name, under its budget."""
+    pair = Gaussian(signal=(1.0, 1.5), dims=(8, 8), classes=3)
+    seen = Observed(replace(pair, dims=(3, 3)), (Lifted("x1", size=32), Lifted("x2", size=32)))
+    given: list[tuple[Task, TrainConfig]] = [
+        (TASKS["twomoon_fair"], WHOLE),
+        (_simulated("gaussian", pair), WHOLE),
+        (_simulated("observed", seen), WHOLE),
+        (_simulated("decisive", Decisive()), WHOLE),
+        (TASKS["digits"], DIGITS),
+        (TASKS["av_digits"], CONVOLUTIONAL),
+        (TASKS["av_digits_image"], CONVOLUTIONAL),
+    ]
+    return {task.name: comparable(task, budget) for task, budget in given}
+
+
+def _simulated(name: str, world: World) -> Simulated:
+    return Simulated(
+        recipe=Recipe(),
+        world=world,
+        labelled=60,
+        unlabelled=440,
+        test=2000,
+        network="encoders",
+        if_missing="zero",
+        called=name,
+    )
+
+
+def chosen_tasks(options: Options, root: Path | None) -> list[Task]:
+    """The tasks by name; those whose data are not found are named on the way, or refused."""
+    tasks = all_tasks()
+    for name in options.tasks:
+        if name not in tasks:
+            raise ValueError(f"there is no task {name!r}; there are {', '.join(tasks)}")
+    ready = []
+    for name in dict.fromkeys(options.tasks or (SMALL if options.quick else tasks)):
+        lacking = tasks[name].missing(root)
+        if lacking is None:
+            ready.append(tasks[name])
+        elif options.tasks:
+            raise FileNotFoundError(f"{name}: {lacking}")
+        else:
+            print(f"skipped {name}: {lacking}", file=sys.stderr)
+    if options.quick:
+        ready = [
+            comparable(task, replace(task.recipe.student, steps=QUICK_STEPS)) for task in ready
+        ]
+    return ready
+
+
+def carry_out(
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    book: records.Records,
+    root: Path | None,
+    *,
+    workers: int,
+    resume: bool,
+) -> tuple[list[Record], list[str]]:
+    """The records of every entrant at every task and seed, and a line for each that failed.
+
+    All seeds of an entrant are trained together; what is recorded is not trained again.
+    """
+    keys = {
+        (task, entrant): [key_of(task, entrant, seed, root) for seed in seeds]
+        for task in tasks
+        for entrant in entrants()
+    }
+    wanted = {
+        pair: [s for s, key in zip(seeds, own, strict=True) if not (resume and book.has(key))]
+        for pair, own in keys.items()
+    }
+    # The last of the table take longest: begun first, they leave no worker idle at the end.
+    todo = [(*pair, missing) for pair, missing in reversed(wanted.items()) if missing]
+    total = len(keys) * len(seeds)
+    failures: list[str] = []
+    done = total - sum(len(missing) for *_, missing in todo)
+    with tqdm(total=total, initial=done, desc="runs", unit="run") as bar:
+        for found in _results(todo, root, workers):
+            for outcome in found:
+                if isinstance(outcome, str):
+                    failures.append(outcome)
+                else:
+                    book.append(outcome)
+            bar.update(len(found))
+    return records.only(list(book), [key for own in keys.values() for key in own]), failures
+
+
+def _results(
+    todo: Sequence[tuple[Task, Entrant, list[int]]], root: Path | None, workers: int
+) -> Iterator[list[Record | str]]:
+    if workers == 1 or len(todo) < 2:
+        yield from (_one(*job, root) for job in todo)
+        return
+    run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    yield from run(delayed(_one)(*job, root) for job in todo)
+
+
+def _one(task: Task, entrant: Entrant, seeds: list[int], root: Path | None) -> list[Record | str]:
+    torch.set_num_threads(1)
+    try:
+        return compete(task, entrant, seeds, root)
+    except Exception as error:  # whatever fails must not end the others
+        return [
+            f"{task.name} {entrant.name} seed {s}: {type(error).__name__}: {error}" for s in seeds
+        ]
+
+
+# The tables
+
+
+def markdown(rows: Sequence[Record]) -> str:
+    """What people read: settings, a table a task, and MKE against every other method."""
+    of_alpha = [
+        entrant.how
+        for entrant in entrants()
+        if entrant.sees == "α" and isinstance(entrant.how, ssl.Method) and not entrant.each_round
+    ]
+    parts = [
+        "# Semi-supervised methods side by side\n",
+        "D_l carries α alone; β is missing there, in every method. One model, one budget and one "
+        "pair of perturbations a task; nothing selected. A method of several rounds shares its "
+        "updates out among them; rows with more updates are marked. Accuracies in percent, mean ± "
+        "standard deviation (seeds); gains in percentage points over the UM teacher, paired by "
+        "seed, with Student's 95% interval. Ranks are by mean test accuracy; = marks a row whose "
+        "paired 95% interval against the first row contains 0 (not corrected for the number of "
+        "rows). Seconds are those of one student, all rounds together.\n",
+        "Settings, read off the methods. Weak and strong are noise of strength 0.2 and 1. For "
+        "students of α and β each perturbation also drops either modality with probability 1/2 "
+        "(never both), and so does UDA's T'.\n",
+        f"```\n{ssl.table(of_alpha)}\n```\n",
+    ]
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    for task in tasks:
+        parts.append(_task_section([row for row in rows if row["task"] == task]))
+    parts += ["## MKE against the others on α and β\n", against_mke(rows)]
+    return "\n".join(parts)
+
+
+def in_order(rows: Sequence[Record]) -> list[Record]:
+    """The rows as tables list them: by task, entrant and seed, whichever was done first."""
+    tasks, arms = list(all_tasks()), [entrant.name for entrant in entrants()]
+    return sorted(
+        rows, key=lambda row: (tasks.index(row["task"]), arms.index(row["arm"]), row["seed"])
+    )
+
+
+def against_mke(rows: Sequence[Record]) -> str:
+    """MKE beside every other method that reads α and β, a column a task."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    return (
+        "Test accuracy of MKE minus the other's in points, paired by seed, with its 95% interval "
+        f"(seeds). Bold: the interval leaves out 0.\n\n{_table(_against(rows, tasks))}"
+    )
+
+
+def _task_section(rows: Sequence[Record]) -> str:
+    by_arm: dict[str, list[Record]] = {}
+    for row in rows:
+        by_arm.setdefault(row["arm"], []).append(row)
+    order = sorted(by_arm, key=lambda arm: -summarise(_tests(by_arm[arm])).mean)
+    lines = []
+    for place, arm in enumerate(order, start=1):
+        own, first = by_arm[arm], by_arm[order[0]]
+        mark = "=" if place > 1 and _tied(_difference(own, first)) else ""
+        base = None if arm == BASE else _difference(own, by_arm.get(BASE, []))
+        lines.append(
+            {
+                "rank": f"{place}{mark}",
+                "method": own[0]["arm_title"],
+                "student reads": own[0]["sees"],
+                "test": _percent(_tests(own)),
+                "D_u": _percent([row["metrics"]["unlabelled"] for row in own]),
+                "gain": "reference" if arm == BASE else _gain(base),
+                "seconds": f"{summarise([row['seconds'] for row in own]).mean:.2f}",
+            }
+        )
+    counts, budget = rows[0]["counts"], rows[0]["config"]["task"]["recipe"]["student"]
+    batch = budget["batch_size"] or "all samples"
+    return (
+        f"## {rows[0]['title']}\n\n"
+        f"{counts['labelled']} labelled, {counts['unlabelled']} unlabelled, {counts['test']} test "
+        f"samples; {budget['steps']} updates of {batch}, {budget['optimizer']} at "
+        f"{budget['learning_rate']:g}. Between seeds differ: {rows[0]['varies']}.\n\n"
+        f"{_table(pd.DataFrame(lines))}"
+    )
+
+
+def _against(rows: Sequence[Record], tasks: Sequence[str]) -> pd.DataFrame:
+    own = [row for row in rows if row["arm"] != BASE and row["sees"] != "α"]
+    lines = []
+    for arm, title in dict.fromkeys((row["arm"], row["arm_title"]) for row in own):
+        if arm == MKE:
+            continue
+        line = {"MKE against": title}
+        for task in tasks:
+            sides = [
+                [row for row in own if row["task"] == task and row["arm"] == name]
+                for name in (MKE, arm)
+            ]
+            found = _difference(*sides)
+            line[task] = _gain(found) if _tied(found) else f"**{_gain(found)}**"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _tests(rows: Sequence[Record]) -> list[float]:
+    return [row["metrics"]["test"] for row in rows]
+
+
+def _difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference | None:
+    """First minus second at the seeds that both have; None where there is none."""
+    sides = [{row["seed"]: row["metrics"]["test"] for row in side} for side in (first, second)]
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    if not seeds:
+        return None
+    first_values, second_values = ([side[seed] for seed in seeds] for side in sides)
+    return paired_difference(first_values, second_values)
+
+
+def _tied(found: PairedDifference | None) -> bool:
+    """True where the interval contains 0, or the pairs are too few or too equal for one."""
+    if found is None or found.interval is None:
+        return True
+    return found.interval.low <= 0 <= found.interval.high
+
+
+def _percent(values: Sequence[float]) -> str:
+    found = summarise(values)
+    return cell({"mean": found.mean, "sd": found.sd, "n": found.n})
+
+
+def _gain(found: PairedDifference | None) -> str:
+    if found is None:
+        return "not available"
+    ends = found.interval
+    interval = "" if ends is None else f" [{100 * ends.low:.1f}, {100 * ends.high:.1f}]"
+    return f"{100 * found.mean:+.1f}{interval} ({found.n})"
+
+
+def _table(cells: pd.DataFrame) -> str:
+    rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
