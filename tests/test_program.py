@@ -169,9 +169,9 @@ def test_places_in_memory_are_those_of_the_traced_function() -> None:
 
 def test_operations_that_want_their_operands_in_order_get_them() -> None:
     def grouped(a: Tensor, b: Tensor) -> Tensor:
-        return nn.functional.group_norm(a @ b, 1).square().sum()
+        return nn.functional.group_norm(a @ b, 1)
 
-    agrees(vmap(grad(grouped)), [normal(3, 20, 5), normal(3, 5, 4)], [])
+    agrees(grouped, [normal(3, 20, 2), normal(3, 2, 4)], [])
 
 
 def test_products_in_a_type_that_numpy_lacks() -> None:
