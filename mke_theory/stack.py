@@ -13,9 +13,9 @@ one generator, which is faster: a student's noise is then as good as in `fit`, b
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -23,15 +23,16 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from tqdm import tqdm
 
-from mke_theory.lifted import form_of, numbers_of, with_numbers
+from mke_theory.lifted import numbers_of, with_numbers
 from mke_theory.models import MultimodalModel
 from mke_theory.objective import student_loss, transforms_on
 from mke_theory.program import Program
 from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import share_kept
+from mke_theory.stackable import kind_of, refuse_pools, refuse_unstackable
 from mke_theory.student import Student
 from mke_theory.train import LOOK_EVERY, RULES, Fit, Moment, batch_rows
-from mke_theory.types import UNKNOWN, Batch, Pool, is_present
+from mke_theory.types import UNKNOWN, Batch
 from mke_theory.updates import update_rule
 
 Draws = Literal["own", "shared"]
@@ -39,7 +40,6 @@ Outcome = Fit | FloatingPointError
 
 _ROUND = 16  # samples are padded to a multiple of this: products of such a length are faster
 _CACHE = 2**23
-_OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
 
 def fit_stack(
@@ -69,12 +69,12 @@ def fit_stack(
             raise ValueError(f"{name} is {value}; it has to be at least 1, or None")
     groups: dict[Any, list[int]] = {}
     for i, student in enumerate(students):
-        groups.setdefault(_kind(student), []).append(i)
+        groups.setdefault(kind_of(student), []).append(i)
     limits = []
     for members in groups.values():
-        _refuse_unstackable(students[members[0]])
+        refuse_unstackable(students[members[0]])
         for i in members:
-            _refuse_pools(students[i])
+            refuse_pools(students[i])
         fitting = _fitting(students[members[0]], memory, device)
         limits.append(size or fitting)
     if len({id(student.model) for student in students}) < len(students):
@@ -87,107 +87,6 @@ def fit_stack(
                 stack = _Stack([students[i] for i in part], draws, device)
                 outcomes |= zip(part, stack.train(bar), strict=True)
     return [outcomes[i] for i in range(len(students))]
-
-
-def _kind(student: Student) -> Any:
-    """What students of one stack have in common."""
-    samples, config = student.samples, replace(student.config, learning_rate=1.0)
-    whole = config.batch_size is None or config.batch_size >= len(samples)
-    other: Any = "same" if student.objective.other == "same" else ()
-    return (
-        _kind_of_model(student.model),
-        _kind_of_pool(samples),
-        replace(student.objective, transform=(), other=other),
-        form_of(transforms_on(student.objective, samples)),
-        replace(config, batch_size=None) if whole else config,
-        None if student.select_on is None else _kind_of_pool(student.select_on),
-    )
-
-
-def _kind_of_pool(pool: Pool) -> Any:
-    tensors = [*pool.inputs.items(), ("labels", pool.labels)]
-    return tuple((name, x.shape[1:], x.dtype) for name, x in tensors)
-
-
-def _kind_of_model(model: nn.Module) -> Any:
-    """Modules by class and settings, tensors by name and shape: all but the tensors' values."""
-    modules = tuple(
-        (
-            name,
-            type(module),
-            _settings({k: v for k, v in vars(module).items() if k not in _OF_TORCH}),
-        )
-        for name, module in model.named_modules()
-    )
-    named = [*model.named_parameters(), *model.named_buffers()]
-    return modules, tuple((name, x.shape, x.dtype, x.requires_grad) for name, x in named)
-
-
-def _settings(value: Any) -> Any:
-    """The value in a form that can be compared; what cannot be is equal to itself alone."""
-    if isinstance(value, nn.Parameter):
-        return "weight"
-    if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype, str(value.tolist())
-    if isinstance(value, dict):
-        return tuple((_settings(key), _settings(one)) for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return tuple(_settings(one) for one in value)
-    return value if isinstance(value, Hashable) else id(value)
-
-
-def _refuse_unstackable(student: Student) -> None:
-    """Raise ValueError for what a stack cannot train, and whatever the loss itself would raise."""
-    for module in student.model.modules():
-        own = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
-        if own or getattr(module, "track_running_stats", False):
-            raise ValueError(
-                f"the model has {type(module).__name__}, which draws or keeps statistics of its "
-                "own; a stack cannot: leave it out, or train by fit"
-            )
-    if (student.config.select != "last") != (student.select_on is not None):
-        raise ValueError(f"select is {student.config.select!r}; select_on does not fit that")
-    rows = batch_rows(len(student.samples), student.config.batch_size, student.seed, 0)
-    loss = student_loss(student.objective, *transforms_on(student.objective, student.samples))
-    average = student.model if student.objective.kept_average is not None else None
-    training, batch = student.model.training, student.samples[rows]
-    student.model.train()
-    try:
-        with torch.no_grad():
-            loss(student.model, batch, Stream(0), Moment(0.0, average))
-            _refuse_company(student.model, batch)
-    finally:
-        student.model.train(training)
-
-
-def _refuse_company(model: nn.Module, batch: Batch) -> None:
-    """Raise ValueError where a sample's answer depends on who else is in its batch."""
-    alone = model(batch.inputs)
-    longer = model({name: torch.cat([x, x[:1]]) for name, x in batch.inputs.items()})[:-1]
-    # A stack pads its batches. The root of the rounding unit is far above any rounding.
-    limit = torch.finfo(alone.dtype).eps ** 0.5 if alone.is_floating_point() else 0.0
-    if not torch.allclose(alone, longer, rtol=limit, atol=limit, equal_nan=True):
-        raise ValueError(
-            "the model's answer to a sample depends on the other samples of its batch, or is drawn "
-            "anew each time; a stack cannot train it: train by fit"
-        )
-
-
-def _refuse_pools(student: Student) -> None:
-    """Raise ValueError where nothing can be selected by, or a model would miss a modality."""
-    chosen_by = student.select_on
-    if chosen_by is not None and bool((chosen_by.labels == UNKNOWN).all()):
-        raise ValueError("select_on has no known label; there is nothing to select by")
-    pools = [student.samples] if chosen_by is None else [student.samples, chosen_by]
-    for model in student.model.modules():
-        if not (isinstance(model, MultimodalModel) and model.missing == "refuse"):
-            continue
-        for name, pool in product(model.modalities, pools):
-            if name in pool.inputs and not bool(is_present(pool.inputs[name]).all()):
-                raise ValueError(
-                    f"modality {name!r} is missing in some samples and the model refuses that; "
-                    'build it with missing="zero" or missing="learned"'
-                )
 
 
 def _fitting(student: Student, memory: int | None, device: torch.device | str) -> int:
