@@ -7,7 +7,7 @@ stacks of students, several hundred at a time, and is what sweeps are made of.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import nn
 from tqdm import tqdm
 
 from mke_theory import records
-from mke_theory.arms import ARMS, SIX_ARMS, Arm
+from mke_theory.arms import SIX_ARMS, Arm
 from mke_theory.mke import pseudo_label
 from mke_theory.objective import Objective, PseudoLabels, decide
 from mke_theory.run import (
@@ -36,7 +36,8 @@ from mke_theory.task import Task
 from mke_theory.train import Fit, predict
 from mke_theory.types import UNKNOWN, Problem
 
-TEACHER = ARMS["um_teacher"]
+Cell = tuple[Task, int]
+"""A task and a seed."""
 
 
 @dataclass(frozen=True)
@@ -232,50 +233,67 @@ def _carried_out(
         title = None if progress is None else f"{progress}: {what}"
         return _fits(students, stacking, device, title)
 
-    cells = list(dict.fromkeys((job.task, job.seed) for job in jobs))
-    problems: dict[tuple[Task, int], Problem | str] = {}
-    teachers: dict[tuple[Task, int], nn.Module | str] = {}
+    taught = _taught(dict.fromkeys((job.task, job.seed) for job in jobs), means, trained)
+    begun = [_begun(job, taught[job.task, job.seed]) for job in jobs]
+    waiting = [one.student for one in begun if isinstance(one, _Waiting)]
+    fits = iter(trained(waiting, "students"))
+    return [one.ended(next(fits)) if isinstance(one, _Waiting) else one for one in begun]
+
+
+def _taught(
+    cells: Iterable[Cell], means: Means, trained: Callable[[list[Student], str], list[Fit | str]]
+) -> dict[Cell, tuple[Problem, nn.Module] | str]:
+    """The problem of every task and seed with its trained teacher, or the error."""
+    taught: dict[Cell, tuple[Problem, nn.Module] | str] = {}
+    ready: list[tuple[Cell, Problem, Student]] = []
     for cell in cells:
-        problems[cell] = _tried(problem_of, *cell, means.data_root)
-    sound = [cell for cell in cells if not isinstance(problems[cell], str)]
-    made = {cell: _tried(teacher_to_be, *cell, problems[cell]) for cell in sound}
-    teachers |= {cell: one for cell, one in made.items() if isinstance(one, str)}
-    ready = {cell: one for cell, one in made.items() if isinstance(one, Student)}
-    for cell, outcome in zip(ready, trained(list(ready.values()), "teachers"), strict=True):
-        teachers[cell] = outcome.model if isinstance(outcome, Fit) else outcome
-    results: list[Trained | Failure | None] = [None] * len(jobs)
-    waiting: list[tuple[int, Any, PseudoLabels]] = []
-    for i, job in enumerate(jobs):
-        cell = (job.task, job.seed)
-        problem, teacher = problems[cell], teachers.get(cell, "no teacher")
-        if isinstance(problem, str) or isinstance(teacher, str):
-            results[i] = Failure(job, str(problem if isinstance(problem, str) else teacher))
-            continue
-        arm = job.task.adapt(job.arm)
-        if arm.learns_from == "labels":
-            said = _tried(pseudo_label, teacher, problem.unlabelled, Objective())
-            if isinstance(said, str):
-                results[i] = Failure(job, said)
-                continue
-            as_is = Fit(teacher, 0, (), "as the teacher", 0, None)
-            results[i] = Trained(job.task, arm, job.seed, problem, teacher, said, as_is)
-            continue
-        found = _tried(student_to_be, job.task, arm, job.seed, problem, teacher)
-        if isinstance(found, str):
-            results[i] = Failure(job, found)
+        problem = _tried(problem_of, *cell, means.data_root)
+        teacher = problem if isinstance(problem, str) else _tried(teacher_to_be, *cell, problem)
+        if isinstance(teacher, str):
+            taught[cell] = teacher
         else:
-            waiting.append((i, *found))
-    outcomes = trained([student for _, student, _ in waiting], "students")
-    for (i, _, said), outcome in zip(waiting, outcomes, strict=True):
-        job, cell = jobs[i], (jobs[i].task, jobs[i].seed)
-        if not isinstance(outcome, Fit):
-            results[i] = Failure(job, outcome)
-            continue
-        problem, teacher = problems[cell], teachers[cell]
-        assert isinstance(problem, Problem) and isinstance(teacher, nn.Module)
-        arm = job.task.adapt(job.arm)
-        results[i] = Trained(job.task, arm, job.seed, problem, teacher, said, outcome)
-    return [result for result in results if result is not None]
+            ready.append((cell, problem, teacher))
+    outcomes = trained([teacher for _, _, teacher in ready], "teachers")
+    for (cell, problem, _), outcome in zip(ready, outcomes, strict=True):
+        taught[cell] = (problem, outcome.model) if isinstance(outcome, Fit) else outcome
+    return taught
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A job whose student has its lessons, and is yet to be trained."""
+
+    job: Job
+    problem: Problem
+    teacher: nn.Module
+    student: Student
+    pseudo: PseudoLabels
+
+    def ended(self, outcome: Fit | str) -> Trained | Failure:
+        if isinstance(outcome, str):
+            return Failure(self.job, outcome)
+        return _trained(self.job, self.problem, self.teacher, self.pseudo, outcome)
+
+
+def _begun(job: Job, taught: tuple[Problem, nn.Module] | str) -> _Waiting | Trained | Failure:
+    """The student of a job before training; the teacher's own arm needs none."""
+    if isinstance(taught, str):
+        return Failure(job, taught)
+    problem, teacher = taught
+    arm = job.task.adapt(job.arm)
+    if arm.learns_from == "labels":
+        said = _tried(pseudo_label, teacher, problem.unlabelled, Objective())
+        if isinstance(said, str):
+            return Failure(job, said)
+        return _trained(job, problem, teacher, said, Fit(teacher, 0, (), "as the teacher", 0, None))
+    found = _tried(student_to_be, job.task, arm, job.seed, problem, teacher)
+    return Failure(job, found) if isinstance(found, str) else _Waiting(job, *taught, *found)
+
+
+def _trained(
+    job: Job, problem: Problem, teacher: nn.Module, pseudo: PseudoLabels, fit: Fit
+) -> Trained:
+    return Trained(job.task, job.task.adapt(job.arm), job.seed, problem, teacher, pseudo, fit)
 
 
 def _fits(
