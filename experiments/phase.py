@@ -52,6 +52,9 @@ from mke_theory.theory.gaussian import (
 )
 from mke_theory.transforms import GaussianNoise
 
+SEEDS = 1000
+"""Seeds that belong to one cell."""
+
 LEAST_SIGMA = 0.05
 """Below it the cross-entropy student is a copy, and its closed form refuses."""
 
@@ -107,6 +110,8 @@ class Sweep:
         )
         rule = Rule(budget, options.first, 8 if small else options.most, target=options.target)
         rule.refuse_too_little(lattice)
+        if options.most > SEEDS:
+            raise ValueError(f"most is {options.most}; a cell has {SEEDS} seeds of its own")
         task = chosen(options.world, options.set)
         if options.knobs[0] == options.knobs[1]:
             raise ValueError(f"both knobs are {options.knobs[0]}; name two")
@@ -120,7 +125,7 @@ class Sweep:
 
     def seed(self, node: Node, draw: int) -> int:
         """Every node has seeds of its own, the same whatever else is drawn."""
-        return 1000 * (node[0] * self.lattice.shape[1] + node[1]) + draw
+        return SEEDS * (node[0] * self.lattice.shape[1] + node[1]) + draw
 
 
 def run(options: Options) -> list[Path]:

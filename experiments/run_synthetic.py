@@ -109,7 +109,11 @@ def everything(options: All) -> int:
         placebo.Options(**shared, out=options.out / "placebo"),
         dependence.Options(**shared, out=options.out / "dependence"),
     )
-    codes = [carried_out(command) for command in commands]
+    codes = []
+    for command in commands:
+        codes.append(carried_out(command))
+        if codes[-1] == 2:  # a bad call is bad for all of them
+            return 2
     flags = ["--quick"] if options.quick else []
     flags += ["--workers", str(options.workers), "--out", str(options.out / "semi_supervised")]
     flags += [] if options.cluster is None else ["--cluster", options.cluster]

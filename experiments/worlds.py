@@ -31,7 +31,8 @@ class Means:
     """What a study computes with; every command has these."""
 
     quick: bool = False
-    """A small version of the study, in well under a minute."""
+    """A small version of the study, in well under a minute; its sizes are its own, whatever else
+    is asked for."""
     workers: int = field(default_factory=available_cores)
     """Parts of the study carried out at the same time, each in a process of its own."""
     cluster: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None

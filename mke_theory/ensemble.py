@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from joblib import Parallel, delayed
@@ -35,6 +35,8 @@ from mke_theory.study import Failure, Job, Means, plan, problem_of
 from mke_theory.task import Task
 from mke_theory.train import Fit, predict
 from mke_theory.types import UNKNOWN, Problem
+
+T = TypeVar("T")
 
 Cell = tuple[Task, int]
 """A task and a seed."""
@@ -96,11 +98,26 @@ def fit_many(
 
     A task is real or simulated; its model is what `task.model` builds. A run that fails has its
     `Failure`, and with a teacher all its students. Raises ValueError where `means` asks for a
-    precision or a number of devices that stacks do not have.
+    precision or a number of devices that stacks do not have, TypeError where `tasks` are no tasks,
+    `arms` no arms or `stacking` is none.
     """
-    means = means or Means()
+    means, stacking = means or Means(), stacking or Stacking()
     _refuse_hardware(means)
-    return _carried_out(plan(tasks, arms, seeds), stacking or Stacking(), means, progress)
+    if not isinstance(stacking, Stacking):
+        raise TypeError(f'stacking is {stacking!r}; give Stacking(draws="own"), say')
+    jobs = plan(_listed("tasks", tasks, Task), _listed("arms", arms, Arm), seeds)
+    return _carried_out(jobs, stacking, means, progress)
+
+
+def _listed(name: str, values: Iterable[T], kind: type[T]) -> list[T]:
+    """The values; TypeError where they are no list of that kind."""
+    if isinstance(values, str | kind):
+        raise TypeError(f"{name} is {values!r}; give a list of them: [{name[:-1]}]")
+    listed = list(values)
+    for value in listed:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} holds {value!r}, which is no {kind.__name__}")
+    return listed
 
 
 def execute_stacked(

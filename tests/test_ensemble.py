@@ -227,3 +227,12 @@ def test_stackings_that_make_no_sense_are_refused() -> None:
         Stacking(runs=0)
     with pytest.raises(ValueError, match="size is -1"):
         Stacking(size=-1)
+
+
+def test_what_is_no_task_no_arm_and_no_stacking_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"give a list of them: \[task\]"):
+        fit_many(MOON, [0])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'um_teacher', which is no Arm"):
+        fit_many([MOON], [0], ["um_teacher"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="stacking is 'own'"):
+        fit_many([MOON], [0], stacking="own")  # type: ignore[arg-type]
