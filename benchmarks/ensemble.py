@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     best = int(table.loc[tried["s a student"].idxmin(), "stack"])
     print(f"best stack: {best}")
 
-    turns, each = (3, 5) if options.quick else (7, 12)
+    turns, each = (3, 4) if options.quick else (7, 12)
     loops: list[float] = []
     stacks: list[float] = []
     looped: list[nn.Module] = []
@@ -168,7 +168,7 @@ def stacked(pool: Pool) -> tuple[Tensor, Tensor]:
 
 def of_stack(ready: Student, size: int, options: Options) -> dict[str, float]:
     """Seconds a student and 2,000 steps: what a step costs, and what every stack costs once."""
-    few, many, repeats = (5, 20, 1) if size > 256 else (50, 200, 2)
+    few, many, repeats = (4, 12, 1) if size > 256 else (50, 150, 2)
     if not options.quick:
         many, repeats = 2 * many, 3 * repeats
 
