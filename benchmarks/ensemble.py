@@ -35,6 +35,7 @@ from scipy import stats as scipy_stats
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from mke_theory.accounting import accuracy
 from mke_theory.arms import MM_STUDENT
 from mke_theory.models import MultimodalModel, coordinates
 from mke_theory.objective import loss_on
@@ -245,7 +246,7 @@ def compare(problem: Problem, looped: list[nn.Module], trained: list[nn.Module])
 
 def accuracy_of(model: nn.Module, pool: Pool) -> float:
     """The share of the pool that the model gets right."""
-    return float((predict(model, pool).argmax(dim=1) == pool.labels).double().mean())
+    return float(accuracy(predict(model, pool).argmax(dim=1), pool.labels))
 
 
 def on_every_core(ready: Student, best: int) -> str:

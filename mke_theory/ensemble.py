@@ -18,6 +18,7 @@ from torch import nn
 from tqdm import tqdm
 
 from mke_theory import records
+from mke_theory.accounting import accuracy
 from mke_theory.arms import SIX_ARMS, Arm
 from mke_theory.mke import pseudo_label
 from mke_theory.objective import Objective, PseudoLabels, decide
@@ -34,7 +35,7 @@ from mke_theory.student import Student
 from mke_theory.study import Failure, Job, Means, plan, problem_of
 from mke_theory.task import Task
 from mke_theory.train import Fit, predict
-from mke_theory.types import UNKNOWN, Problem
+from mke_theory.types import Problem
 
 T = TypeVar("T")
 
@@ -80,9 +81,7 @@ class Trained:
     def test_accuracy(self) -> float:
         """The share of the test samples, where their class is known, that the model gets right."""
         test = self.problem.test
-        known = test.labels != UNKNOWN
-        right = decide(predict(self.fit.model, test)) == test.labels
-        return float(right[known].double().mean())
+        return float(accuracy(decide(predict(self.fit.model, test)), test.labels))
 
 
 def fit_many(

@@ -31,7 +31,7 @@ from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import share_kept
 from mke_theory.stackable import kind_of, refuse_pools, refuse_unstackable
 from mke_theory.student import Student
-from mke_theory.train import LOOK_EVERY, RULES, Fit, Moment, batch_rows
+from mke_theory.train import LOOK_EVERY, RULES, Fit, Moment, batch_rows, diverged, score
 from mke_theory.types import UNKNOWN, Batch
 from mke_theory.updates import update_rule
 
@@ -354,7 +354,8 @@ class _Stack:
             lost = [step for step, value in told if not torch.isfinite(torch.tensor(value))]
             last = [weight[i] for weight in self.weights.values()]
             if lost or not all(bool(torch.isfinite(x).all()) for x in [*own.values(), *last]):
-                outcomes.append(_diverged(lost[0] if lost else self.config.steps, student))
+                where = f"step {lost[0] if lost else self.config.steps} (seed {student.seed})"
+                outcomes.append(diverged("the loss or a weight", where, student.config))
                 continue
             student.model.load_state_dict(own, strict=False)
             student.model.eval()
@@ -398,13 +399,7 @@ class _Best:
         with torch.no_grad():
             logits = vmap(answer)(answering, stack.fixed, inputs).cpu()
         stack.template.train()
-        if logits.shape == self.target.shape:
-            right = (logits >= 0).to(self.target.dtype) == self.target
-        else:
-            right = logits.argmax(2) == self.target
-        known = self.target != UNKNOWN
-        right, known = (right & known).flatten(1), known.flatten(1)
-        scores = right.sum(1).double() / known.sum(1)
+        scores = vmap(score)(logits, self.target)
         better = scores >= self.scores
         self.scores = torch.where(better, scores, self.scores)
         self.steps = torch.where(better, step, self.steps)
@@ -420,11 +415,3 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 def _padded(x: Tensor, length: int, value: float) -> Tensor:
     more = torch.full((length - len(x), *x.shape[1:]), value, dtype=x.dtype, device=x.device)
     return torch.cat([x, more])
-
-
-def _diverged(step: int, student: Student) -> FloatingPointError:
-    return FloatingPointError(
-        f"the loss or a weight is no longer finite at step {step} (seed {student.seed}); lower "
-        f"learning_rate (now {student.config.learning_rate}) or set clip_norm (now "
-        f"{student.config.clip_norm})"
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from mke_theory.models import MultimodalModel
 from mke_theory.objective import student_loss, transforms_on
 from mke_theory.rng import Stream
 from mke_theory.student import Student
-from mke_theory.train import Moment, batch_rows
-from mke_theory.types import UNKNOWN, Batch, Pool, is_present
+from mke_theory.train import Moment, batch_rows, refuse_selection
+from mke_theory.types import Batch, Pool
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
@@ -77,8 +76,6 @@ def refuse_unstackable(student: Student) -> None:
                 f"the model has {type(module).__name__}, which draws or keeps statistics of its "
                 "own; a stack cannot: leave it out, or train by fit"
             )
-    if (student.config.select != "last") != (student.select_on is not None):
-        raise ValueError(f"select is {student.config.select!r}; select_on does not fit that")
     rows = batch_rows(len(student.samples), student.config.batch_size, student.seed, 0)
     loss = student_loss(student.objective, *transforms_on(student.objective, student.samples))
     average = student.model if student.objective.kept_average is not None else None
@@ -106,17 +103,13 @@ def _refuse_company(model: nn.Module, batch: Batch) -> None:
 
 
 def refuse_pools(student: Student) -> None:
-    """Raise ValueError where nothing can be selected by, or a model would miss a modality."""
-    chosen_by = student.select_on
-    if chosen_by is not None and bool((chosen_by.labels == UNKNOWN).all()):
-        raise ValueError("select_on has no known label; there is nothing to select by")
-    pools = [student.samples] if chosen_by is None else [student.samples, chosen_by]
+    """Raise ValueError where selection has nothing to go by, or a model would miss a modality."""
+    refuse_selection(student.config, student.select_on)
+    pools = [pool for pool in (student.samples, student.select_on) if pool is not None]
     for model in student.model.modules():
         if not (isinstance(model, MultimodalModel) and model.missing == "refuse"):
             continue
-        for name, pool in product(model.modalities, pools):
-            if name in pool.inputs and not bool(is_present(pool.inputs[name]).all()):
-                raise ValueError(
-                    f"modality {name!r} is missing in some samples and the model refuses that; "
-                    'build it with missing="zero" or missing="learned"'
-                )
+        for pool in pools:
+            known = {name: pool.inputs[name] for name in model.modalities if name in pool.inputs}
+            if known:  # a model inside another may read what is made on the way
+                model.refuse_missing(known)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mke_theory.accounting import accuracy
 from mke_theory.checkpoint import Checkpoint, State, load, outline, save
 from mke_theory.hardware import Hardware
 from mke_theory.rng import Stream, seed_for
@@ -156,7 +157,7 @@ def fit(
     another run, or a batch has fewer samples than there are processes; FloatingPointError where the
     loss or a weight is no longer finite; OSError where the checkpoint cannot be written.
     """
-    _refuse_selection(config, select_on)
+    refuse_selection(config, select_on)
     _refuse_average(average_decay, answers)
     fabric = fabric or Hardware().fabric()
     _refuse_tiny_batches(len(samples), config.batch_size, fabric.world_size)
@@ -209,7 +210,8 @@ def fit(
     )
 
 
-def _refuse_selection(config: TrainConfig, select_on: Samples | None) -> None:
+def refuse_selection(config: TrainConfig, select_on: Samples | None) -> None:
+    """Raise ValueError where the rule of selection and what it is to look at do not fit."""
     if (config.select != "last") != (select_on is not None):
         raise ValueError(
             f"select is {config.select!r}: "
@@ -340,13 +342,17 @@ def embed(model: nn.Module, samples: Samples) -> Tensor:
 
 def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:
     """Remember the weights if they score at least as well as any before; later ones win ties."""
-    logits, target = predict(model, samples), _targets(samples)
+    found = float(score(predict(model, samples), _targets(samples)))
+    if state.best_score is None or found >= state.best_score:
+        state.best_score, state.best_step = found, state.step
+        state.best_weights = copy.deepcopy(model.state_dict())
+
+
+def score(logits: Tensor, target: Tensor) -> Tensor:
+    """What weights are selected by: the share of the known targets that logits [n, k, ...] meet."""
     # Multi-label targets have the shape of the logits: each entry is a question of its own.
     decided = (logits >= 0).to(target.dtype) if logits.shape == target.shape else logits.argmax(1)
-    score = float((decided == target)[target != UNKNOWN].double().mean())
-    if state.best_score is None or score >= state.best_score:
-        state.best_score, state.best_step = score, state.step
-        state.best_weights = copy.deepcopy(model.state_dict())
+    return accuracy(decided, target)
 
 
 def _targets(samples: Samples) -> Tensor:
@@ -370,8 +376,13 @@ def _refuse_nonfinite(loss: float, model: nn.Module, step: int, config: TrainCon
     sound = all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
     if not (math.isfinite(loss) and sound):
         what = "a weight" if math.isfinite(loss) else "the loss"
-        raise FloatingPointError(
-            f"{what} is no longer finite at step {step} (loss {loss}); lower learning_rate (now "
-            f"{config.learning_rate}) set clip_norm (now {config.clip_norm}) or, "
-            "if a modality may be missing (NaN), take a model that handles that"
-        )
+        raise diverged(what, f"step {step} (loss {loss})", config)
+
+
+def diverged(what: str, where: str, config: TrainConfig) -> FloatingPointError:
+    """The error of a student whose loss or weights are no longer finite."""
+    return FloatingPointError(
+        f"{what} is no longer finite at {where}; lower learning_rate (now "
+        f"{config.learning_rate}), set clip_norm (now {config.clip_norm}) or, "
+        "if a modality may be missing (NaN), take a model that handles that"
+    )

@@ -60,7 +60,7 @@ class MultimodalModel(nn.Module):
         if not known:
             raise ValueError(f"the model reads {self.modalities}; got {tuple(inputs)}")
         if self.missing == "refuse":
-            self._refuse_missing(known)
+            self.refuse_missing(known)
             features = {name: self.encoders[name](x) for name, x in known.items()}
             present = None
         else:
@@ -97,7 +97,8 @@ class MultimodalModel(nn.Module):
             return self.tokens[name].to(features[name].dtype)
         return torch.zeros_like(features[name])
 
-    def _refuse_missing(self, known: Mapping[str, Tensor]) -> None:
+    def refuse_missing(self, known: Mapping[str, Tensor]) -> None:
+        """Raise ValueError where one of the model's modalities is not there in every sample."""
         absent = [name for name in self.modalities if name not in known]
         # In training on an accelerator a look at the values would stall the device at every step.
         on_cpu = next(iter(known.values())).device.type == "cpu"

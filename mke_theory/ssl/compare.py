@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from mke_theory import records, ssl
+from mke_theory.accounting import accuracy
 from mke_theory.hardware import Hardware
 from mke_theory.models import MultimodalModel
 from mke_theory.objective import decide
@@ -25,7 +26,7 @@ from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
 from mke_theory.train import Fit, predict
 from mke_theory.transforms import acting
-from mke_theory.types import UNKNOWN, Pool, Problem
+from mke_theory.types import Problem
 
 WORTH_A_STACK = 4
 """Fewer students are trained one by one."""
@@ -207,12 +208,6 @@ def _tried(answer: Callable[[], Answers]) -> Answers | str:
         return f"{type(error).__name__}: {error}"
 
 
-def accuracy(answers: Tensor, pool: Pool) -> float:
-    """The share of the samples of known class that is right; no answer (−1) is a wrong one."""
-    known = pool.labels != UNKNOWN
-    return float((answers == pool.labels)[known].double().mean())
-
-
 def key_of(task: Task, entrant: Entrant, seed: int, data_root: Path | None) -> str:
     """The key of the record of an entrant at a seed."""
     return records.run_key(
@@ -263,8 +258,8 @@ def record_of(
         "varies": task.varies,
         "counts": counts,
         "metrics": {
-            "test": accuracy(answers.test, problem.test),
-            "unlabelled": accuracy(answers.unlabelled, problem.unlabelled),
+            "test": float(accuracy(answers.test, problem.test.labels)),
+            "unlabelled": float(accuracy(answers.unlabelled, problem.unlabelled.labels)),
         },
         "seconds": round(seconds, 4),
     }
