@@ -26,6 +26,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import tyro
+from calls import ended, ready_tasks, refused
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -37,7 +38,6 @@ from mke_theory.rng import seed32_for
 from mke_theory.stats import clopper_pearson, summarise
 from mke_theory.study import Means, available_cores, execute, feasible, plan
 from mke_theory.tables import cell
-from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
 from mke_theory.theory.appraisal import NEIGHBOURS, spaces
 from mke_theory.theory.certificate import Infeasible, breakdown, label_free
@@ -79,11 +79,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where all went well, 1 where something failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return ended(lambda: run_all(options), options.out)
 
 
 def run_all(options: Options) -> int:
@@ -91,13 +87,11 @@ def run_all(options: Options) -> int:
     try:
         root = data_root_or_default(options.data_root)
         means = Means(data_root=root, workers=options.workers)
-        jobs, _ = feasible(
-            plan(ready(options.tasks, root), [MM_STUDENT], range(options.seeds)), root
-        )
+        tasks = ready_tasks(TASKS, options.tasks, root, insist=False)
+        jobs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)), root)
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return refused(problem)
     with book, records.Records.open(options.out / "certificates") as certified:
         done, failures = execute(jobs, book, means)
         students = [record for record in done if record["arm"] == MM_STUDENT.name]
@@ -114,20 +108,6 @@ def run_all(options: Options) -> int:
     for failure in failures:
         print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
     return 1 if failures else 0
-
-
-def ready(names: Sequence[str], root: Path | None) -> list[Task]:
-    """The tasks by name whose data are found; the others are named."""
-    found = []
-    for name in names:
-        if name not in TASKS:
-            raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
-        lacking = TASKS[name].missing(root)
-        if lacking is None:
-            found.append(TASKS[name])
-        else:
-            print(f"skipped {name}: {lacking}", file=sys.stderr)
-    return found
 
 
 def key_of(record: Record) -> str:

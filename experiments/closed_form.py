@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tyro
+from calls import finished
 from joblib import Parallel, delayed
 from scipy import special
 from scipy.stats import binom
@@ -287,16 +288,7 @@ def run(options: Options) -> list[Path]:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where the closed form agrees, 1 where it does not, 2 for a bad call."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        for path in run(options):
-            print(path)
-    except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except RuntimeError as problem:
-        print(f"failed: {problem}", file=sys.stderr)
-        return 1
-    return 0
+    return finished(lambda: run(options))
 
 
 if __name__ == "__main__":

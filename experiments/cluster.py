@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from joblib import parallel_config
 
-from mke_theory.ensemble import Stacking
+from mke_theory.ensemble import Stacking, execute_stacked
+from mke_theory.records import Record, Records
+from mke_theory.study import Job, Means
 
 PATIENCE = 10
 """Seconds that a cluster has to answer."""
@@ -73,3 +76,25 @@ def stacking(runs: int, workers: int) -> Stacking:
     """
     part = runs if workers == 1 else -(-runs // (2 * workers))
     return Stacking(draws="own", runs=min(512, max(32, part)))
+
+
+def recorded(jobs: Sequence[Job], folder: Path, cluster: str | None, workers: int) -> list[Record]:
+    """The records of all jobs, kept in `folder`.
+
+    Raises ValueError and OSError before any work where the cluster or the folder is at fault, and
+    RuntimeError where a run failed; what is recorded stays.
+    """
+    with Records.open(folder) as book, spread(cluster, workers) as count:
+        return all_done(jobs, book, count)
+
+
+def all_done(jobs: Sequence[Job], book: Records, workers: int) -> list[Record]:
+    """The records of all jobs, of which the book may have some; RuntimeError where one fails."""
+    means = Means(workers=workers)
+    done, failures = execute_stacked(jobs, book, means, stacking(len(jobs), workers))
+    if failures:
+        first = failures[0]
+        raise RuntimeError(
+            f"{len(failures)} of {len(jobs)} runs failed, the first: {first.job}: {first.error}"
+        )
+    return done

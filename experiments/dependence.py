@@ -27,12 +27,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cluster import spread, stacking
+from cluster import recorded
 from worlds import LINEAR, Means, recipe
 
-from mke_theory import records, study, tables
+from mke_theory import tables
 from mke_theory.arms import MM_STUDENT
-from mke_theory.ensemble import execute_stacked
 from mke_theory.plots_phase import Curve, gain_along_knob
 from mke_theory.records import Record, write_atomic
 from mke_theory.study import plan
@@ -110,16 +109,7 @@ def run(options: Options) -> list[Path]:
     asked = points(options)
     seeds = range(10 if options.quick else options.seeds)
     jobs = plan([point.task for point in asked], [MM_STUDENT], seeds)
-    with (
-        records.Records.open(options.out) as book,
-        spread(options.cluster, options.workers) as workers,
-    ):
-        means = study.Means(workers=workers)
-        done, failures = execute_stacked(jobs, book, means, stacking(len(jobs), workers))
-    if failures:
-        raise RuntimeError(
-            f"{len(failures)} runs failed, the first: {failures[0].job}: {failures[0].error}"
-        )
+    done = recorded(jobs, options.out, options.cluster, options.workers)
     found = table(asked, done)
     text = markdown(found)
     print(text)

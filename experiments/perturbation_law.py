@@ -37,6 +37,7 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
+from calls import ended, refused
 from joblib import Parallel, delayed
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
@@ -137,11 +138,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return ended(lambda: run_all(options), options.out)
 
 
 def run_all(options: Options) -> int:
@@ -151,8 +148,7 @@ def run_all(options: Options) -> int:
         wanted = list(planned(options, root))
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return refused(problem)
     with book:
         keys = [key_of(study, seed, root) for study, seed in wanted]
         todo = [(*job, key) for job, key in zip(wanted, keys, strict=True) if not book.has(key)]

@@ -30,12 +30,11 @@ import closed_form
 import numpy as np
 import pandas as pd
 import tyro
-from cluster import spread, stacking
+from cluster import all_done, spread
 from worlds import Means, chosen, moved
 
-from mke_theory import records, study, tables
+from mke_theory import records, tables
 from mke_theory.arms import MM_STUDENT
-from mke_theory.ensemble import execute_stacked
 from mke_theory.objective import Objective
 from mke_theory.plots_phase import Surface, phase_diagram
 from mke_theory.records import write_atomic
@@ -139,9 +138,7 @@ def run(options: Options) -> list[Path]:
         records.Records.open(options.out) as book,
         spread(options.cluster, options.workers) as workers,
     ):
-        found = explore(
-            sweep.lattice, sweep.rule, measurer(sweep, book, study.Means(workers=workers))
-        )
+        found = explore(sweep.lattice, sweep.rule, measurer(sweep, book, workers))
     cells = table(sweep.lattice, found, sweep.knobs)
     surfaces = closed_forms(sweep)
     for surface in surfaces:
@@ -160,7 +157,7 @@ def run(options: Options) -> list[Path]:
 
 
 def measurer(
-    sweep: Sweep, book: records.Records, means: study.Means
+    sweep: Sweep, book: records.Records, workers: int
 ) -> Callable[[Mapping[Node, int]], dict[Node, Floats]]:
     """What carries out the runs of a request and returns the gains of every node, seed by seed."""
 
@@ -169,12 +166,7 @@ def measurer(
         jobs = [
             j for node, own in seeds.items() for j in plan([sweep.tasks[node]], [MM_STUDENT], own)
         ]
-        done, failures = execute_stacked(jobs, book, means, stacking(len(jobs), means.workers))
-        if failures:
-            raise RuntimeError(
-                f"{len(failures)} of {len(jobs)} runs failed, the first: {failures[0].job}: "
-                f"{failures[0].error}"
-            )
+        done = all_done(jobs, book, workers)
         gains = tables.gains_by_seed(done).set_index(["task", "seed"])["gain"]
         return {
             node: np.array([gains[sweep.tasks[node].name, seed] for seed in own])

@@ -26,12 +26,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from cluster import spread, stacking
+from cluster import recorded
 from worlds import WORLDS, Means, recipe
 
-from mke_theory import plots, records, study, tables
+from mke_theory import plots, tables
 from mke_theory.arms import ARMS
-from mke_theory.ensemble import execute_stacked
 from mke_theory.records import Record, write_atomic
 from mke_theory.stats import summarise
 from mke_theory.study import plan
@@ -78,16 +77,7 @@ def run(options: Options) -> list[Path]:
     if options.quick:
         worlds = {name: worlds[name] for name in ("gaussian", "XOR")}
     jobs = plan(worlds.values(), ARMS.values(), range(3 if options.quick else options.seeds))
-    with (
-        records.Records.open(options.out) as book,
-        spread(options.cluster, options.workers) as workers,
-    ):
-        means = study.Means(workers=workers)
-        done, failures = execute_stacked(jobs, book, means, stacking(len(jobs), workers))
-    if failures:
-        raise RuntimeError(
-            f"{len(failures)} runs failed, the first: {failures[0].job}: {failures[0].error}"
-        )
+    done = recorded(jobs, options.out, options.cluster, options.workers)
     text = page(done, worlds)
     print(text)
     table = tables.gains(done).to_csv(index=False, lineterminator="\n")

@@ -14,12 +14,13 @@ Hardware: two CPU cores and 2 GiB of memory; about four minutes with all data at
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from calls import ended, ready_tasks, refuse_unknown, refused
 
 from mke_theory import records, report, theory_report
 from mke_theory.appraisals import appraise_all
@@ -62,15 +63,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        print(
-            f"\ninterrupted; what is recorded in {options.out} stays, and the same command goes on "
-            "from there",
-            file=sys.stderr,
-        )
-        return 130
+    return ended(lambda: run_all(options), options.out)
 
 
 def run_all(options: Options) -> int:
@@ -86,14 +79,12 @@ def run_all(options: Options) -> int:
         wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return refused(problem)
     with book:
         try:
             jobs, left_out = feasible(wanted, means.data_root)
         except (OSError, ValueError) as problem:
-            print(f"error: {problem}", file=sys.stderr)
-            return 2
+            return refused(problem)
         for line in left_out:
             print(line, file=sys.stderr)
         try:
@@ -137,29 +128,14 @@ def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
             tasks[name] = changed(tasks[name], rest)
         except ValueError as problem:
             raise ValueError(f"--set {assignment}: {problem}") from None
-    ready: list[Task] = []
-    for name in dict.fromkeys(options.tasks or tasks):
-        lacking = tasks[name].missing(data_root)
-        if lacking is None:
-            ready.append(tasks[name])
-        elif options.tasks:
-            raise FileNotFoundError(f"{name}: {lacking}")
-        else:
-            print(f"skipped {name}: {lacking}", file=sys.stderr)
-    return ready
+    names = options.tasks or tuple(tasks)
+    return ready_tasks(tasks, names, data_root, insist=bool(options.tasks))
 
 
 def chosen_arms(names: Sequence[str]) -> list[Arm]:
     """The arms by name, in the order of the tables."""
     refuse_unknown("arm", names, ARMS)
     return [arm for arm in ARMS.values() if not names or arm.name in names]
-
-
-def refuse_unknown(noun: str, names: Sequence[str], known: Mapping[str, object]) -> None:
-    """Raise ValueError for a name that does not exist, and list those that do."""
-    for name in names:
-        if name not in known:
-            raise ValueError(f"there is no {noun} {name!r}; there are {', '.join(known)}")
 
 
 def whole_seeds(seeds: int) -> int:

@@ -13,7 +13,7 @@ states its claim, what it takes and what to expect. A study that was stopped goe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ import dependence
 import phase
 import placebo
 import tyro
-from joblib.externals.loky import get_reusable_executor
+from calls import ended, finished
 from tyro.conf import subcommand
 from worlds import Means
 
@@ -52,18 +52,15 @@ Command = (
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        if words[:1] == ["ssl"]:
-            return semi_supervised(words[1:])
-        options: Command = tyro.cli(Command, args=words, description=__doc__)
-        return carried_out(options)
-    except KeyboardInterrupt:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
-        print(
-            "\ninterrupted; what is recorded stays, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+    return ended(lambda: called(words))
+
+
+def called(words: Sequence[str]) -> int:
+    """The exit code of the command that the words name."""
+    if words[:1] == ["ssl"]:
+        return semi_supervised(words[1:])
+    options: Command = tyro.cli(Command, args=words, description=__doc__)
+    return carried_out(options)
 
 
 def carried_out(options: Command) -> int:
@@ -77,20 +74,6 @@ def carried_out(options: Command) -> int:
     if isinstance(options, All):
         return everything(options)
     return semi_supervised([])
-
-
-def finished(study: Callable[[], list[Path]]) -> int:
-    """Do a study and print its files; a bad call is one line, before any work."""
-    try:
-        for path in study():
-            print(path)
-    except (OSError, ValueError, TypeError, MemoryError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except RuntimeError as problem:
-        print(f"failed: {problem}; what is recorded stays", file=sys.stderr)
-        return 1
-    return 0
 
 
 def semi_supervised(words: Sequence[str]) -> int:

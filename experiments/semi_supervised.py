@@ -29,6 +29,7 @@ from typing import Annotated
 import pandas as pd
 import torch
 import tyro
+from calls import ended, ready_tasks, refuse_below_one, refused
 from cluster import spread
 from joblib import Parallel, delayed
 from tqdm import tqdm
@@ -90,26 +91,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def main_study(options: Options) -> int:
     """Check the call, do what is missing, report on all; the exit code of `main`."""
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return ended(lambda: run_all(options), options.out)
 
 
 def run_all(options: Options) -> int:
     """The exit code, after the tables were printed and written."""
     try:
         root = data_root_or_default(options.data_root)
-        for name in ("seeds", "workers"):
-            if getattr(options, name) < 1:
-                raise ValueError(f"{name} is {getattr(options, name)}; it has to be at least 1")
+        refuse_below_one(options, "seeds", "workers")
         tasks = chosen_tasks(options, root)
         seeds = range(min(options.seeds, QUICK_SEEDS) if options.quick else options.seeds)
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return refused(problem)
     with book:
         try:
             with spread(options.cluster, options.workers) as workers:
@@ -122,8 +116,7 @@ def run_all(options: Options) -> int:
                 print(records.write_atomic(options.out / "semi_supervised.md", text))
                 print(gains_by_method(rows, options.out / "semi_supervised.png"))
         except ValueError as problem:  # of the cluster, before any work
-            print(f"error: {problem}", file=sys.stderr)
-            return 2
+            return refused(problem)
         except OSError as problem:
             print(f"error: {problem}; what is recorded stays", file=sys.stderr)
             return 1
@@ -164,18 +157,8 @@ def _simulated(name: str, world: World) -> Simulated:
 def chosen_tasks(options: Options, root: Path | None) -> list[Task]:
     """The tasks by name; those whose data are not found are named on the way, or refused."""
     tasks = all_tasks()
-    for name in options.tasks:
-        if name not in tasks:
-            raise ValueError(f"there is no task {name!r}; there are {', '.join(tasks)}")
-    ready = []
-    for name in dict.fromkeys(options.tasks or (SMALL if options.quick else tasks)):
-        lacking = tasks[name].missing(root)
-        if lacking is None:
-            ready.append(tasks[name])
-        elif options.tasks:
-            raise FileNotFoundError(f"{name}: {lacking}")
-        else:
-            print(f"skipped {name}: {lacking}", file=sys.stderr)
+    names = options.tasks or (SMALL if options.quick else tuple(tasks))
+    ready = ready_tasks(tasks, names, root, insist=bool(options.tasks))
     if options.quick:
         ready = [
             comparable(task, replace(task.recipe.student, steps=QUICK_STEPS)) for task in ready

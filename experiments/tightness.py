@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
+from calls import ended, refuse_below_one, refused
 from joblib import Parallel, delayed
 from scipy.optimize import nnls
 from sklearn.datasets import make_moons
@@ -102,19 +103,13 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where no bound is broken, 1 where one is, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return ended(lambda: run_all(options), options.out)
 
 
 def run_all(options: Options) -> int:
     """Do what is missing, then print and write what all records of the plan show."""
     try:
-        for name in ("worlds", "workers"):
-            if getattr(options, name) < 1:
-                raise ValueError(f"{name} is {getattr(options, name)}; it has to be at least 1")
+        refuse_below_one(options, "worlds", "workers")
         places = [(options.out, options.out)]
         if options.publish is not None:
             places.append((options.publish / "results", options.publish / "figures"))
@@ -122,8 +117,7 @@ def run_all(options: Options) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return refused(problem)
     worlds = max(1, options.worlds // 10) if options.quick else options.worlds
     wanted = [(family, seed) for family in FAMILIES for seed in range(worlds)]
     with book:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 import tyro
+from calls import ended, refuse_below_one, refused
 
 from mke_theory import records, report, stats, tables
 from mke_theory.arms import ARMS, Arm
@@ -68,24 +69,17 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return ended(lambda: run_all(options), options.out)
 
 
 def run_all(options: Options) -> int:
     """Do what is missing of the study, then print and write what it shows."""
     try:
-        for name in ("draws", "seeds"):
-            if getattr(options, name) < 1:
-                raise ValueError(f"{name} is {getattr(options, name)}; it has to be at least 1")
+        refuse_below_one(options, "draws", "seeds")
         means = Means(workers=options.workers)
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return refused(problem)
     published = plan([TwoMoonPublished()], [ARMS[name] for name in PUBLISHED], range(options.seeds))
     fair = plan([TwoMoon()], fair_arms(), range(options.draws))
     with book:

@@ -156,7 +156,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         carried.append(len(book) - before)
         return found
 
-    monkeypatch.setattr(sibling("phase"), "execute_stacked", counted)
+    monkeypatch.setattr(sibling("cluster"), "execute_stacked", counted)
     return carried
 
 
@@ -225,7 +225,7 @@ def test_a_run_that_fails_ends_the_sweep_and_keeps_the_rest(
     def one_failed(jobs: Any, *args: Any) -> Any:
         return [], [SimpleNamespace(job=jobs[0], error="ValueError: lost")]
 
-    monkeypatch.setattr(sibling("phase"), "execute_stacked", one_failed)
+    monkeypatch.setattr(sibling("cluster"), "execute_stacked", one_failed)
     assert call("phase", *SMALL, "--out", str(tmp_path)) == 1
     assert "ValueError: lost; what is recorded stays" in capsys.readouterr().err
 

@@ -124,7 +124,7 @@ def test_an_interruption_is_said(
 
     monkeypatch.setattr(semi_supervised, "run_all", interrupted)
     assert call(tmp_path) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "goes on from there" in capsys.readouterr().err
 
 
 def test_one_budget_a_task() -> None:

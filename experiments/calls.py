@@ -1,0 +1,86 @@
+"""What every study does with its call: exit codes, one line for what is wrong, tasks by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from joblib.externals.loky import get_reusable_executor
+
+from mke_theory.task import Task
+
+T = TypeVar("T", bound=Task)
+
+
+def ended(study: Callable[[], int], folder: Path | None = None) -> int:
+    """The exit code of a study that says its own errors; 130 after Ctrl-C.
+
+    `folder` is where its records are, if there is one alone.
+    """
+    try:
+        return study()
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
+        where = "" if folder is None else f" in {folder}"
+        print(
+            f"\ninterrupted; what is recorded{where} stays, and the same command goes on from "
+            "there",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def finished(study: Callable[[], Iterable[Path]]) -> int:
+    """Do a study and print its files: 0, 1 where it failed half-way, 2 for a bad call."""
+    try:
+        for path in study():
+            print(path)
+    except (OSError, ValueError, TypeError, MemoryError) as problem:
+        return refused(problem)
+    except RuntimeError as problem:
+        print(f"failed: {problem}; what is recorded stays", file=sys.stderr)
+        return 1
+    return 0
+
+
+def refused(problem: Exception) -> int:
+    """2, after one line on what is wrong with the call."""
+    print(f"error: {problem}", file=sys.stderr)
+    return 2
+
+
+def refuse_below_one(options: object, *names: str) -> None:
+    """Raise ValueError where one of the numbers is below 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"{name} is {getattr(options, name)}; it has to be at least 1")
+
+
+def refuse_unknown(noun: str, names: Iterable[str], known: Mapping[str, object]) -> None:
+    """Raise ValueError for a name that does not exist, and list those that do."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no {noun} {name!r}; there are {', '.join(known)}")
+
+
+def ready_tasks(
+    tasks: Mapping[str, T], names: Sequence[str], data_root: Path | None, *, insist: bool
+) -> list[T]:
+    """The tasks of these names, each once, whose data are found.
+
+    The others are named on the way or, where the caller insists, refused with FileNotFoundError.
+    Raises ValueError for a name that does not exist.
+    """
+    refuse_unknown("task", names, tasks)
+    found = []
+    for name in dict.fromkeys(names):
+        lacking = tasks[name].missing(data_root)
+        if lacking is None:
+            found.append(tasks[name])
+        elif insist:
+            raise FileNotFoundError(f"{name}: {lacking}")
+        else:
+            print(f"skipped {name}: {lacking}", file=sys.stderr)
+    return found
