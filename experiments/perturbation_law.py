@@ -48,6 +48,7 @@ from mke_theory.arms import MM_STUDENT
 from mke_theory.mke import expand, fit_teacher
 from mke_theory.models import coordinates
 from mke_theory.objective import Objective
+from mke_theory.prediction import predict
 from mke_theory.records import Record, write_atomic
 from mke_theory.rng import seed32_for, seed_for, torch_seed
 from mke_theory.run import Place, run, train_teacher
@@ -60,7 +61,7 @@ from mke_theory.tasks.twomoon import TwoMoon
 from mke_theory.theory import noise_calibration as calibration
 from mke_theory.theory import perturbation_law as law
 from mke_theory.theory.gaussian import GaussianPair, LinearStudent, fit_least_squares, sample
-from mke_theory.train import TrainConfig, predict
+from mke_theory.train import TrainConfig
 from mke_theory.transforms import GaussianNoise, InputNoise
 from mke_theory.types import Pool, Problem
 

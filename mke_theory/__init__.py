@@ -39,7 +39,7 @@ _HOME = {
     "fit_stack": "stack",
     "fit_teacher": "mke",
     "multimodal": "models",
-    "predict": "train",
+    "predict": "prediction",
     "pseudo_label": "mke",
 }
 
@@ -84,11 +84,12 @@ if TYPE_CHECKING:
     from mke_theory.mke import Expansion, expand, fit_teacher, pseudo_label
     from mke_theory.models import MLP, MultimodalModel, multimodal
     from mke_theory.objective import Objective
+    from mke_theory.prediction import predict
     from mke_theory.stack import fit_stack
     from mke_theory.student import Student, fit_alone
     from mke_theory.synthetic.simulated import Simulated
     from mke_theory.task import Task
-    from mke_theory.train import TrainConfig, fit, predict
+    from mke_theory.train import TrainConfig, fit
     from mke_theory.transforms import (
         Compose,
         Dropout,

@@ -22,6 +22,7 @@ from mke_theory.accounting import accuracy
 from mke_theory.arms import SIX_ARMS, Arm
 from mke_theory.mke import pseudo_label
 from mke_theory.objective import Objective, PseudoLabels, decide
+from mke_theory.prediction import predict
 from mke_theory.run import (
     config_of,
     record_of,
@@ -34,7 +35,7 @@ from mke_theory.stack import Draws, Outcome, fit_stack
 from mke_theory.student import Student
 from mke_theory.study import Failure, Job, Means, plan, problem_of
 from mke_theory.task import Task
-from mke_theory.train import Fit, predict
+from mke_theory.train import Fit
 from mke_theory.types import Problem
 
 T = TypeVar("T")

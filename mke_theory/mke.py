@@ -30,8 +30,9 @@ from mke_theory.objective import (
     refuse_strange_modalities,
     student_loss,
 )
+from mke_theory.prediction import predict
 from mke_theory.student import Student, fit_alone
-from mke_theory.train import Fit, TrainConfig, fit, predict
+from mke_theory.train import Fit, TrainConfig, fit
 from mke_theory.transforms import Compose
 from mke_theory.types import UNKNOWN, Pool, join
 

@@ -25,10 +25,11 @@ from mke_theory.mke import account_of, fit_teacher, prepare, pseudo_label
 from mke_theory.models import count_parameters
 from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange_modalities
 from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
+from mke_theory.prediction import embed, predict
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
-from mke_theory.train import Fit, TrainConfig, embed, predict
+from mke_theory.train import Fit, TrainConfig
 from mke_theory.transforms import Transform, acting
 from mke_theory.types import Pool, Problem
 

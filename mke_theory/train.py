@@ -24,8 +24,9 @@ from tqdm import tqdm
 from mke_theory.accounting import accuracy
 from mke_theory.checkpoint import Checkpoint, State, load, outline, save
 from mke_theory.hardware import Hardware
+from mke_theory.prediction import predict
 from mke_theory.rng import Stream, seed_for
-from mke_theory.running_average import RunningAverage, answer, weight_of
+from mke_theory.running_average import RunningAverage
 from mke_theory.types import UNKNOWN, Batch, Samples
 
 if TYPE_CHECKING:
@@ -301,43 +302,6 @@ def _share(
     own = slice(start, stop)
     stream = Stream(seed, device=fabric.device, rows=own, total=total)
     return (own if isinstance(rows, slice) else rows[own]), stream
-
-
-def predict(model: nn.Module, samples: Samples, *, batch_size: int = 1024) -> Tensor:
-    """Logits [n, k, ...] of all samples, on the CPU, without perturbation or gradient.
-
-    They are in the precision of the weights or of the inputs, whichever is higher.
-    """
-    weight = weight_of(model)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            parts = []
-            for start in range(0, len(samples), batch_size):
-                batch = samples[slice(start, start + batch_size)].to(weight.device)
-                parts.append(answer(model, batch.inputs).cpu())
-    finally:
-        for module, training in modes:
-            module.training = training
-    return torch.cat(parts)
-
-
-def embed(model: nn.Module, samples: Samples) -> Tensor:
-    """What the model's last linear layer reads, [n, d] on the CPU: the student's own embedding.
-
-    "Last" is in the order of the model's definition. Raises TypeError where there is none.
-    """
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not layers:
-        raise TypeError(f"{type(model).__name__} has no linear layer to read an embedding from")
-    read: list[Tensor] = []
-    hook = layers[-1].register_forward_pre_hook(lambda _, given: read.append(given[0].cpu()))
-    try:
-        predict(model, samples)
-    finally:
-        hook.remove()
-    return torch.cat(read).flatten(1)
 
 
 def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:

@@ -17,11 +17,12 @@ from mke_theory import appraisals, records, theory_report
 from mke_theory.arms import ARMS
 from mke_theory.models import MLP, multimodal
 from mke_theory.objective import decide
+from mke_theory.prediction import embed, predict
 from mke_theory.run import Place, run, train_teacher
 from mke_theory.tasks.twomoon import TwoMoon
 from mke_theory.theory import appraisal
 from mke_theory.theory.appraisal import appraise, spaces
-from mke_theory.train import TrainConfig, embed, predict
+from mke_theory.train import TrainConfig
 from mke_theory.types import Pool
 
 SHORT = TrainConfig(steps=30, optimizer="sgd", learning_rate=0.05)

@@ -16,7 +16,8 @@ from mke_theory.hardware import Hardware
 from mke_theory.mke import Expansion, account_of, expand, fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
 from mke_theory.objective import Objective, PseudoLabels, as_classes, label, student_loss
-from mke_theory.train import TrainConfig, fit, predict
+from mke_theory.prediction import predict
+from mke_theory.train import TrainConfig, fit
 from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Pool, join
 

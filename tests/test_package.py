@@ -41,7 +41,7 @@ SEPARATE = {
     "sweep": ("tasks", "synthetic", "train"),
     **dict.fromkeys(("plots", "plots_theory", "plots_phase", "plots_ssl"), ("train",)),
 }
-MEDIA = {"av", "soundfile", "transformers"}
+MEDIA = {"av", "h5py", "PIL", "soundfile", "transformers"}
 UNWANTED = {"torchvision", "torchaudio", "timm"}
 
 

@@ -22,6 +22,7 @@ from mke_theory.mke import expand
 from mke_theory.models import MLP, count_parameters, multimodal
 from mke_theory.objective import Objective, PseudoLabels
 from mke_theory.placebos import independent_errors, matching_width, shuffle_pairs
+from mke_theory.prediction import predict
 from mke_theory.rng import seed_for
 from mke_theory.run import (
     Place,
@@ -40,7 +41,7 @@ from mke_theory.task import Recipe, Task
 from mke_theory.tasks import TASKS
 from mke_theory.tasks.arrays import Arrays
 from mke_theory.tasks.twomoon import TwoMoon
-from mke_theory.train import RULES, TrainConfig, predict
+from mke_theory.train import RULES, TrainConfig
 from mke_theory.transforms import InputNoise, ModalityDropout
 from mke_theory.types import Pool, Problem
 

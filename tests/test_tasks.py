@@ -23,6 +23,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from mke_theory.models import count_parameters
+from mke_theory.prediction import predict
 from mke_theory.run import Place, train_teacher
 from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
@@ -32,7 +33,6 @@ from mke_theory.tasks.av_digits_data import DigitData as Recordings
 from mke_theory.tasks.av_digits_data import Pairs
 from mke_theory.tasks.digits import Digits
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
-from mke_theory.train import predict
 from mke_theory.types import Pool, Problem
 
 PARTS = ("labelled", "unlabelled", "test")

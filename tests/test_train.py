@@ -29,9 +29,10 @@ from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
 from mke_theory.losses import cross_entropy
 from mke_theory.objective import Objective, student_loss
+from mke_theory.prediction import predict
 from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import RunningAverage
-from mke_theory.train import RULES, Fit, LossFunction, Moment, TrainConfig, batch_rows, fit, predict
+from mke_theory.train import RULES, Fit, LossFunction, Moment, TrainConfig, batch_rows, fit
 from mke_theory.transforms import Compose, InputNoise
 from mke_theory.types import Batch, Pool
 

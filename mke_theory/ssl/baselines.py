@@ -21,9 +21,10 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import Tensor, nn
 
 from mke_theory.mke import fit_teacher, pseudo_label
+from mke_theory.prediction import predict
 from mke_theory.rng import seed_for
 from mke_theory.ssl.method import alpha_alone
-from mke_theory.train import TrainConfig, predict
+from mke_theory.train import TrainConfig
 from mke_theory.types import UNKNOWN, Pool, Problem, join
 
 if TYPE_CHECKING:

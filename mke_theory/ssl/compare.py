@@ -15,6 +15,7 @@ from mke_theory.accounting import accuracy
 from mke_theory.hardware import Hardware
 from mke_theory.models import MultimodalModel
 from mke_theory.objective import decide
+from mke_theory.prediction import predict
 from mke_theory.records import Record
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.run import teacher_to_be, versions, written_code
@@ -24,7 +25,7 @@ from mke_theory.ssl.method import Method
 from mke_theory.stack import Outcome, fit_stack
 from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
-from mke_theory.train import Fit, predict
+from mke_theory.train import Fit
 from mke_theory.transforms import acting
 from mke_theory.types import Problem
 

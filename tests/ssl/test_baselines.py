@@ -16,6 +16,7 @@ from torch import nn
 from mke_theory.hardware import Hardware
 from mke_theory.mke import fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
+from mke_theory.prediction import predict
 from mke_theory.rng import seed_for
 from mke_theory.ssl.baselines import (
     Answers,
@@ -24,7 +25,7 @@ from mke_theory.ssl.baselines import (
     self_training,
     with_the_surest,
 )
-from mke_theory.train import TrainConfig, predict
+from mke_theory.train import TrainConfig
 from mke_theory.types import Pool, Problem, join
 
 ALPHA, BETA = ("a",), ("b",)

@@ -13,6 +13,7 @@ from mke_theory import ssl
 from mke_theory.accounting import accuracy
 from mke_theory.models import MLP, multimodal
 from mke_theory.objective import Objective, decide
+from mke_theory.prediction import predict
 from mke_theory.rng import seed_for
 from mke_theory.ssl import Method, compare
 from mke_theory.ssl.baselines import Answers
@@ -32,7 +33,7 @@ from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks.twomoon import TwoMoon
-from mke_theory.train import Fit, TrainConfig, predict
+from mke_theory.train import Fit, TrainConfig
 from mke_theory.transforms import InputNoise, ModalityDropout
 from mke_theory.types import Pool, Problem
 
