@@ -20,10 +20,10 @@ from tqdm import tqdm
 from mke_theory import records
 from mke_theory.accounting import accuracy
 from mke_theory.arms import SIX_ARMS, Arm
-from mke_theory.mke import pseudo_label
-from mke_theory.objective import Objective, PseudoLabels, decide
+from mke_theory.objective import PseudoLabels, decide
 from mke_theory.prediction import predict
 from mke_theory.run import (
+    as_teacher,
     config_of,
     record_of,
     student_to_be,
@@ -299,10 +299,10 @@ def _begun(job: Job, taught: tuple[Problem, nn.Module] | str) -> _Waiting | Trai
     problem, teacher = taught
     arm = job.task.adapt(job.arm)
     if arm.learns_from == "labels":
-        said = _tried(pseudo_label, teacher, problem.unlabelled, Objective())
-        if isinstance(said, str):
-            return Failure(job, said)
-        return _trained(job, problem, teacher, said, Fit(teacher, 0, (), "as the teacher", 0, None))
+        own = _tried(as_teacher, job.task, problem, teacher)
+        if isinstance(own, str):
+            return Failure(job, own)
+        return _trained(job, problem, teacher, own[1], own[0])
     found = _tried(student_to_be, job.task, arm, job.seed, problem, teacher)
     return Failure(job, found) if isinstance(found, str) else _Waiting(job, *taught, *found)
 

@@ -29,8 +29,9 @@ from mke_theory.objective import (
     label,
     refuse_strange_modalities,
     student_loss,
+    together,
 )
-from mke_theory.prediction import predict
+from mke_theory.prediction import logits_of, predict
 from mke_theory.student import Student, fit_alone
 from mke_theory.train import Fit, TrainConfig, fit
 from mke_theory.transforms import Compose
@@ -38,6 +39,8 @@ from mke_theory.types import UNKNOWN, Pool, join
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+    from mke_theory.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def fit_teacher(
     *,
     seed: int = 0,
     multilabel: bool = False,
+    augment: tuple[Augmentation, ...] = (),
     fabric: Fabric | None = None,
     select_on: Pool | None = None,
     checkpoint: Checkpoint | None = None,
@@ -64,7 +68,8 @@ def fit_teacher(
 ) -> Fit:
     """Step 1: a model trained on D_l with its true labels, without perturbation.
 
-    A label of −1 (a void pixel, say) counts as 0 in the mean over its sample. Raises ValueError
+    A label of −1 (a void pixel, say) counts as 0 in the mean over its sample, so that every known
+    pixel weighs the same. `augment` changes samples and labels together. Raises ValueError
     where no label is known, or one is beyond the model's outputs.
     """
     if bool((labelled.labels == UNKNOWN).all()):
@@ -74,7 +79,7 @@ def fit_teacher(
     return fit(
         model,
         labelled,
-        student_loss(Objective(view="clean", multilabel=multilabel), Compose()),
+        student_loss(Objective(view="clean", multilabel=multilabel, augment=augment), Compose()),
         config or TrainConfig(),
         seed=seed,
         fabric=fabric,
@@ -88,15 +93,18 @@ def pseudo_label(
     teacher: nn.Module, unlabelled: Pool, objective: Objective | None = None
 ) -> PseudoLabels:
     """Step 2: what the teacher says about every sample of D_u."""
-    logits = predict(teacher, unlabelled)
-    lost = ~torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
-    if bool(lost.any()):
-        raise ValueError(
-            f"the teacher's answer is not finite for {int(lost.sum())} of {len(lost)} samples, "
-            f"first row {int(lost.nonzero()[0])}; where a modality is missing (NaN), the teacher "
-            "has to handle that"
-        )
-    return label(logits, objective or Objective())
+    done, parts = 0, []
+    for logits in logits_of(teacher, unlabelled):
+        lost = ~torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
+        if bool(lost.any()):
+            row = done + int(lost.nonzero()[0])
+            raise ValueError(
+                f"the teacher's answer is not finite for sample {row} of {len(unlabelled)}; where "
+                "a modality is missing (NaN), the teacher has to handle that"
+            )
+        done += len(logits)
+        parts.append(label(logits.cpu(), objective or Objective()))
+    return together(parts)
 
 
 def expand(
@@ -143,7 +151,7 @@ def expand(
     )
     trained = fit_alone(ready, fabric=fabric, checkpoint=checkpoint, progress=progress)
     multilabel = ready.objective.multilabel
-    decided = decide(predict(student, unlabelled), multilabel=multilabel)
+    decided = decisions(student, unlabelled, multilabel=multilabel)
     return Expansion(student, pseudo, account_of(unlabelled, pseudo, decided), trained)
 
 
@@ -182,9 +190,14 @@ def prepare(
     if lessons is None:
         lessons = unlabelled.with_labels(pseudo.target)
         if labelled is not None:
-            lessons = join(as_target(labelled, pseudo), lessons)
+            lessons = join(labelled.with_labels(as_target(labelled.labels, pseudo)), lessons)
     judges = _judges(teacher, pseudo, config, objective, heldout, validation)
     return Student(student, lessons, objective, config, seed, judges), pseudo
+
+
+def decisions(model: nn.Module, pool: Pool, *, multilabel: bool = False) -> Tensor:
+    """What the model decides on every sample: classes [n, ...]; multi-label 0 or 1 [n, k]."""
+    return predict(model, pool, then=lambda logits: decide(logits, multilabel=multilabel))
 
 
 def account_of(pool: Pool, pseudo: PseudoLabels, decided: Tensor) -> Account:
@@ -232,5 +245,4 @@ def _judges(
         raise ValueError(f"select is {config.select!r}, which needs {part}; none was given")
     if config.select == "labelled":
         return pool.with_labels(as_classes(pool.labels, pseudo))
-    said = decide(predict(teacher, pool), multilabel=objective.multilabel)
-    return pool.with_labels(said)
+    return pool.with_labels(decisions(teacher, pool, multilabel=objective.multilabel))

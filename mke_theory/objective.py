@@ -9,6 +9,7 @@ and in the modalities that teacher and student see; `ssl` lists them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory import losses
+from mke_theory.augmentation import Augmentation, augmented
 from mke_theory.rng import Stream
 from mke_theory.train import LossFunction, Moment, Weights
 from mke_theory.transforms import Compose, Transform
-from mke_theory.types import UNKNOWN, Batch, Pool, Samples
+from mke_theory.types import UNKNOWN, Batch, Samples
 
 _CONSISTENCY = {
     "squared_l2": losses.squared_l2,
@@ -54,6 +56,7 @@ class Objective:
     label_weight: w ≥ 0. ramp: the share of training over which γ(t) = γ exp(−5 (1 − t/ramp)²)
     grows to γ, t being the share that is done; 0 keeps it constant.
     answers: whose weights are the result, the student's own or their running average.
+    augment: changes of a sample and its label together, seen by every view (crops, flips).
     """
 
     labels: Literal["hard", "soft"] = "hard"
@@ -72,6 +75,7 @@ class Objective:
     label_weight: float = 1.0
     ramp: float = 0.0
     answers: Weights = "student"
+    augment: tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_bare("transform", self.transform)
@@ -133,8 +137,9 @@ class PseudoLabels:
 
     hard: [n] classes; confidence: [n] in [0, 1], the probability of `hard`; target: what the
     student learns, `hard` with −1 where the threshold left a label out, or soft [n, k] with zeros
-    there. Multi-label: hard, confidence and target are [n, k], NaN marks a soft label left out, and
-    `classes` is 2 (absent, present).
+    there. Dense labels are kept compactly, classes in the least integers and soft ones in half
+    precision. Multi-label: hard, confidence and target are [n, k], NaN marks a soft label left
+    out, and `classes` is 2 (absent, present).
     """
 
     target: Tensor
@@ -158,8 +163,23 @@ def label(logits: Tensor, objective: Objective) -> PseudoLabels:
         sure = losses.confident(soft, objective.threshold)
         left_out = soft * sure.unsqueeze(1)
         classes = logits.shape[1]
+    if logits.dim() > 2:
+        hard, left_out = hard.to(_least_integers(classes)), left_out.half()
     target = torch.where(sure, hard, UNKNOWN) if objective.labels == "hard" else left_out
     return PseudoLabels(target, hard, confidence, classes)
+
+
+def together(parts: Sequence[PseudoLabels]) -> PseudoLabels:
+    """The pseudo labels of several pools as those of one."""
+    target, hard, confidence = (
+        torch.cat([getattr(part, name) for part in parts])
+        for name in ("target", "hard", "confidence")
+    )
+    return PseudoLabels(target, hard, confidence, parts[0].classes)
+
+
+def _least_integers(classes: int) -> torch.dtype:
+    return torch.int8 if classes <= torch.iinfo(torch.int8).max else torch.int16
 
 
 def refuse_strange_modalities(objective: Objective, modalities: tuple[str, ...]) -> None:
@@ -214,6 +234,7 @@ def student_loss(
         return losses.two_class(logits) if objective.multilabel else logits
 
     def loss(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        batch = augmented(batch, objective.augment, stream)
         seen: dict[View, Tensor] = {}
 
         def student(view: View) -> Tensor:
@@ -306,14 +327,16 @@ def as_classes(labels: Tensor, like: PseudoLabels) -> Tensor:
     return torch.where(known, labels.argmax(dim=1), UNKNOWN)
 
 
-def as_target(known: Pool, like: PseudoLabels) -> Pool:
-    """Samples of known truth, their labels in the form of the pseudo labels beside them."""
-    labels = known.labels
+def as_target(labels: Tensor, like: PseudoLabels) -> Tensor:
+    """True labels in the form of the pseudo labels beside them: numbers, or probabilities.
+
+    Where the truth is unknown there is −1, zeros, or (multi-label probabilities) NaN.
+    """
     if not like.target.is_floating_point():
-        return known.with_labels(as_classes(labels, like))
+        return as_classes(labels, like)
     if like.hard.shape == like.target.shape:
-        return known.with_labels(torch.where(labels >= 0, labels.to(like.target.dtype), torch.nan))
+        return torch.where(labels >= 0, labels.to(like.target.dtype), torch.nan)
     if labels.is_floating_point():
-        return known.with_labels(labels.to(like.target.dtype))
-    one_hot = nn.functional.one_hot(labels.clamp(min=0), like.classes).movedim(-1, 1)
-    return known.with_labels(one_hot.to(like.target.dtype) * (labels != UNKNOWN).unsqueeze(1))
+        return labels.to(like.target.dtype)
+    one_hot = nn.functional.one_hot(labels.clamp(min=0).long(), like.classes).movedim(-1, 1)
+    return one_hot.to(like.target.dtype) * (labels != UNKNOWN).unsqueeze(1)

@@ -8,22 +8,27 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from mke_theory.objective import Objective, PseudoLabels
-from mke_theory.types import Pool
+from mke_theory.objective import PseudoLabels, as_classes, as_target
+from mke_theory.stored import taken
+from mke_theory.types import UNKNOWN, Pool
 
 
 def independent_errors(truth: Tensor, pseudo: PseudoLabels, seed: int) -> Tensor:
     """The truth with exactly as many errors as the teacher makes, in places drawn at random.
 
-    The wrong class is drawn evenly from the others. Needs the truth everywhere.
+    The wrong class is drawn evenly from the others. Void pixels stay −1; every sample needs a
+    truth somewhere.
     """
-    if bool((truth < 0).any()):
+    known = truth != UNKNOWN
+    if not bool(known.reshape(len(known), -1).any(dim=1).all()):
         raise ValueError("the placebo of independent errors needs the truth on all of D_u")
-    wrong = int((pseudo.hard != truth).sum())
-    flat = misled(truth.flatten().numpy(), wrong, pseudo.classes, seed)
-    return torch.from_numpy(flat).reshape(truth.shape)
+    wrong = int((pseudo.hard != truth)[known].sum())
+    flipped = truth.long().clone()
+    flat = misled(flipped[known].numpy(), wrong, pseudo.classes, seed)
+    flipped[known] = torch.from_numpy(flat)
+    return flipped.to(truth.dtype)
 
 
 def misled(truth: NDArray[np.int64], wrong: int, classes: int, seed: int) -> NDArray[np.int64]:
@@ -38,19 +43,21 @@ def misled(truth: NDArray[np.int64], wrong: int, classes: int, seed: int) -> NDA
     return said
 
 
-def certain(labels: Tensor, like: PseudoLabels, objective: Objective) -> PseudoLabels:
-    """Labels given with full confidence, in the form of the teacher's."""
-    target = labels
-    if objective.labels == "soft":
-        target = nn.functional.one_hot(labels, like.classes).movedim(-1, 1).to(like.target.dtype)
-    return PseudoLabels(target, labels, torch.ones_like(like.confidence), like.classes)
+def certain(labels: Tensor, like: PseudoLabels) -> PseudoLabels:
+    """Labels given with full confidence, in the form of the teacher's; none where unknown (−1)."""
+    hard = as_classes(labels, like)
+    hard = torch.where(hard == UNKNOWN, like.hard, hard)
+    return PseudoLabels(
+        as_target(labels, like), hard, torch.ones_like(like.confidence), like.classes
+    )
 
 
 def shuffle_pairs(pool: Pool, teacher_modalities: tuple[str, ...], seed: int) -> Pool:
     """The pool with all modalities but the teacher's taken from another sample, by permutation."""
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pool)))
     inputs = {
-        name: x if name in teacher_modalities else x[order] for name, x in pool.inputs.items()
+        name: x if name in teacher_modalities else taken(x, order)
+        for name, x in pool.inputs.items()
     }
     return replace(pool, inputs=inputs)
 

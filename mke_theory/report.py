@@ -22,12 +22,17 @@ def show(done: Sequence[Record]) -> None:
         own = [record for record in done if record["task"] == task]
         print(f"\n## {own[0]['title']} ({task})\n")
         print(tables.table(own, task).to_markdown())
+        if tables.has_more_scores(own):
+            print(f"\nOn test, in %:\n\n{tables.scores(own, task).to_markdown()}")
         print(f"\n{sizes(own)}")
         print("Arms, as they differ from MM student (MKE):")
         for name, text in declared_differences(own).items():
             print(f"  {name}: {text}")
     if len(tasks) > 1:
-        print("\n## Test accuracy in %, mean ± sd (seeds), and gain in points with 95% interval\n")
+        print(
+            "\n## Test accuracy (or the metric named) in %, mean ± sd (seeds), and gain in points "
+            "with 95% interval\n"
+        )
         print(tables.overview(done).T.to_markdown())
 
 
@@ -36,9 +41,11 @@ def sizes(own: Sequence[Record]) -> str:
     counts = own[0]["counts"]
     rules = sorted({record["rule"] for record in own if record["arm"] != "um_teacher"})
     seeds = sorted({record["seed"] for record in own})
+    skipped = {line for record in own for line in record.get("skipped", ())}
+    damaged = f" {len(skipped)} damaged files left out." if skipped else ""
     return (
         f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
-        f"seeds {seeds[0]} to {seeds[-1]}.\n"
+        f"seeds {seeds[0]} to {seeds[-1]}.{damaged}\n"
         f"Students' weights: {', '.join(rules) or 'none trained'}. "
         f"Between seeds vary: {own[0]['varies']}."
     )

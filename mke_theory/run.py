@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mke_theory import records
 from mke_theory.accounting import Account
@@ -31,7 +31,7 @@ from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
 from mke_theory.train import Fit, TrainConfig
 from mke_theory.transforms import Transform, acting
-from mke_theory.types import Pool, Problem
+from mke_theory.types import UNKNOWN, Pool, Problem
 
 MOST_CLASSES = 8
 """A plane with more classes is not drawn."""
@@ -108,8 +108,7 @@ def run(
     started = time.perf_counter()
     arm = task.adapt(arm)
     if arm.learns_from == "labels":
-        trained = Fit(teacher, 0, (), "as the teacher", 0, None)
-        pseudo = pseudo_label(teacher, problem.unlabelled, Objective())
+        trained, pseudo = as_teacher(task, problem, teacher)
     else:
         ready, pseudo = student_to_be(task, arm, seed, problem, teacher)
         trained = fit_alone(
@@ -140,10 +139,19 @@ def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> nn.M
         ready.samples,
         ready.config,
         seed=ready.seed,
+        multilabel=ready.objective.multilabel,
+        augment=ready.objective.augment,
         fabric=fabric_of(place.hardware),
         select_on=ready.select_on,
         checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place)),
     ).model
+
+
+def as_teacher(task: Task, problem: Problem, teacher: nn.Module) -> tuple[Fit, PseudoLabels]:
+    """The teacher as the result of its own arm, and its labels on D_u."""
+    objective = Objective(multilabel=task.recipe.objective.multilabel)
+    pseudo = pseudo_label(teacher, problem.unlabelled, objective)
+    return Fit(teacher, 0, (), "as the teacher", 0, None), pseudo
 
 
 def teacher_to_be(task: Task, seed: int, problem: Problem) -> Student:
@@ -154,7 +162,11 @@ def teacher_to_be(task: Task, seed: int, problem: Problem) -> Student:
     return Student(
         model,
         problem.labelled,
-        Objective(view="clean"),
+        Objective(
+            view="clean",
+            multilabel=task.recipe.objective.multilabel,
+            augment=task.recipe.objective.augment,
+        ),
         config,
         seed_for(seed, "teacher"),
         problem.validation if config.select == "labelled" else None,
@@ -243,10 +255,10 @@ def lessons(
     pseudo = pseudo_label(teacher, problem.unlabelled, objective)
     truth = problem.unlabelled.labels
     if arm.learns_from == "truth":
-        return pseudo, certain(truth, pseudo, objective)
+        return pseudo, certain(truth, pseudo)
     if arm.errors == "independent":
         flipped = independent_errors(truth, pseudo, seed_for(seed, "flips"))
-        return pseudo, certain(flipped, pseudo, objective)
+        return pseudo, certain(flipped, pseudo)
     return pseudo, pseudo
 
 
@@ -274,10 +286,19 @@ def record_of(
     pseudo: PseudoLabels,
 ) -> dict[str, Any]:
     """What came out of one arm, all but where it ran: its key, environment and seconds."""
-    model, unlabelled, test = trained.model, problem.unlabelled, problem.test
-    on_unlabelled = account_of(unlabelled, pseudo, decide(predict(model, unlabelled)))
-    said = pseudo_label(teacher, test, Objective(temperature=task.recipe.objective.temperature))
-    on_test = account_of(test, said, decide(predict(model, test)))
+    objective, pools = task.recipe.objective, (problem.unlabelled, problem.test)
+    plain = Objective(temperature=objective.temperature, multilabel=objective.multilabel)
+    words = [word_of(trained.model, pool, objective.multilabel) for pool in pools]
+    teachers = [pseudo, pseudo_label(teacher, problem.test, plain)]
+    on_unlabelled, on_test = (
+        account_of(pool, said, (word >= 0.5).long() if objective.multilabel else word)
+        for pool, said, word in zip(pools, teachers, words, strict=True)
+    )
+    scores = {
+        part: scores_of(task, word, pool)
+        for part, word, pool in zip(("unlabelled", "test"), words, pools, strict=True)
+    }
+    of_teacher = scores_of(task, word_of_labels(pseudo, objective.multilabel), problem.unlabelled)
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
         "task": task.name,
@@ -291,10 +312,19 @@ def record_of(
         "code": written_code(),
         "rule": trained.rule,
         "selected_step": trained.selected_step,
-        "metrics": _metrics(on_unlabelled, on_test),
+        "metric": task.metric,
+        "metrics": {
+            "test": scores["test"].get(task.metric),
+            "unlabelled": scores["unlabelled"].get(task.metric),
+            "pseudo_labels": of_teacher.get(task.metric),
+            **_shares(on_unlabelled, on_test),
+        },
+        "scores": scores,
+        "history": [[step, loss] for step, loss in trained.history],
         "account": {"unlabelled": on_unlabelled.to_dict(), "test": on_test.to_dict()},
         "differences": _differences(task, arm, problem),
         "varies": task.varies,
+        "skipped": list(problem.skipped),
         "counts": counts | {"parameters": count_parameters(trained.model)},
     }
 
@@ -317,15 +347,31 @@ def _names(steps: tuple[Transform, ...]) -> str:
     return ", ".join(type(step).__name__ for step in steps) or "nothing"
 
 
-def _metrics(unlabelled: Account, test: Account) -> dict[str, float | None]:
+def word_of(model: nn.Module, pool: Pool, multilabel: bool) -> Tensor:
+    """What the model says of every sample: its class [n, ...]; multi-label, probabilities."""
+    return predict(model, pool, then=torch.sigmoid if multilabel else decide)
+
+
+def word_of_labels(pseudo: PseudoLabels, multilabel: bool) -> Tensor:
+    """The same of the teacher's labels."""
+    if not multilabel:
+        return pseudo.hard
+    return torch.where(pseudo.hard == 1, pseudo.confidence, 1.0 - pseudo.confidence)
+
+
+def scores_of(task: Task, word: Tensor, pool: Pool) -> dict[str, float]:
+    """The task's metrics on a pool; none where no truth is known."""
+    if bool((pool.labels == UNKNOWN).all()):
+        return {}
+    return task.scores(word, pool.labels)
+
+
+def _shares(unlabelled: Account, test: Account) -> dict[str, float | None]:
     """Shares in [0, 1]; None where there is nothing to divide by, or no truth on D_u."""
     return {
-        "test": test.overall.student_accuracy,
-        "unlabelled": unlabelled.overall.student_accuracy,
         "corrected": unlabelled.overall.corrected_share,
         "damaged": unlabelled.overall.damaged_share,
         "agreement": unlabelled.agreement,
-        "pseudo_labels": unlabelled.overall.teacher_accuracy,
         "test_corrected": test.overall.corrected_share,
         "test_damaged": test.overall.damaged_share,
         "test_agreement": test.agreement,

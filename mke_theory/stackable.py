@@ -76,6 +76,11 @@ def refuse_unstackable(student: Student) -> None:
                 f"the model has {type(module).__name__}, which draws or keeps statistics of its "
                 "own; a stack cannot: leave it out, or train by fit"
             )
+    if student.objective.augment:
+        raise ValueError(
+            f"augment is {student.objective.augment}; a stack changes inputs alone, never their "
+            "labels: leave it out, or train by fit"
+        )
     rows = batch_rows(len(student.samples), student.config.batch_size, student.seed, 0)
     loss = student_loss(student.objective, *transforms_on(student.objective, student.samples))
     average = student.model if student.objective.kept_average is not None else None

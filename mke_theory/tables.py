@@ -23,6 +23,9 @@ BASE = "um_teacher"
 MM_STUDENT = "mm_student"
 COLUMNS = ("test", "unlabelled", "corrected", "damaged", "agreement")
 NOT_AVAILABLE = "not available"
+ACCURACY = "accuracy"
+NO_SHARE = "d′"
+"""The one metric that is not a share."""
 _NAMES = ("task", "arm", "seed")
 
 
@@ -116,7 +119,28 @@ def table(records: Iterable[Record], task: str) -> pd.DataFrame:
         for arm, cells in summary(records)[task].items()
     }
     found = pd.DataFrame.from_dict(rows, orient="index", columns=[*COLUMNS, "gain"])
+    metric = records[0].get("metric", ACCURACY)
+    if metric != ACCURACY:
+        found = found.rename(columns={part: f"{part}, {metric}" for part in ("test", "unlabelled")})
     return found.rename_axis("arm")
+
+
+def scores(records: Iterable[Record], task: str) -> pd.DataFrame:
+    """Every metric of the task on test, a row for each arm: "mean ± sd (n)", in percent.
+
+    d′ has no unit and is given as it is. Raises ValueError for a task without records.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    records = _of_task(records, task)
+    for arm in dict.fromkeys(record["arm"] for record in records):
+        found = [record["scores"]["test"] for record in records if record["arm"] == arm]
+        names = dict.fromkeys(name for one in found for name in one)
+        values = {name: [one[name] for one in found if name in one] for name in names}
+        rows[arm] = {
+            name: cell(asdict(summarise(some)), scale=1 if name == NO_SHARE else 100)
+            for name, some in values.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("arm")
 
 
 def overview(records: Iterable[Record]) -> pd.DataFrame:
@@ -172,6 +196,11 @@ def write_summary(records: Iterable[Record], path: str | Path) -> Path:
     return write_atomic(path, json.dumps(summary(records), indent=2, allow_nan=False) + "\n")
 
 
+def has_more_scores(records: Iterable[Record]) -> bool:
+    """True where the records hold more metrics than the headline."""
+    return any(len(record.get("scores", {}).get("test", ())) > 1 for record in records)
+
+
 def _of_task(records: Iterable[Record], task: str) -> list[Record]:
     records = list(records)
     _refuse_unknown("task", task, dict.fromkeys(record["task"] for record in records))
@@ -185,12 +214,16 @@ def _gain_rows(records: list[Record]) -> dict[str, dict[str, Any]]:
     return gains(records).drop(columns="task").set_index("arm").to_dict("index")
 
 
-def cell(found: Mapping[str, Any] | None) -> str:
-    """Mean, sd and n as people read them, "72.4 ± 0.5 (10)" in percent; no spread if sd is None."""
+def cell(found: Mapping[str, Any] | None, scale: int = 100) -> str:
+    """Mean, sd and n as people read them, "72.4 ± 0.5 (10)" in percent; no spread if sd is None.
+
+    With scale 1 the number is given as it is, "1.24 ± 0.05 (10)".
+    """
     if found is None:
         return NOT_AVAILABLE
-    spread = "" if found["sd"] is None else f" ± {100 * found['sd']:.1f}"
-    return f"{100 * found['mean']:.1f}{spread} ({found['n']})"
+    digits = 1 if scale == 100 else 2
+    spread = "" if found["sd"] is None else f" ± {scale * found['sd']:.{digits}f}"
+    return f"{scale * found['mean']:.{digits}f}{spread} ({found['n']})"
 
 
 def _gain_cell(row: Mapping[str, Any]) -> str:
@@ -210,6 +243,11 @@ def _markdown(records: list[Record], task: str) -> str:
         "by seed, in percentage points with its 95% interval (pairs).\n\n"
     )
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    if has_more_scores(records):
+        text += f"\nOn test:\n\n{scores(records, task).to_markdown()}\n"
+    skipped = {line for record in records for line in record.get("skipped", ())}
+    if skipped:
+        text += f"\nLeft out as damaged, {len(skipped)}: {'; '.join(sorted(skipped))}.\n"
     rules = dict.fromkeys(record["rule"] for record in records if "rule" in record)
     if rules:
         text += f"\nWeights used: {', '.join(rules)}.\n"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from mke_theory.arms import Arm
 from mke_theory.objective import Objective
 from mke_theory.rng import seed_for
 from mke_theory.train import TrainConfig
-from mke_theory.types import Problem
+from mke_theory.types import UNKNOWN, Problem
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.teacher.select == "agreement":
             raise ValueError("a teacher has no teacher to agree with: select last or labelled")
-        if self.objective.multilabel:
-            raise ValueError("tasks have one label a sample; multilabel is for expand() alone")
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Task:
     title: ClassVar[str]
     varies: ClassVar[str]
     """What differs between seeds, and what does not: the scope of every interval over seeds."""
+    metric: ClassVar[str] = "accuracy"
+    """The name of the headline metric, in which gains are counted; the first of `scores`."""
     recipe: Recipe
 
     def missing(self, data_root: Path | None) -> str | None:
@@ -58,6 +58,15 @@ class Task:
     def knows_truth(self, data_root: Path | None) -> bool:
         """True where every sample of D_u carries its class; without it some arms cannot run."""
         return True
+
+    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+        """Every metric of a model's word on a pool by name, the headline first; shares in [0, 1].
+
+        `said` are decided classes [n, ...] or, multi-label, probabilities [n, k]; `truth` is as in
+        the pool, −1 where it is unknown.
+        """
+        known = truth != UNKNOWN
+        return {"accuracy": float((said == truth)[known].double().mean())}
 
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The draw of data and split that belongs to a seed."""

@@ -4,6 +4,9 @@ Shapes: n samples, k classes, h × w pixels. A modality is a key of a dictionary
 (`{"audio": [n, 1, 40, 48], "image": [n, 1, 28, 28]}`), never a position. Labels are [n] class
 numbers (or [n, h, w] for dense prediction); −1 means unknown. Multi-label targets are [n, k] in
 [0, 1]. A sample that lacks a modality has NaN in every entry of that modality.
+
+Many or large samples are kept as `Stored` numbers, on disk or as bytes, and dense labels in any
+type of integer; a batch of them has float32 inputs and int64 labels.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+
+from mke_theory.stored import Stored, concatenated, taken
 
 UNKNOWN = -1
 """The label of a sample whose class is not known."""
@@ -55,21 +60,22 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Pool:
-    """n samples in memory: inputs by modality, one target and optionally one group a sample.
+    """n samples: inputs by modality, one target and optionally one group a sample.
 
-    `groups` names what must not be cut by a split (an actor, a scene, a writer).
+    An input is a tensor of floats [n, ...] or `Stored`. `groups` names what must not be cut by a
+    split (an actor, a scene, a writer).
 
     Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
     some entries only (NaN in all entries of a sample means that the modality is missing there).
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Any]
     labels: Tensor
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, x in {**self.inputs, "labels": self.labels}.items():
-            if not isinstance(x, Tensor):
+            if not isinstance(x, Tensor) and (name == "labels" or not isinstance(x, Stored)):
                 raise TypeError(
                     f"{name} is a {type(x).__name__}; a pool holds tensors: torch.as_tensor(x)"
                 )
@@ -100,13 +106,15 @@ class Pool:
         return len(self.labels)
 
     def __getitem__(self, index: Any) -> Batch:
-        return Batch({name: x[index] for name, x in self.inputs.items()}, self.labels[index])
+        inputs = {name: x[index] for name, x in self.inputs.items()}
+        return Batch(inputs, _widened(self.labels[index]))
 
     def rows(self, index: np.ndarray | Tensor | list[int]) -> Pool:
         """The pool of the given rows, in the given order."""
         at = torch.as_tensor(index)
         groups = None if self.groups is None else self.groups[at.numpy()]
-        return Pool({name: x[at] for name, x in self.inputs.items()}, self.labels[at], groups)
+        inputs = {name: taken(x, at) for name, x in self.inputs.items()}
+        return Pool(inputs, self.labels[at], groups)
 
     def only(self, modalities: Iterable[str]) -> Pool:
         """The same samples seen through some of their modalities."""
@@ -121,25 +129,38 @@ class Pool:
         return replace(self, labels=labels)
 
 
+def _widened(labels: Tensor) -> Tensor:
+    """Whole numbers as int64 and half precision as float32, as the losses take them."""
+    if not labels.is_floating_point():
+        return labels.long()
+    return labels.float() if labels.dtype == torch.float16 else labels
+
+
 def is_present(x: Tensor) -> Tensor:
     """True [n] where the sample has the modality; a missing one is NaN throughout."""
     return ~torch.isnan(x.reshape(len(x), -1)[:, 0])
 
 
-def refuse_bad_values(name: str, x: Tensor) -> None:
-    """Raise ValueError where `x` is empty, has an infinity, or a row that is NaN in part only."""
+def refuse_bad_values(name: str, x: Tensor | Stored, first: int = 0) -> None:
+    """Raise ValueError where `x` is empty, has an infinity, or a row that is NaN in part only.
+
+    `first` is the number of the first sample, for the message.
+    """
+    if isinstance(x, Stored):
+        x.check(lambda part, first: refuse_bad_values(name, part, first))
+        return
     if x.numel() == 0:
         raise ValueError(
             f"modality {name!r} has shape {tuple(x.shape)}; a sample needs at least one number"
         )
     flat = x.reshape(len(x), -1)
     if bool(torch.isinf(flat).any()):
-        row = int(torch.isinf(flat).any(dim=1).nonzero()[0])
+        row = first + int(torch.isinf(flat).any(dim=1).nonzero()[0])
         raise ValueError(f"modality {name!r} has an infinite value in sample {row}")
     nan = torch.isnan(flat)
     partly = nan.any(dim=1) & ~nan.all(dim=1)
     if bool(partly.any()):
-        row = int(partly.nonzero()[0])
+        row = first + int(partly.nonzero()[0])
         raise ValueError(
             f"modality {name!r} has NaN in sample {row}; fill it in, or mark the whole modality as "
             "missing there by NaN in every entry"
@@ -156,7 +177,7 @@ def join(first: Pool, second: Pool) -> Pool:
             f"cannot join pools with modalities {list(first.inputs)} and {list(second.inputs)}; "
             "a student that also learns from D_l reads the modalities of D_l alone"
         )
-    inputs = {name: torch.cat([x, second.inputs[name]]) for name, x in first.inputs.items()}
+    inputs = {name: concatenated(x, second.inputs[name]) for name, x in first.inputs.items()}
     groups = None
     if first.groups is not None and second.groups is not None:
         groups = np.array([*first.groups.tolist(), *second.groups.tolist()], dtype=object)
@@ -171,7 +192,8 @@ class Problem:
     The labels inside `unlabelled` are the truth where it is known; only the account and the
     supervised ceiling read them. `heldout` is the part of D_u kept out of training for selection by
     agreement with the teacher; `validation` are samples whose class somebody has looked up, kept
-    out for selection by labels.
+    out for selection by labels. `skipped` has a line for each damaged file that was left out
+    because that was asked for.
     """
 
     labelled: Pool
@@ -181,6 +203,7 @@ class Problem:
     classes: int
     heldout: Pool | None = None
     validation: Pool | None = None
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.classes < 2:
@@ -212,10 +235,11 @@ class Problem:
             pool: Pool = getattr(self, part)
             if bool((pool.labels == UNKNOWN).all()):
                 raise ValueError(f"the {part} part has no known label")
-        if bool((self.labelled.labels == UNKNOWN).any()):
+        known = self.labelled.labels != UNKNOWN
+        if not bool(known.reshape(len(known), -1).any(dim=1).all()):  # void pixels are allowed
             raise ValueError("the labelled part has samples of unknown class")
-        if len(torch.unique(self.labelled.labels)) < 2:
-            only = int(self.labelled.labels.flatten()[0])
+        if len(torch.unique(self.labelled.labels[known])) < 2:
+            only = int(self.labelled.labels[known][0])
             raise ValueError(
                 f"the labelled part has class {only} alone; a teacher needs at least two classes"
             )
@@ -237,7 +261,8 @@ class Problem:
                 continue
             for name, x in sorted(pool.inputs.items()):
                 digest.update(name.encode() + str(tuple(x.shape)).encode())
-                digest.update(x.contiguous().numpy().tobytes())
+                for some in x.parts() if isinstance(x, Stored) else (x,):
+                    digest.update(some.contiguous().numpy().tobytes())
             digest.update(pool.labels.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 

@@ -440,7 +440,7 @@ def test_soft_truth_without_weight_is_unknown() -> None:
 def test_a_teacher_that_cannot_answer_is_refused_with_the_row() -> None:
     pool = two_columns([0, 1, 0])
     pool.inputs["a"][1] = float("nan")
-    with pytest.raises(ValueError, match="not finite for 1 of 3 samples, first row 1"):
+    with pytest.raises(ValueError, match="not finite for sample 1 of 3"):
         pseudo_label(Outputs(2), pool)
 
 

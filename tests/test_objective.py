@@ -495,18 +495,18 @@ def known(labels: Any) -> Pool:
 
 def test_truth_in_the_form_of_hard_labels() -> None:
     like = pseudo(torch.tensor([2]), torch.tensor([2]), 3)
-    assert as_target(known([0, 2, UNKNOWN]), like).labels.tolist() == [0, 2, UNKNOWN]
+    assert as_target(torch.tensor([0, 2, UNKNOWN]), like).tolist() == [0, 2, UNKNOWN]
 
 
 def test_truth_in_the_form_of_soft_labels() -> None:
     like = pseudo(torch.ones(1, 3) / 3, torch.tensor([2]), 3)
-    found = as_target(known([2, 0, UNKNOWN]), like).labels
+    found = as_target(torch.tensor([2, 0, UNKNOWN]), like)
     assert found.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
     assert found.dtype == torch.float32
-    sure = known([[0.5, 0.25, 0.25]])
-    assert torch.equal(as_target(sure, like).labels, sure.labels)
+    sure = torch.tensor([[0.5, 0.25, 0.25]])
+    assert torch.equal(as_target(sure, like), sure)
     dense = pseudo(torch.ones(1, 3, 1, 2) / 3, torch.zeros(1, 1, 2, dtype=torch.long), 3)
-    assert as_target(known([[[1, UNKNOWN]]]), dense).labels.tolist() == [
+    assert as_target(torch.tensor([[[1, UNKNOWN]]]), dense).tolist() == [
         [[[0, 0]], [[1, 0]], [[0, 0]]]
     ]
 
@@ -514,9 +514,9 @@ def test_truth_in_the_form_of_soft_labels() -> None:
 @pytest.mark.parametrize("truth", [[[1, 0, -1]], [[1.0, 0.0, -1.0]]])
 def test_truth_in_the_form_of_multi_label_targets(truth: Any) -> None:
     hard = torch.tensor([[0, 1, 1]])
-    found = as_target(known(truth), pseudo(hard, hard, 2)).labels
+    found = as_target(torch.tensor(truth), pseudo(hard, hard, 2))
     assert found.tolist() == [[1, 0, UNKNOWN]] and not found.is_floating_point()
-    soft = as_target(known(truth), pseudo(hard.float(), hard, 2)).labels
+    soft = as_target(torch.tensor(truth), pseudo(hard.float(), hard, 2))
     assert soft[0, :2].tolist() == [1.0, 0.0] and math.isnan(soft[0, 2])
 
 

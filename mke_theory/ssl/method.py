@@ -84,7 +84,7 @@ def lessons_of(
     pseudo = pseudo_label(teacher, problem.unlabelled, method.objective)
     taught = unlabelled.with_labels(pseudo.target)
     if method.lessons == "labels and pseudo labels":
-        return join(as_target(labelled, pseudo), taught)
+        return join(labelled.with_labels(as_target(labelled.labels, pseudo)), taught)
     if bool((pseudo.confidence < method.objective.threshold).all()):
         raise ValueError(
             f"no pseudo label reaches the threshold {method.objective.threshold}; lower it"

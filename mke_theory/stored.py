@@ -1,0 +1,142 @@
+"""Samples kept as compact numbers, in memory or on disk, and turned into floats when read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Decode = Callable[[Tensor], Tensor]
+"""Raw values [b, ...] of some samples to float32 [b, ...], each sample by itself."""
+
+_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """(x − mean)/sd for each channel of [b, channels, ...], as float32; 0 < sd."""
+
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.sd) or not self.mean or min(self.sd) <= 0:
+            raise ValueError(
+                f"mean {self.mean} and sd {self.sd} need one number a channel, each sd above 0"
+            )
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        if raw.shape[1] != len(self.mean):
+            raise ValueError(f"samples have {raw.shape[1]} channels, mean has {len(self.mean)}")
+        rest = (1, -1, *[1] * (raw.dim() - 2))
+        mean, sd = (raw.new_tensor(x, dtype=torch.float32) for x in (self.mean, self.sd))
+        return (raw.float() - mean.reshape(rest)) / sd.reshape(rest)
+
+
+def as_float(raw: Tensor) -> Tensor:
+    """The same numbers in float32."""
+    return raw.float()
+
+
+class Stored:
+    """n samples behind which stand raw values of any type; reading some gives float32.
+
+    `values` is a tensor or an array [N, ...], which may be memory-mapped; `rows` picks and orders
+    the n samples among the N (default: all). It stands where a tensor of inputs stands: it has
+    `shape`, `dtype`, a length, and `stored[index]` for a slice, a list or a tensor of positions.
+    """
+
+    def __init__(
+        self,
+        values: Tensor | NDArray[Any],
+        decode: Decode = as_float,
+        rows: Tensor | None = None,
+    ) -> None:
+        self.values, self.decode = values, decode
+        self.index = torch.arange(len(values)) if rows is None else rows
+        self.checked = False
+        bounds = (int(self.index.min()), int(self.index.max())) if len(self.index) else (0, 0)
+        if not 0 <= bounds[0] <= bounds[1] < max(1, len(values)):
+            raise ValueError(
+                f"rows run from {bounds[0]} to {bounds[1]}; allowed are 0 to {len(values) - 1}"
+            )
+
+    dtype = torch.float32
+
+    @cached_property
+    def shape(self) -> torch.Size:
+        """The shape after decoding."""
+        if not len(self):
+            return torch.Size((0, *self.values.shape[1:]))
+        return torch.Size((len(self), *self[slice(0, 1)].shape[1:]))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def dim(self) -> int:
+        """The number of axes after decoding."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """How many numbers there are after decoding."""
+        return self.shape.numel()
+
+    def is_floating_point(self) -> bool:
+        return True
+
+    def __getitem__(self, index: Any) -> Tensor:
+        if isinstance(index, int | np.integer):
+            return self[[int(index)]][0]
+        at = self.index[torch.as_tensor(index) if isinstance(index, np.ndarray) else index]
+        return self.decode(self._raw(at))
+
+    def rows(self, index: Tensor) -> Stored:
+        """The samples at these positions, still stored."""
+        chosen = Stored(self.values, self.decode, self.index[index])
+        chosen.checked = self.checked
+        return chosen
+
+    def check(self, refuse: Callable[[Tensor, int], None]) -> None:
+        """Hand the decoded samples, with the number of the first, to `refuse`; but only once."""
+        if not self.checked:
+            first = 0
+            for part in self.parts():
+                refuse(part, first)
+                first += len(part)
+            self.checked = True
+
+    def parts(self) -> Iterator[Tensor]:
+        """The decoded samples, some at a time."""
+        for start in range(0, len(self), _AT_A_TIME):
+            yield self[slice(start, start + _AT_A_TIME)]
+
+    def _raw(self, at: Tensor) -> Tensor:
+        if isinstance(self.values, Tensor):
+            return self.values[at]
+        # Sorted reads go once over the disk; the order asked for is restored in memory.
+        order = torch.argsort(at)
+        read = torch.from_numpy(np.ascontiguousarray(self.values[at[order].numpy()]))
+        return read[torch.argsort(order)]
+
+
+def taken(x: Tensor | Stored, index: Tensor) -> Tensor | Stored:
+    """The samples at these positions; still stored if they were."""
+    return x.rows(index) if isinstance(x, Stored) else x[index]
+
+
+def concatenated(first: Tensor | Stored, second: Tensor | Stored) -> Tensor | Stored:
+    """The samples of both, first those of `first`; still stored where both have one store."""
+    if (
+        isinstance(first, Stored)
+        and isinstance(second, Stored)
+        and first.values is second.values
+        and first.decode == second.decode
+    ):
+        return Stored(first.values, first.decode, torch.cat([first.index, second.index]))
+    return torch.cat([x[slice(0, len(x))] for x in (first, second)])

@@ -1,0 +1,197 @@
+"""Runs whose labels are maps of pixels, or several yes/no questions, go the way of all others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mke_theory.arms import ARMS
+from mke_theory.models import MLP, multimodal
+from mke_theory.objective import Objective
+from mke_theory.prediction import predict
+from mke_theory.run import Place, run, student_to_be, train_teacher
+from mke_theory.stored import Normalise, Stored
+from mke_theory.task import Recipe, Task
+from mke_theory.train import TrainConfig
+from mke_theory.transforms import GaussianNoise
+from mke_theory.types import UNKNOWN, Pool, Problem
+
+SHORT = TrainConfig(steps=40, batch_size=8, learning_rate=0.03)
+PLACE = Place()
+
+
+def recipe(labels: Literal["hard", "soft"], multilabel: bool) -> Recipe:
+    noise = (GaussianNoise(0.3),)
+    return Recipe(
+        SHORT, SHORT, Objective(labels, transform=noise, gamma=0.5, multilabel=multilabel)
+    )
+
+
+class Pixelwise(nn.Module):
+    """Each pixel by itself: logits from the modalities' channels at that pixel."""
+
+    def __init__(self, modalities: tuple[str, ...], width: int) -> None:
+        super().__init__()
+        self.modalities = modalities
+        self.layers = nn.Sequential(
+            nn.Conv2d(2 * len(modalities), width, 1), nn.ReLU(), nn.Conv2d(width, 3, 1)
+        )
+
+    def forward(self, inputs: Any) -> Tensor:
+        return self.layers(torch.cat([inputs[name] for name in self.modalities], dim=1))
+
+
+@dataclass(frozen=True)
+class Maps(Task):
+    """Three classes on 4 × 5 pixels, kept as bytes; one pixel of every map is void."""
+
+    name: ClassVar[str] = "maps"
+    title: ClassVar[str] = "maps"
+    varies: ClassVar[str] = "everything"
+    metric: ClassVar[str] = "recall"
+    recipe: Recipe = recipe("hard", False)
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        draw = torch.Generator().manual_seed(seed)
+        labels = torch.randint(0, 3, (30, 4, 5), generator=draw, dtype=torch.int8)
+        scale = Normalise((100.0, 100.0), (50.0, 50.0))
+        inputs = {}
+        for name in ("image", "depth"):
+            means = torch.tensor([[60.0, 100.0], [100.0, 60.0], [140.0, 140.0]])[labels.long()]
+            noise = 30 * torch.randn(30, 4, 5, 2, generator=draw)
+            raw = (means + noise).clamp(0, 255).to(torch.uint8).movedim(-1, 1)
+            inputs[name] = Stored(raw.contiguous(), scale)
+        labels[:, 0, 0] = UNKNOWN
+        whole = Pool(inputs, labels)
+        return Problem(
+            labelled=whole.rows(torch.arange(4)).only(["image"]),
+            unlabelled=whole.rows(torch.arange(4, 20)),
+            test=whole.rows(torch.arange(20, 30)),
+            teacher_modalities=("image",),
+            classes=3,
+            skipped=("one.png: no picture",),
+        )
+
+    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+        recalls = [float((said == c)[truth == c].double().mean()) for c in range(3)]
+        return {"recall": sum(recalls) / 3, **super().scores(said, truth)}
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        return Pixelwise(modalities, width or 6)
+
+    def width(self, modalities: tuple[str, ...]) -> int:
+        return 6
+
+
+@dataclass(frozen=True)
+class Questions(Task):
+    """Two yes/no questions about two modalities of three numbers."""
+
+    name: ClassVar[str] = "questions"
+    title: ClassVar[str] = "questions"
+    varies: ClassVar[str] = "everything"
+    metric: ClassVar[str] = "correlation"
+    recipe: Recipe = recipe("soft", True)
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        draw = torch.Generator().manual_seed(seed)
+        labels = torch.randint(0, 2, (60, 2), generator=draw).float()
+        parts = {"a": torch.randn(60, 3, generator=draw), "b": torch.randn(60, 3, generator=draw)}
+        inputs = {name: x + 2 * nn.functional.pad(labels, (0, 1)) for name, x in parts.items()}
+        whole = Pool(inputs, labels)
+        return Problem(
+            labelled=whole.rows(torch.arange(12)).only(["a"]),
+            unlabelled=whole.rows(torch.arange(12, 40)),
+            test=whole.rows(torch.arange(40, 60)),
+            teacher_modalities=("a",),
+            classes=2,
+        )
+
+    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+        assert said.is_floating_point() and 0 <= float(said.min()) <= float(said.max()) <= 1
+        both = torch.stack([said.flatten(), truth.flatten()])
+        return {"correlation": float(torch.corrcoef(both)[0, 1])}
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        encoders = {name: MLP([3, width or 6], activate=True) for name in modalities}
+        return multimodal(encoders, 2, missing="zero")
+
+    def width(self, modalities: tuple[str, ...]) -> int:
+        return 6
+
+
+@pytest.mark.parametrize("arm", list(ARMS))
+def test_maps_of_pixels_in_every_arm(arm: str) -> None:
+    task = Maps()
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    record, model = run(task, ARMS[arm], 0, problem, teacher, PLACE)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    said = predict(model, problem.test).argmax(dim=1)
+    assert record["metrics"]["test"] == task.scores(said, problem.test.labels)["recall"]
+    assert record["metric"] == "recall" and record["skipped"] == ["one.png: no picture"]
+    account = record["account"]["test"]
+    assert account["overall"]["n"] == 10 * 19 and account["unknown"] == 10
+    assert record["scores"]["test"]["accuracy"] == account["overall"]["student_accuracy"]
+    assert record["metrics"]["test"] > 0.5  # chance is a third
+
+
+@pytest.mark.parametrize("arm", ["mm_student", "mm_student_sup"])
+def test_soft_maps_are_kept_in_half_precision_and_learned_from(arm: str) -> None:
+    task = Maps(recipe("soft", False))
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    ready, pseudo = student_to_be(task, ARMS[arm], 0, problem, teacher)
+    assert pseudo.target.dtype == torch.float16 and pseudo.hard.dtype == torch.int8
+    assert ready.samples[slice(0, 2)].target.dtype == torch.float32
+    void = ready.samples.labels[:, :, 0, 0].float().sum(dim=1)
+    assert torch.equal(void, torch.full((16,), 0.0 if arm == "mm_student_sup" else 1.0)) or (
+        arm == "mm_student" and torch.allclose(void, torch.ones(16), atol=2e-3)
+    )
+    assert run(task, ARMS[arm], 0, problem, teacher, PLACE)[0]["metrics"]["test"] > 0.5
+
+
+@pytest.mark.parametrize("labels", ["hard", "soft"])
+@pytest.mark.parametrize("arm", [name for name in ARMS if name != "mm_student_flips"])
+def test_several_questions_in_every_arm(arm: str, labels: Literal["hard", "soft"]) -> None:
+    task = Questions(recipe(labels, True))
+    problem = task.problem(1)
+    teacher = train_teacher(task, 1, problem, PLACE)
+    record, model = run(task, ARMS[arm], 1, problem, teacher, PLACE)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    logits = predict(model, problem.test)
+    expected = task.scores(torch.sigmoid(logits), problem.test.labels)["correlation"]
+    assert record["metrics"]["test"] == pytest.approx(expected, abs=1e-12)
+    right = ((logits >= 0).float() == problem.test.labels).double().mean().item()
+    assert record["account"]["test"]["overall"]["student_accuracy"] == pytest.approx(right)
+    assert record["metrics"]["test"] > 0.3
+
+
+def test_the_teachers_word_on_questions_is_a_probability() -> None:
+    task = Questions()
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    record, _ = run(task, ARMS["um_student"], 0, problem, teacher, PLACE)
+    own, _ = run(task, ARMS["um_teacher"], 0, problem, teacher, PLACE)
+    assert record["metrics"]["pseudo_labels"] == pytest.approx(own["metrics"]["unlabelled"])
+
+
+def test_no_truth_on_the_unlabelled_maps_leaves_no_number() -> None:
+    task = Maps()
+    problem = task.problem(0)
+    silent = problem.unlabelled.with_labels(torch.full_like(problem.unlabelled.labels, UNKNOWN))
+    problem = replace(problem, unlabelled=silent)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    record, _ = run(task, ARMS["mm_student"], 0, problem, teacher, PLACE)
+    assert record["metrics"]["unlabelled"] is None and record["metrics"]["pseudo_labels"] is None
+    assert record["metrics"]["test"] is not None
