@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mke_theory import plots, tables
+from mke_theory import plots, plots_scenes, tables
 from mke_theory.arms import MM_STUDENT
 from mke_theory.records import Record, write_atomic
 
@@ -93,24 +93,45 @@ def figures(done: Sequence[Record], folder: Path) -> list[Path]:
         panels = _regions([record for record in done if record["task"] == task], folder)
         if panels:
             made.append(plots.decision_regions(panels, folder / f"regions_{task}.png"))
+        arrays = _scenes([record for record in done if record["task"] == task], folder)
+        if arrays:
+            panes, names = plots_scenes.scenes_of(arrays), next(iter(arrays.values())).get("names")
+            path = folder / f"scenes_{task}.png"
+            made.append(plots_scenes.scenes(panes, path, None if names is None else list(names)))
     return made
+
+
+def _scenes(own: Sequence[Record], folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Arm title to the arrays of its scenes at the first seed; empty where there are none."""
+    return {
+        record["arm_title"]: _loaded(folder / record["artifacts"]["scenes"])
+        for record in _at_first_seed(own, "scenes")
+    }
+
+
+def _at_first_seed(own: Sequence[Record], artifact: str) -> list[Record]:
+    """The records of the first seed that have the artifact, in the order of the paper's figure."""
+    first = min(record["seed"] for record in own)
+    by_arm = {record["arm"]: record for record in own if record["seed"] == first}
+    listed = [by_arm[arm] for arm in REGION_ARMS if arm in by_arm]
+    return [record for record in listed if artifact in record.get("artifacts", {})]
+
+
+def _loaded(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:
     """Panels for the first seed, in the order of the paper's figure; none where none is planar."""
-    first = min(record["seed"] for record in own)
-    by_arm = {record["arm"]: record for record in own if record["seed"] == first}
     panels = []
-    for arm in REGION_ARMS:
-        record = by_arm.get(arm)
-        if record is None or "regions" not in record.get("artifacts", {}):
-            continue
-        with np.load(folder / record["artifacts"]["regions"], allow_pickle=False) as drawn:
-            panels.append(
-                plots.Region(
-                    title=f"{record['arm_title']}, seed {first}",
-                    accuracy=record["metrics"]["test"],
-                    **{name: drawn[name] for name in ("x", "y", "prediction", "points", "labels")},
-                )
+    for record in _at_first_seed(own, "regions"):
+        drawn = _loaded(folder / record["artifacts"]["regions"])
+        panels.append(
+            plots.Region(
+                title=f"{record['arm_title']}, seed {record['seed']}",
+                accuracy=record["metrics"]["test"],
+                **{name: drawn[name] for name in ("x", "y", "prediction", "points", "labels")},
             )
+        )
     return panels

@@ -12,11 +12,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mke_theory import records
+from mke_theory import artifacts, records
 from mke_theory.accounting import Account
 from mke_theory.arms import ARMS, MM_STUDENT, Arm, differences
 from mke_theory.checkpoint import Checkpoint
@@ -25,16 +24,13 @@ from mke_theory.mke import account_of, fit_teacher, prepare, pseudo_label
 from mke_theory.models import count_parameters
 from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange_modalities
 from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
-from mke_theory.prediction import embed, predict
+from mke_theory.prediction import predict
 from mke_theory.rng import seed_for, torch_seed
 from mke_theory.student import Student, fit_alone
 from mke_theory.task import Task
 from mke_theory.train import Fit, TrainConfig
 from mke_theory.transforms import Transform, acting
 from mke_theory.types import UNKNOWN, Pool, Problem
-
-MOST_CLASSES = 8
-"""A plane with more classes is not drawn."""
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -120,13 +116,10 @@ def run(
     record["environment"] = environment_of(place)
     record["key"] = key_of(task, arm, seed, place)
     if place.folder is not None:
-        artifacts = {}
-        if is_planar(problem):
-            artifacts["regions"] = _save_regions(record, problem, trained.model, place)
-        if arm.name == MM_STUDENT.name and problem.unlabelled.labels.ndim == 1:
-            artifacts["answers"] = _save_answers(record, problem, pseudo, trained.model, place)
-        if artifacts:
-            record["artifacts"] = artifacts
+        kept = artifacts.keep(
+            place.folder, record["key"], task, arm, problem, trained.model, pseudo
+        )
+        record |= {"artifacts": kept} if kept else {}
     record["seconds"] = round(time.perf_counter() - started, 3)
     return record, trained.model
 
@@ -376,56 +369,3 @@ def _shares(unlabelled: Account, test: Account) -> dict[str, float | None]:
         "test_damaged": test.overall.damaged_share,
         "test_agreement": test.agreement,
     }
-
-
-def is_planar(problem: Problem) -> bool:
-    """True where two modalities of one number each, nowhere missing, span a plane to be drawn."""
-    inputs = problem.unlabelled.inputs.values(), problem.test.inputs.values()
-    whole = not any(bool(torch.isnan(x).any()) for part in inputs for x in part)
-    shapes = [tuple(x.shape[1:]) for x in inputs[0]]
-    return shapes == [(1,), (1,)] and whole and problem.classes <= MOST_CLASSES
-
-
-def _save_regions(
-    record: dict[str, Any], problem: Problem, model: nn.Module, place: Place, side: int = 81
-) -> str:
-    """What the model says on a grid over the plane, and the test points; returns the file name."""
-    first, second = problem.modalities
-    x, y = (problem.test.inputs[name].flatten().numpy() for name in (first, second))
-    grids = [np.linspace(v.min() - 0.3, v.max() + 0.3, side, dtype=np.float32) for v in (x, y)]
-    across, up = np.meshgrid(*grids)
-    plane = {
-        first: torch.from_numpy(across.reshape(-1, 1)),
-        second: torch.from_numpy(up.reshape(-1, 1)),
-    }
-    said = decide(predict(model, Pool(plane, torch.full((side * side,), -1))))
-    return _save(
-        f"artifacts/{record['key']}.npz",
-        place,
-        x=grids[0],
-        y=grids[1],
-        prediction=said.numpy().reshape(side, side).astype(np.uint8),
-        points=np.stack([x, y], axis=1),
-        labels=problem.test.labels.numpy(),
-    )
-
-
-def _save_answers(
-    record: dict[str, Any], problem: Problem, pseudo: PseudoLabels, model: nn.Module, place: Place
-) -> str:
-    """Pseudo labels, answers and embedding of D_u, for the theory; returns the file name."""
-    arrays = {
-        "pseudo": pseudo.hard.numpy(),
-        "student": decide(predict(model, problem.unlabelled)).numpy(),
-    }
-    if any(isinstance(module, nn.Linear) for module in model.modules()):
-        arrays["embedding"] = embed(model, problem.unlabelled).numpy()
-    return _save(f"artifacts/{record['key']}_answers.npz", place, **arrays)
-
-
-def _save(name: str, place: Place, **arrays: np.ndarray) -> str:
-    assert place.folder is not None
-    path = place.folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # its stub takes no such keywords
-    return name

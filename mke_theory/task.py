@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from torch import Tensor, nn
 
 from mke_theory.arms import Arm
@@ -71,6 +72,14 @@ class Task:
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The draw of data and split that belongs to a seed."""
         raise NotImplementedError
+
+    def scenes(self, problem: Problem) -> dict[str, np.ndarray]:
+        """What a figure shows of a few test samples, beside what each arm says of them; or nothing.
+
+        rows: which test samples, [f]; image: uint8 [f, h, w, 3]; truth: [f, h, w], −1 where a pixel
+        does not count; depth: [f, h, w] in metres, where there is one; names: of the classes.
+        """
+        return {}
 
     def model(
         self, problem: Problem, modalities: tuple[str, ...], width: int | None = None

@@ -17,6 +17,7 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 
 from mke_theory.arms import ARMS, differences
+from mke_theory.artifacts import is_planar
 from mke_theory.hardware import Hardware
 from mke_theory.mke import expand
 from mke_theory.models import MLP, count_parameters, multimodal
@@ -29,7 +30,6 @@ from mke_theory.run import (
     build_student,
     config_of,
     fabric_of,
-    is_planar,
     key_of,
     lessons,
     run,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from mke_theory.augmentation import Augmentation
 from mke_theory.models import ConvEncoder, coordinates, multimodal
 from mke_theory.objective import Objective
 from mke_theory.stack import fit_stack
@@ -296,6 +297,9 @@ def test_what_a_stack_cannot_train_is_refused_before_any_work() -> None:
     dropping = replace(good, objective=Objective(transform=(ModalityDropout(0.9),)))
     with pytest.raises(ValueError, match="missing"):
         fit_stack([good, dropping])
+    cropping = replace(good, objective=Objective(augment=(Augmentation(),)))
+    with pytest.raises(ValueError, match="augment is"):
+        fit_stack([cropping])
     with pytest.raises(ValueError, match="select_on"):
         fit_stack([replace(good, config=CONFIGS["selected"])])
     with pytest.raises(ValueError, match="draws is 'mine'"):
