@@ -163,8 +163,8 @@ def trained(ready: Sequence[Student]) -> list[Outcome]:
     """The outcome of every student, trained in one stack, or one by one where that is faster.
 
     Stacked convolutions are convolutions in groups, on a processor several times slower than one by
-    one (about four times in two or three trials); and a few students are trained before their stack is traced. Results are the same up to
-    rounding.
+    one (about four times, in two or three trials); and a few students are trained before their
+    stack is traced. Results are the same up to rounding.
     """
     if len(ready) >= WORTH_A_STACK and not any(_convolves(student.model) for student in ready):
         return fit_stack(ready, draws="own")
