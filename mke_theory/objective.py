@@ -183,8 +183,8 @@ def _least_integers(classes: int) -> torch.dtype:
 
 
 def refuse_strange_modalities(objective: Objective, modalities: tuple[str, ...]) -> None:
-    """Raise ValueError where T names a modality that is not among `modalities`."""
-    for step in (*objective.transform, *_steps_of(objective)):
+    """Raise ValueError where a perturbation names a modality that is not among `modalities`."""
+    for step in (*objective.augment, *objective.transform, *_steps_of(objective)):
         strange = set(getattr(step, "only", None) or ()) - set(modalities)
         if strange:
             raise ValueError(

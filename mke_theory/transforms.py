@@ -193,6 +193,109 @@ class Dropout(Transform):
 
 
 @dataclass(frozen=True)
+class ColourJitter(Transform):
+    """Standardised pictures [b, 3, h, w] or frames [b, f, 3, h, w] in another light.
+
+    Saturation scales each pixel's distance from its grey (the mean of its colours), contrast that
+    of every number from the mean of the sample, each by a factor uniform in 1 ± strength;
+    brightness adds a number uniform in ± strength, in units of the input. One draw a sample, for
+    all its frames. The order does not matter: the three leave each other's reference alone.
+    """
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            _refuse_share(name, getattr(self, name))
+        _refuse_text(self.only)
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(inputs)
+        for name, x in inputs.items():
+            if not _acts_on(self.only, name):
+                continue
+            if x.dim() not in (4, 5) or x.shape[-3] != 3:
+                raise _misfit(self, name, x, "[b, 3, h, w] or [b, f, 3, h, w]")
+            draw = 2.0 * stream.uniform(x, 3) - 1.0
+            light, contrast, saturation = (_spread(draw[:, i], x) for i in range(3))
+            # Sums, not products: at strength 0 they leave x as it is to the last bit.
+            x = x + self.saturation * saturation * (x - x.mean(dim=-3, keepdim=True))
+            mean = x.mean(dim=tuple(range(1, x.dim())), keepdim=True)
+            result[name] = x + self.contrast * contrast * (x - mean) + self.brightness * light
+        return result
+
+
+@dataclass(frozen=True)
+class SpectrogramMasking(Transform):
+    """A run of bands and a run of frames of each spectrogram [b, ..., bands, frames] is `fill`.
+
+    The length of a run is uniform over the whole numbers from 0 to the given share of its axis
+    (rounded), its place uniform. For more runs, list the transform more than once.
+    Ref: park2019specaugment, section 2, without its time warping; its F and T are whole numbers.
+    """
+
+    bands: float = 0.2
+    frames: float = 0.2
+    fill: float = 0.0
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_share("bands", self.bands)
+        _refuse_share("frames", self.frames)
+        _refuse_unbounded("fill", self.fill)
+        _refuse_text(self.only)
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(inputs)
+        for name, x in inputs.items():
+            if not _acts_on(self.only, name):
+                continue
+            if x.dim() < 3:
+                raise _misfit(self, name, x, "[b, ..., bands, frames]")
+            draw = stream.uniform(x, 4)
+            high = torch.floor(draw[:, 0] * (_part(self.bands, x, -2) + 1.0))
+            wide = torch.floor(draw[:, 1] * (_part(self.frames, x, -1) + 1.0))
+            bands = _run(x.shape[-2], high, draw[:, 2]).unsqueeze(2)
+            frames = _run(x.shape[-1], wide, draw[:, 3]).unsqueeze(1)
+            result[name] = _filled(x, bands | frames, self.fill)
+        return result
+
+
+@dataclass(frozen=True)
+class Cutout(Transform):
+    """A rectangle of each picture [b, ..., h, w] is `fill`: that share of its height and width.
+
+    It lies inside the picture, every place alike; its sides are rounded to whole pixels.
+    Ref: devries2017cutout, where a square may reach beyond the border.
+    """
+
+    share: float = 0.5
+    fill: float = 0.0
+    only: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_share("share", self.share)
+        _refuse_unbounded("fill", self.fill)
+        _refuse_text(self.only)
+
+    def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
+        result = dict(inputs)
+        for name, x in inputs.items():
+            if not _acts_on(self.only, name):
+                continue
+            if x.dim() < 3:
+                raise _misfit(self, name, x, "[b, ..., h, w]")
+            draw = stream.uniform(x, 2)
+            rows = _run(x.shape[-2], _part(self.share, x, -2), draw[:, 0]).unsqueeze(2)
+            columns = _run(x.shape[-1], _part(self.share, x, -1), draw[:, 1]).unsqueeze(1)
+            result[name] = _filled(x, rows & columns, self.fill)
+        return result
+
+
+@dataclass(frozen=True)
 class Compose(Transform):
     """Several transforms, one after the other; none at all is the identity."""
 
@@ -250,6 +353,34 @@ def _acts_on(only: tuple[str, ...] | None, name: str) -> bool:
 
 def _spread(flags: Tensor, like: Tensor) -> Tensor:
     return flags.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def _part(share: float, x: Tensor, axis: int) -> Tensor:
+    """The share of an axis in whole steps; a tensor, as the share is where students are stacked."""
+    return torch.round(share * torch.full((), x.shape[axis], dtype=x.dtype, device=x.device))
+
+
+def _run(size: int, length: Tensor, place: Tensor) -> Tensor:
+    """True [b, size] on `length` neighbours, from one of all possible starts: place in [0, 1)."""
+    at = torch.arange(size, dtype=place.dtype, device=place.device)
+    start = torch.floor(place * (size - length + 1.0)).unsqueeze(1)
+    return (start <= at) & (at < start + length.reshape(-1, 1))
+
+
+def _filled(x: Tensor, masked: Tensor, fill: float) -> Tensor:
+    """`x` [b, ..., h, w], `fill` where `masked` [b, h, w]; what is missing stays missing."""
+    masked = masked.reshape(len(x), *[1] * (x.dim() - 3), *x.shape[-2:])
+    return torch.where(masked & ~torch.isnan(x), fill, x)
+
+
+def _misfit(step: Transform, name: str, x: Tensor, wanted: str) -> ValueError:
+    shape = f"{type(step).__name__} needs {wanted}, but modality {name!r} is {tuple(x.shape)}"
+    return ValueError(f"{shape}; name the modalities that fit: only=(…,)")
+
+
+def _refuse_unbounded(name: str, value: float) -> None:
+    if not abs(value) < float("inf"):
+        raise ValueError(f"{name} is {value}; it has to be finite")
 
 
 def _refuse_negative(name: str, value: float) -> None:

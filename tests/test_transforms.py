@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
@@ -14,15 +15,23 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
+from mke_theory.models import coordinates
+from mke_theory.objective import Objective
 from mke_theory.rng import Stream
+from mke_theory.stack import fit_stack
+from mke_theory.student import Student, fit_alone
+from mke_theory.train import Fit, TrainConfig
 from mke_theory.transforms import (
+    ColourJitter,
     Compose,
+    Cutout,
     Dropout,
     FeatureMasking,
     GaussianNoise,
     HiddenNoise,
     InputNoise,
     ModalityDropout,
+    SpectrogramMasking,
     Transform,
     acting,
     mean_magnitude,
@@ -34,9 +43,9 @@ Inputs = dict[str, Tensor]
 
 
 def some_inputs(n: int = 12) -> Inputs:
-    """Modalities a [n, 3] and b [n, 2, 2]; a is missing in samples 3 and 5, b in 4 and 5."""
+    """Pictures a [n, 3, 4, 5] and frames b [n, 2, 3, 4, 5]; a lacks samples 3 and 5, b 4 and 5."""
     draw = torch.Generator().manual_seed(1)
-    a, b = torch.randn(n, 3, generator=draw), torch.randn(n, 2, 2, generator=draw)
+    a, b = torch.randn(n, 3, 4, 5, generator=draw), torch.randn(n, 2, 3, 4, 5, generator=draw)
     a[[3, 5]], b[[4, 5]] = NAN, NAN
     return {"a": a, "b": b}
 
@@ -52,6 +61,9 @@ ON_INPUTS: list[Transform] = [
     GaussianNoise(0.3),
     ModalityDropout(0.5),
     FeatureMasking(0.4),
+    ColourJitter(0.3, 0.4, 0.5),
+    SpectrogramMasking(0.5, 0.4, fill=0.1),
+    Cutout(0.5),
     Compose((GaussianNoise(0.1), ModalityDropout(0.4), FeatureMasking(0.2))),
 ]
 ON_FEATURES: list[Transform] = [
@@ -150,6 +162,9 @@ def test_missing_modalities_stay_missing(transform: Transform) -> None:
         GaussianNoise(0.0),
         ModalityDropout(0.0),
         FeatureMasking(0.0),
+        ColourJitter(0.0, 0.0, 0.0),
+        SpectrogramMasking(0.0, 0.0),
+        Cutout(0.0),
         HiddenNoise(0.0),
         Dropout(0.0),
         Compose(),
@@ -343,6 +358,152 @@ def test_dropout_keeps_the_mean() -> None:
     assert abs(float(moved.mean()) - 3.0) < 5 * (3.0 / h.numel()) ** 0.5
 
 
+# --- pictures and sounds -------------------------------------------------------------------------
+
+
+class Told(Stream):
+    """A stream that draws what it is told, for every sample."""
+
+    def __init__(self, *numbers: float) -> None:
+        super().__init__(0)
+        self.numbers = numbers
+
+    def uniform(self, like: Tensor, *shape: int) -> Tensor:
+        return torch.tensor([self.numbers] * len(like), dtype=like.dtype).reshape(len(like), *shape)
+
+
+def test_colours_by_hand() -> None:
+    # Two pixels, (3, 0, 0) of grey 1 and (0, 6, 3) of grey 3; the sample's mean is 2.
+    x = torch.tensor([[3.0, 0.0], [0.0, 6.0], [0.0, 3.0]]).reshape(1, 3, 1, 2)
+    told = Told(1.0, 0.0, 0.75)  # +1, −1 and +1/2 times the strengths
+    for strengths, expected in [
+        ((0.3, 0.0, 0.0), [[3.3, 0.3], [0.3, 6.3], [0.3, 3.3]]),
+        ((0.0, 0.5, 0.0), [[2.5, 1.0], [1.0, 4.0], [1.0, 2.5]]),
+        ((0.0, 0.0, 0.4), [[3.4, -0.6], [-0.2, 6.6], [-0.2, 3.0]]),
+        ((0.3, 0.5, 0.4), [[3.0, 1.0], [1.2, 4.6], [1.2, 2.8]]),
+    ]:
+        seen = ColourJitter(*strengths).inputs({"a": x}, told)["a"]
+        torch.testing.assert_close(seen.reshape(3, 2), torch.tensor(expected))
+
+
+def test_all_frames_of_a_sample_are_in_one_light() -> None:
+    picture = some_inputs()["a"][:3]
+    video = torch.stack([picture, picture], dim=1)
+    seen = ColourJitter().inputs({"a": picture}, Stream(0))["a"]
+    frames = ColourJitter().inputs({"a": video}, Stream(0))["a"]
+    for i in range(2):
+        torch.testing.assert_close(frames[:, i], seen)
+    # The mean that contrast leaves alone is that of the sample, not of the frame.
+    video = torch.stack([picture, picture + 1.0], dim=1)
+    seen = ColourJitter(0.0, 0.9, 0.0).inputs({"a": video}, Stream(0))["a"]
+    torch.testing.assert_close(seen.flatten(1).mean(1), video.flatten(1).mean(1))
+    between = (seen[:, 1] - seen[:, 0]).flatten(1)
+    torch.testing.assert_close(between, between[:, :1].expand_as(between))
+    assert bool((between[:, 0] - 1.0).abs().gt(0.01).all())
+
+
+def test_colours_change_by_the_stated_factors() -> None:
+    # Pixels (1, 0, −1) and (0, −1, 1): grey 0 both, mean 0.
+    x = torch.tensor([[1.0, 0.0], [0.0, -1.0], [-1.0, 1.0]]).reshape(1, 3, 1, 2)
+    x = x.double().expand(3000, 3, 1, 2)
+    for strengths in ((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5)):
+        seen = ColourJitter(*strengths).inputs({"a": x}, Stream(1))["a"] - x
+        drawn = seen[:, 0, 0, 0]  # the number added to 1, by brightness or by a factor
+        # A Kolmogorov–Smirnov test; false-alarm rate 1e-6.
+        assert stats.kstest(drawn.numpy(), stats.uniform(-0.5, 1.0).cdf).pvalue > 1e-6
+    all_three = ColourJitter(0.5, 0.5, 0.5).inputs({"a": x}, Stream(1))["a"]
+    light = all_three.flatten(1).mean(1)
+    size = (all_three - light.reshape(-1, 1, 1, 1)).flatten(1).square().mean(1)
+    # Spearman's rank correlation; false-alarm rate 1e-6.
+    assert stats.spearmanr(light.numpy(), size.numpy()).pvalue > 1e-6
+
+
+def test_a_spectrogram_is_masked_by_hand() -> None:
+    x = torch.ones(1, 1, 4, 5)
+    masking = SpectrogramMasking(0.5, 0.4, fill=7.0)
+    # At most 2 of 4 bands and 2 of 5 frames. 1 = ⌊0.5 · 3⌋ band, the last of 4 places; 2 frames,
+    # the third of 4 places.
+    seen = masking.inputs({"a": x}, Told(0.5, 0.99, 0.9, 0.5))["a"][0, 0]
+    rows = [[1, 1, 7, 7, 1]] * 3 + [[7] * 5]
+    assert torch.equal(seen, torch.tensor(rows).float())
+    # None of either; then all there may be, from the start.
+    assert torch.equal(masking.inputs({"a": x}, Told(0.3, 0.3, 0.5, 0.5))["a"], x)
+    seen = masking.inputs({"a": x}, Told(0.99, 0.99, 0.0, 0.0))["a"][0, 0]
+    assert torch.equal(seen, torch.tensor([[7] * 5] * 2 + [[7, 7, 1, 1, 1]] * 2).float())
+    assert not SpectrogramMasking(1.0, 0.0).inputs({"a": x}, Told(0.99, 0.5, 0.5, 0.5))["a"].any()
+
+
+def test_runs_are_uniform_in_length_and_place() -> None:
+    x = torch.ones(6000, 1, 7, 9)
+    seen = SpectrogramMasking(0.3, 0.0).inputs({"a": x}, Stream(2))["a"][:, 0]
+    masked = seen[:, :, 0] == 0
+    assert torch.equal(seen == 0, masked.unsqueeze(2).expand_as(seen))
+    length, start = masked.sum(1), masked.int().argmax(1)
+    # 0, 1 or 2 of 7 bands. Chi-square against equal shares; false-alarm rate 1e-6 each.
+    assert stats.chisquare(torch.bincount(length, minlength=3)).pvalue > 1e-6
+    for long in (1, 2):
+        places = torch.bincount(start[length == long])
+        assert len(places) == 8 - long
+        assert stats.chisquare(places).pvalue > 1e-6
+    # Bands and frames are masked independently of each other. False-alarm rate 1e-6.
+    seen = SpectrogramMasking(0.3, 0.3).inputs({"a": x}, Stream(3))["a"][:, 0]
+    whole_bands, whole_frames = (seen == 0).all(2).sum(1), (seen == 0).all(1).sum(1)
+    table = np.zeros((3, 4))
+    np.add.at(table, (whole_bands.numpy(), whole_frames.numpy()), 1)
+    assert stats.chi2_contingency(table).pvalue > 1e-6
+
+
+def test_a_rectangle_is_cut_out_by_hand() -> None:
+    x = torch.ones(1, 3, 4, 6)
+    seen = Cutout(0.5, fill=-2.0).inputs({"a": x}, Told(0.4, 0.99))["a"][0]
+    # 2 of 4 rows from the second of 3 places, 3 of 6 columns from the last of 4.
+    plain, cut = [1] * 6, [1, 1, 1, -2, -2, -2]
+    assert torch.equal(seen, torch.tensor([[plain, cut, cut, plain]] * 3).float())
+    assert not Cutout(1.0).inputs({"a": x}, Stream(0))["a"].any()
+
+
+def test_rectangles_lie_everywhere_alike() -> None:
+    x = torch.ones(6000, 1, 4, 4)
+    seen = Cutout(0.5).inputs({"a": x}, Stream(4))["a"][:, 0] == 0
+    assert torch.equal(seen.flatten(1).sum(1), torch.full((6000,), 4))
+    rows, columns = seen.any(2).int().argmax(1), seen.any(1).int().argmax(1)
+    # Chi-square against equal shares of the 9 places; false-alarm rate 1e-6.
+    assert stats.chisquare(torch.bincount(3 * rows + columns, minlength=9)).pvalue > 1e-6
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda share: ColourJitter(share, 0.5 * share, share),
+        lambda share: SpectrogramMasking(share, 0.8 * share, fill=0.1 * share),
+        lambda share: Cutout(share, fill=share),
+    ],
+)
+def test_students_of_pictures_share_a_stack(make: Callable[[float], Transform]) -> None:
+    """Each with its own strength, they are those of `fit`."""
+    students = []
+    for i in range(3):
+        draw = torch.Generator().manual_seed(i)
+        x = torch.randn(20 + i, 3, 4, 5, generator=draw, dtype=torch.float64)
+        torch.manual_seed(i)
+        students.append(
+            Student(
+                coordinates({"a": (3, 4, 5)}, 2, hidden=(6,)).double(),
+                Pool({"a": x}, torch.randint(0, 2, (20 + i,), generator=draw)),
+                Objective(transform=(make(0.3 + 0.3 * i),)),
+                TrainConfig(10, batch_size=8, learning_rate=0.05),
+                seed=i,
+            )
+        )
+    copies = [replace(student, model=copy.deepcopy(student.model)) for student in students]
+    for student, beside in zip(students, fit_stack(copies), strict=True):
+        alone = fit_alone(student)
+        assert isinstance(beside, Fit)
+        for name, weight in alone.model.state_dict().items():
+            other = beside.model.state_dict()[name]
+            torch.testing.assert_close(weight, other, rtol=0, atol=1e-12)
+
+
 # --- compose -------------------------------------------------------------------------------------
 
 
@@ -382,6 +543,7 @@ def test_compose_calibrates_every_step() -> None:
 
 NOISES: list[Callable[..., Transform]] = [InputNoise, GaussianNoise, HiddenNoise]
 SHARES: list[Callable[..., Transform]] = [ModalityDropout, FeatureMasking, Dropout]
+OF_PICTURES: list[Callable[..., Transform]] = [ColourJitter, SpectrogramMasking, Cutout]
 
 
 @pytest.mark.parametrize(
@@ -398,7 +560,26 @@ def test_transforms_refuse(make: Callable[..., Transform], value: float) -> None
         make(value)
 
 
-@pytest.mark.parametrize("make", [*NOISES, *SHARES])
+@pytest.mark.parametrize("make", OF_PICTURES)
+def test_transforms_of_pictures_refuse(make: Callable[..., Transform]) -> None:
+    for field in fields(make()):
+        strange = {"only": (), "fill": (NAN, float("inf"))}.get(field.name, (-0.1, 1.1, NAN))
+        for value in strange:
+            with pytest.raises(ValueError, match=f"{field.name} is {value:g}; "):
+                make(**{field.name: value})
+    message = rf"{make.__name__} needs \[b, .* modality 'a' is \(4, 3\); name the modalities"
+    with pytest.raises(ValueError, match=message):
+        make().inputs({"a": torch.zeros(4, 3)}, Stream(0))
+    assert make(only=("b",)).inputs({"a": torch.zeros(4, 3)}, Stream(0)).keys() == {"a"}
+
+
+def test_colours_are_three() -> None:
+    for shape in ((4, 2, 5, 5), (4, 5, 5), (4, 3, 2, 5, 5)):
+        with pytest.raises(ValueError, match=r"needs \[b, 3, h, w\] or \[b, f, 3, h, w\]"):
+            ColourJitter().inputs({"a": torch.zeros(shape)}, Stream(0))
+
+
+@pytest.mark.parametrize("make", [*NOISES, *SHARES, *OF_PICTURES])
 def test_only_is_a_tuple_of_names(make: Callable[..., Transform]) -> None:
     # `"a" in "audio"` is true: a text would act on modalities it does not name.
     with pytest.raises(TypeError, match=r"only is the text 'audio'; write \('audio',\)"):
