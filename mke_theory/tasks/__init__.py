@@ -9,6 +9,7 @@ from mke_theory.task import Task
 from mke_theory.tasks.arrays import Arrays
 from mke_theory.tasks.av_digits import AVDigits, VADigits
 from mke_theory.tasks.digits import Digits
+from mke_theory.tasks.nyu_depth import DepthNYU, NYUDepth
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
 
 _ALL: tuple[Task, ...] = (
@@ -17,6 +18,8 @@ _ALL: tuple[Task, ...] = (
     Digits(),
     AVDigits(),
     VADigits(),
+    NYUDepth(),
+    DepthNYU(),
     Arrays(),
 )
 TASKS = {task.name: task for task in _ALL}

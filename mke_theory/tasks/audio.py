@@ -26,7 +26,7 @@ FLOOR = -60.0
 """What a spectrogram holds where it is quietest, in dB below its loudest cell."""
 
 _CACHE_VERSION = 1  # raise it when the same settings come to give other numbers
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs that stream a wav write where its size belongs
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs that stream a wav write where its size belongs
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 _LISTED = 10  # how many bad files one message names
 
@@ -102,7 +102,7 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    _refuse_truncated(path)
+    refuse_truncated(path)
     try:
         samples, found = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
@@ -295,7 +295,7 @@ def _write_cache(file: Path, key: str, array: np.ndarray) -> None:
         )
 
 
-def _refuse_truncated(path: Path) -> None:
+def refuse_truncated(path: Path) -> None:
     """Raise ValueError where a RIFF file ends before its data do (libsndfile would not mind)."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -305,7 +305,7 @@ def _refuse_truncated(path: Path) -> None:
         while len(head := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", head)
             missing = file.tell() + length - size
-            if name == b"data" and length in _UNKNOWN_SIZES:
+            if name == b"data" and length in UNKNOWN_SIZES:
                 return
             if missing > 0:
                 raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")

@@ -1,0 +1,282 @@
+"""NYU Depth V2, the class of each pixel: colours → colours + depth, and the other way round.
+
+1,449 frames of a Kinect, 795 for training and 654 for test as their authors split them; where the
+files name the rooms, a room in both is refused. Some blocks of training frames are labelled, the
+others are D_u. Files and layout are described in `nyu_depth_pack.py` (pictures) and in
+`nyu_depth_official.py` (the authors' .mat files, which
+`python -m mke_theory.tasks.nyu_depth_originals prepare --data-root DIR` fetches).
+Ref: silberman2012indoor; xue2021mke, experiment on NYU Depth V2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mke_theory import metrics
+from mke_theory.augmentation import CropFlip
+from mke_theory.models.dense import segmenter
+from mke_theory.objective import Objective
+from mke_theory.stored import Normalise, Stored
+from mke_theory.task import Recipe, Task
+from mke_theory.tasks import nyu_depth_cut as cutting
+from mke_theory.tasks.depth import KINECT, DepthChannels, spread_of
+from mke_theory.tasks.nyu_depth_frames import ClassMap, Frames, class_map
+from mke_theory.tasks.nyu_depth_load import Files, content_hash, load
+from mke_theory.tasks.nyu_depth_official import PREPARE, Reading
+from mke_theory.tasks.nyu_depth_pack import INDEX, Coding
+from mke_theory.train import TrainConfig
+from mke_theory.transforms import ModalityDropout
+from mke_theory.types import Pool, Problem
+
+_LIBRARIES = {"PIL": "pillow", "h5py": "h5py"}
+
+SHOWN = 5
+"""How many test frames a figure shows."""
+
+Source = Literal["either", "pack", "official"]
+Cut = Literal["random blocks", "fixed blocks"]
+Geometry = Literal["depth", "normals"]
+
+_CHOICES = {
+    "source": get_args(Source),
+    "cut": get_args(Cut),
+    "depth": get_args(Reading),
+    "geometry": get_args(Geometry),
+    "extra_depth": get_args(Coding),
+}
+
+
+def recipe(alpha: str) -> Recipe:
+    """A first recipe: soft labels, α dropped from half of the samples, the same crops for all."""
+    training = TrainConfig(
+        steps=600, batch_size=16, learning_rate=2e-3, weight_decay=1e-2, schedule="cosine"
+    )
+    return Recipe(
+        teacher=training,
+        student=training,
+        objective=Objective(
+            labels="soft",
+            transform=(ModalityDropout(0.5, only=(alpha,)),),
+            augment=(CropFlip(),),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class NYUDepth(Task):
+    """Frames of `size` (height, width) with one of `classes` for each pixel.
+
+    source: the folder of pictures ("pack"), the .mat files ("official"), or either, pictures first.
+    classes: 13 or 40. With `otherprop_is_void` pixels of class 40 do not count, so that of 40
+    classes 39 are left; the pictures allow nothing else, as their train frames use 40 for
+    unlabelled pixels too.
+    cut: which frames are labelled. "random blocks" draws, by the seed, blocks of 15 consecutive
+    train frames (whole scenes where their names are known) until there are `labelled_frames`;
+    "fixed blocks" takes every eighth block, 105 frames, whatever the seed.
+    depth: with holes filled in by the authors, or as measured (.mat files only).
+    geometry: "depth" has the channels metres and measured or not, "normals" adds three of the
+    surface normal (see `DepthChannels`).
+    extra: a folder of frames without labels that join D_u, their depth in `extra_depth`. That none
+    of them shows a room of the test frames is for you to see to.
+    """
+
+    name: ClassVar[str] = "nyu_depth"
+    title: ClassVar[str] = "NYU Depth V2, RGB → RGB + depth"
+    varies: ClassVar[str] = (
+        "which blocks of frames are labelled (unless the cut is fixed), weights, noise; "
+        "the test frames are the same"
+    )
+    metric: ClassVar[str] = "mIoU"
+    lasts: ClassVar[bool] = True
+    alpha: ClassVar[str] = "image"
+    beta: ClassVar[str] = "depth"
+
+    recipe: Recipe = recipe("image")
+    size: tuple[int, int] = (60, 80)
+    classes: int = 13
+    otherprop_is_void: bool = True
+    source: Source = "either"
+    cut: Cut = "random blocks"
+    labelled_frames: int = 105
+    depth: Reading = "in-painted"
+    geometry: Geometry = "depth"
+    extra: str = ""
+    extra_depth: Coding = "millimetres"
+    channels: int = 16
+    skip_bad: bool = False
+    cache: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{self.name}.{name} is {getattr(self, name)!r}; choose one of {allowed}"
+                )
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ValueError(f"{self.name}.size is {self.size}; give height and width, at least 8")
+        self.class_map()
+        if self.cut == "fixed blocks" and self.labelled_frames != NYUDepth.labelled_frames:
+            raise ValueError(
+                f"{self.name}.labelled_frames is {self.labelled_frames}, but the fixed cut has "
+                f"{NYUDepth.labelled_frames}; draw them by cut='random blocks'"
+            )
+        if self.labelled_frames < 1:
+            raise ValueError(f"{self.name}.labelled_frames is {self.labelled_frames}; at least 1")
+
+    def missing(self, data_root: Path | None) -> str | None:
+        absent = [package for module, package in _LIBRARIES.items() if find_spec(module) is None]
+        if absent:
+            return f'{absent[0]} is not installed: pip install "mke_theory[data]"'
+        if self.extra and not Path(self.extra).is_dir():
+            return f"there is no folder {self.extra}, named by {self.name}.extra"
+        if data_root is not None and (data_root / "nyudv2").is_dir():
+            return None
+        return (
+            f"no folder nyudv2 in {data_root}; fetch it by `{PREPARE} {data_root}` (2.8 GB), or "
+            "name the folder above it by --data-root"
+        )
+
+    def data_hash(self, data_root: Path | None) -> str | None:
+        files = self._files(data_root)
+        return content_hash(files.folder, files.source, files.extra)
+
+    def knows_truth(self, data_root: Path | None) -> bool:
+        return not self.extra
+
+    def class_map(self) -> ClassMap:
+        """The classes that count, and which label is which of them."""
+        return class_map(self.classes, otherprop_is_void=self.otherprop_is_void)
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        """The authors' train and test; the seed picks who of train is labelled (see `cut`)."""
+        frames = self._frames(data_root)
+        train = np.flatnonzero(frames.part == "train")
+        labelled, left_over = self._labelled(frames, train, seed)
+        unlabelled = np.flatnonzero(np.isin(frames.part, ("train", "extra")))
+        unlabelled = np.setdiff1d(unlabelled, train[labelled | left_over])
+        whole = self._pool(frames, train)
+        return Problem(
+            labelled=whole.rows(train[labelled]).only([self.alpha]),
+            unlabelled=whole.rows(unlabelled),
+            test=whole.rows(np.flatnonzero(frames.part == "test")),
+            teacher_modalities=(self.alpha,),
+            classes=len(self.class_map().names),
+            skipped=tuple(frames.bad.tolist()),
+        )
+
+    def scenes(self, problem: Problem) -> dict[str, np.ndarray]:
+        """Some test frames, evenly spread, as they were before scaling."""
+        test = problem.test
+        rows = np.linspace(0, len(test) - 1, min(SHOWN, len(test))).round().astype(np.int64)
+        stored = {name: test.inputs[name] for name in ("image", "depth")}
+        image, depth = (x.values[x.index[rows].numpy()] for x in stored.values())
+        return {
+            "rows": rows,
+            "image": np.ascontiguousarray(image.transpose(0, 2, 3, 1)),
+            "depth": depth.astype(np.float32),
+            "truth": test.labels[rows].numpy(),
+            "names": np.array(self.class_map().names),
+        }
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        """An encoder for each modality, fused at several stages, and one decoder."""
+        channels = {name: int(problem.test.inputs[name].shape[1]) for name in modalities}
+        return segmenter(channels, problem.classes, width=width or self.width(modalities))
+
+    def width(self, modalities: tuple[str, ...]) -> int:
+        return self.channels
+
+    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+        """MIoU over the classes that occur in `truth`, pixel accuracy and mean class accuracy."""
+        table = metrics.confusion(said, truth, len(self.class_map().names))
+        return {
+            "mIoU": metrics.mean_iou(table),
+            "pixel accuracy": metrics.accuracy(table),
+            "mean accuracy": metrics.mean_accuracy(table),
+        }
+
+    def _labelled(
+        self, frames: Frames, train: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Masks over the train frames: labelled, and left over beside them."""
+        if self.cut == "fixed blocks":
+            chosen = cutting.fixed(frames.block[train])
+            return chosen, np.zeros_like(chosen)
+        if self.labelled_frames >= len(train):
+            raise ValueError(
+                f"{self.name}.labelled_frames is {self.labelled_frames}; there are {len(train)} "
+                "train frames, and D_u has to be left some"
+            )
+        return cutting.drawn(frames.group[train], self.labelled_frames, seed)
+
+    def _pool(self, frames: Frames, fit_on: np.ndarray) -> Pool:
+        """All frames, scaled by what the frames `fit_on` hold."""
+        mean, sd = spread_of(frames.depth[fit_on])
+        camera = KINECT if self.geometry == "normals" else None
+        inputs = {
+            "image": Stored(frames.image, _normalise(frames.image[fit_on])),
+            "depth": Stored(frames.depth, DepthChannels(mean, sd, camera)),
+        }
+        order = (self.alpha, self.beta)
+        labels = torch.from_numpy(self.class_map().of_label[frames.label])
+        return Pool({name: inputs[name] for name in order}, labels, frames.group)
+
+    def _frames(self, data_root: Path | None) -> Frames:
+        return load(self._files(data_root), Path(self.cache) if self.cache else None)
+
+    def _files(self, data_root: Path | None) -> Files:
+        if data_root is None:
+            raise FileNotFoundError(f"{self.name} needs a data root; name it by --data-root")
+        folder = data_root / "nyudv2"
+        source = self.source
+        if source == "either":
+            source = "pack" if (folder / INDEX).is_file() else "official"
+        if source == "pack" and not self.otherprop_is_void:
+            raise ValueError(
+                f"{folder}: in the pictures of the train frames class 40 is also what is "
+                f"unlabelled; leave {self.name}.otherprop_is_void on, or read source='official'"
+            )
+        if source == "pack" and self.depth == "measured":
+            raise ValueError(
+                f"{folder}: the pictures hold in-painted depth alone; set {self.name}.depth to "
+                "'in-painted', or read source='official'"
+            )
+        return Files(
+            folder,
+            source,
+            self.size,
+            self.depth,
+            Path(self.extra) if self.extra else None,
+            self.extra_depth,
+            self.skip_bad,
+        )
+
+
+@dataclass(frozen=True)
+class DepthNYU(NYUDepth):
+    """The other direction: the teacher reads depth, the student sees the colours as well."""
+
+    name: ClassVar[str] = "nyu_depth_from_depth"
+    title: ClassVar[str] = "NYU Depth V2, depth → depth + RGB"
+    alpha: ClassVar[str] = "depth"
+    beta: ClassVar[str] = "image"
+
+    recipe: Recipe = recipe("depth")
+
+
+def _normalise(image: np.ndarray) -> Normalise:
+    """Each colour of uint8 [n, 3, h, w] to mean 0 and standard deviation 1."""
+    level = np.arange(256)
+    shares = [np.bincount(image[:, c].ravel(), minlength=256) / image[:, c].size for c in range(3)]
+    mean = [float(share @ level) for share in shares]
+    spread = [float(s @ (level - m) ** 2) ** 0.5 for s, m in zip(shares, mean, strict=True)]
+    return Normalise(tuple(mean), tuple(sd or 1.0 for sd in spread))

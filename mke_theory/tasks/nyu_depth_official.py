@@ -1,0 +1,210 @@
+"""Frames of NYU Depth V2 from the files that its authors publish.
+
+    nyu_depth_v2_labeled.mat   all labelled frames; MATLAB 7.3, which is HDF5
+    splits.mat                 trainNdxs and testNdxs, frame numbers from 1
+    classMapping40.mat         mapClass [1, 894]: the class, 1 to 40, of each of the 894 labels
+
+The third file is not the authors' own. It belongs to the work that merged the 894 labels to 40
+classes (gupta2013perceptual), and is found in the public repository ankurhanda/nyuv2-meta-data. It
+is read, never guessed.
+
+MATLAB counts axes from the other end: what is [height, width, 3, n] there is [n, 3, width, height]
+when read as HDF5, and is turned here.
+Ref: silberman2012indoor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mke_theory.tasks.depth import Array
+from mke_theory.tasks.nyu_depth_cut import blocks, refuse_other_split
+from mke_theory.tasks.nyu_depth_frames import OTHERPROP, Frames, class_table, small, stacked
+from mke_theory.tasks.prepared import collect
+
+FRAMES_FILE = "nyu_depth_v2_labeled.mat"
+SPLITS_FILE = "splits.mat"
+MAPPING_FILE = "classMapping40.mat"
+FILES = (FRAMES_FILE, SPLITS_FILE, MAPPING_FILE)
+LABELS = 894
+
+PREPARE = "python -m mke_theory.tasks.nyu_depth_originals prepare --data-root"
+"""The command that fetches the files; it wants the folder above `nyudv2`."""
+
+Reading = Literal["in-painted", "measured"]
+DEPTHS: dict[Reading, str] = {"in-painted": "depths", "measured": "rawDepths"}
+"""Where the file keeps depth with its holes filled in, and depth as the sensor gave it."""
+
+
+def read_official(
+    folder: Path, size: tuple[int, int], reading: Reading, *, skip_bad: bool = False
+) -> Frames:
+    """All frames of the .mat files in `folder`, at `size` (height, width).
+
+    Raises FileNotFoundError or ValueError, with the file, where one is missing, damaged, or holds
+    something else; with `skip_bad` a frame that cannot be read is left out and listed in `bad`.
+    """
+    mapping = read_mapping(folder / MAPPING_FILE)
+    with opened(folder / FRAMES_FILE) as file:
+        count = refuse_other_structure(file)
+        part = read_parts(folder / SPLITS_FILE, count)
+        number = np.arange(1, count + 1, dtype=np.int64)
+        refuse_other_split(str(folder / SPLITS_FILE), number, part)
+        scenes = texts(file, "scenes") if "scenes" in file else None
+
+        def read(at: int) -> dict[str, Array]:
+            return _frame(file, at, size, DEPTHS[reading], mapping)
+
+        found = collect(range(count), read, skip_bad=skip_bad, workers=1, progress="nyu_depth")
+    block = np.zeros(count, dtype=np.int64)
+    for name in ("train", "test"):
+        block[part == name] = blocks(int((part == name).sum()))
+    group = np.array(scenes or [f"{p} block {b}" for p, b in zip(part, block, strict=True)])
+    kept = np.array(found.kept, dtype=np.int64)
+    return stacked(number[kept], part[kept], group[kept], block[kept], found.arrays, found.bad)
+
+
+def opened(path: Path) -> Any:
+    """The HDF5 file at `path`, open for reading."""
+    import h5py
+
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; `{PREPARE} {path.parent.parent}` fetches it"
+        )
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(
+            f"{path}: damaged, or no MATLAB 7.3 (HDF5) file ({error}); fetch it again"
+        ) from error
+
+
+def refuse_other_structure(file: Any) -> int:
+    """The number n of frames, where all arrays are there with fitting shapes and types.
+
+    images [n, 3, w, h] uint8; depths, rawDepths and labels [n, w, h], with w : h = 4 : 3, so that
+    a file whose axes were turned is noticed.
+    """
+    where = file.filename
+    for name in ("images", "depths", "rawDepths", "labels"):
+        if name not in file:
+            raise ValueError(f"{where}: has no {name}; it is not the labelled part of the data set")
+    shape = file["images"].shape
+    if len(shape) != 4 or shape[1] != 3 or 3 * shape[2] != 4 * shape[3]:
+        raise ValueError(
+            f"{where}: images are {shape}; expected is (n, 3, w, h) with w : h = 4 : 3, as MATLAB "
+            "writes it"
+        )
+    for name, kinds in (("images", "u"), ("depths", "f"), ("rawDepths", "f"), ("labels", "u")):
+        wanted = shape if name == "images" else (shape[0], *shape[2:])
+        found = file[name]
+        if found.shape != wanted or found.dtype.kind not in kinds:
+            raise ValueError(
+                f"{where}: {name} is {found.dtype} {found.shape}; expected is {wanted} of kind "
+                f"{kinds!r}"
+            )
+    return int(shape[0])
+
+
+def read_parts(path: Path, count: int) -> NDArray[np.str_]:
+    """The part, "train" or "test", of each of `count` frames, from `trainNdxs` and `testNdxs`."""
+    content = _loaded(path, ("trainNdxs", "testNdxs"))
+    listed = {
+        name: np.asarray(content[f"{name}Ndxs"]).ravel().astype(np.int64)
+        for name in ("train", "test")
+    }
+    numbers = np.concatenate(list(listed.values()))
+    outside = numbers[(numbers < 1) | (numbers > count)]
+    if len(outside):
+        raise ValueError(f"{path}: lists frame {outside[0]}; there are frames 1 to {count}")
+    times = np.bincount(numbers, minlength=count + 1)[1:]
+    wrong = np.flatnonzero(times != 1)
+    if len(wrong):
+        raise ValueError(
+            f"{path}: frame {wrong[0] + 1} is listed {times[wrong[0]]} times in train and test; "
+            "once is expected"
+        )
+    return np.where(np.isin(np.arange(1, count + 1), listed["train"]), "train", "test")
+
+
+@dataclass(frozen=True)
+class Mapping40:
+    """classes: [895] int8, the class 0 to 40 of label 0 (none) to 894; labels: [894] their names.
+
+    `labels` is empty where the file has no names.
+    """
+
+    classes: NDArray[np.int8]
+    labels: tuple[str, ...]
+
+
+def read_mapping(path: Path) -> Mapping40:
+    """The merging of the 894 labels to 40 classes, from `classMapping40.mat`.
+
+    Raises ValueError where it is none, or names other classes than `class_table` does.
+    """
+    content = _loaded(path, ("mapClass",))
+    classes = np.asarray(content["mapClass"]).ravel()
+    if classes.shape != (LABELS,) or classes.min() < 1 or classes.max() > OTHERPROP:
+        raise ValueError(
+            f"{path}: mapClass has {classes.size} numbers from {classes.min(initial=LABELS)} to "
+            f"{classes.max(initial=0)}; expected are {LABELS} from 1 to {OTHERPROP}"
+        )
+    ours = class_table()["name40"].to_list()[1:]
+    for mine, theirs in zip(ours, _cells(content, "className"), strict=False):
+        if _letters(mine) != _letters(theirs):
+            raise ValueError(f"{path}: calls a class {theirs!r} where {mine!r} is expected")
+    return Mapping40(
+        np.concatenate([[0], classes]).astype(np.int8), _cells(content, "allClassName")
+    )
+
+
+def texts(file: Any, name: str) -> list[str]:
+    """The texts of a MATLAB cell array in an HDF5 file."""
+    return ["".join(map(chr, file[at][()].ravel().tolist())) for at in file[name][()].ravel()]
+
+
+def _frame(
+    file: Any, at: int, size: tuple[int, int], depths: str, mapping: Mapping40
+) -> dict[str, Array]:
+    where = f"{file.filename}: frame {at + 1}"
+    try:
+        image, depth, label = (file[name][at] for name in ("images", depths, "labels"))
+    except OSError as error:
+        raise ValueError(f"{where}: cannot be read ({error}); fetch the file again") from error
+    if label.max() > LABELS:
+        raise ValueError(f"{where}: has label {label.max()}; the map knows 0 to {LABELS}")
+    turned = np.ascontiguousarray(image.transpose(2, 1, 0))
+    return small(turned, depth.T, mapping.classes[label.T], size, where)
+
+
+def _loaded(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; `{PREPARE} {path.parent.parent}` fetches it"
+        )
+    try:
+        content: dict[str, Any] = loadmat(path)
+    except Exception as error:  # SciPy raises whatever its parser trips over
+        raise ValueError(f"{path}: damaged, or no MATLAB 5 file ({error})") from error
+    for name in names:
+        if name not in content:
+            raise ValueError(f"{path}: has no {name}")
+    return content
+
+
+def _cells(content: dict[str, Any], name: str) -> tuple[str, ...]:
+    """The texts of a MATLAB 5 cell array; none where it is not there."""
+    return tuple(str(np.asarray(cell).ravel()[0]) for cell in np.ravel(content.get(name, [])))
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalpha())
