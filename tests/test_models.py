@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from mke_theory.models import (
     MLP,
+    Attention,
     Concatenate,
     ConvEncoder,
     Flatten,
+    Frames,
     Gated,
     LateAverage,
     MultimodalModel,
@@ -23,7 +25,7 @@ from mke_theory.models import (
 from mke_theory.models.multimodal import FusionName, Missing
 
 NAN = float("nan")
-FUSIONS: tuple[FusionName, ...] = ("concatenate", "late average", "gated")
+FUSIONS: tuple[FusionName, ...] = ("concatenate", "late average", "gated", "attention")
 every_fusion = pytest.mark.parametrize("fusion", FUSIONS)
 lenient = pytest.mark.parametrize("missing", ["zero", "learned"])
 every_missing = pytest.mark.parametrize("missing", ["refuse", "zero", "learned"])
@@ -113,6 +115,38 @@ def test_conv_encoder_refuses() -> None:
         ConvEncoder((1, 1, 1), channels=(4,), strides=(1,))
 
 
+def test_frames_are_averaged_and_those_that_are_not_there_do_not_count() -> None:
+    net = Frames(MLP([2, 1]))
+    assert isinstance(net.encoder, MLP)
+    set_linear(net.encoder.layers[1], [[1, 10]], [1])
+    x = torch.tensor([[[1.0, 2.0], [3.0, 0.0]], [[NAN, NAN], [5.0, 1.0]], [[NAN, NAN]] * 2])
+    # 22 and 4; 16 alone; nothing.
+    x = x.requires_grad_()
+    said = net(x)
+    assert said.tolist() == [[13], [16], [0]]
+    assert net.out_features == 1
+    said.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[[0.5, 5], [0.5, 5]], [[0, 0], [1, 10]], [[0, 0], [0, 0]]]
+
+
+def test_frames_share_an_encoder_of_pictures() -> None:
+    encoder = ConvEncoder((1, 6, 7), channels=(2, 3), features=6)
+    net, x = Frames(encoder), torch.randn(4, 3, 1, 6, 7)
+    alone = torch.stack([encoder(x[:, frame]) for frame in range(3)]).mean(dim=0)
+    torch.testing.assert_close(net(x), alone)
+    torch.testing.assert_close(net(x[:, [2, 0, 1]]), alone)
+    assert count_parameters(net) == count_parameters(encoder)
+
+
+def test_frames_refuse() -> None:
+    with pytest.raises(TypeError, match="Sequential has no out_features"):
+        Frames(nn.Sequential())
+    for shape in ((2, 4), (2, 0, 1, 6, 7)):
+        with pytest.raises(ValueError, match=r"\[n, frames, \.\.\.\] with at least one frame; got"):
+            Frames(MLP([2, 1]))(torch.zeros(shape))
+
+
 # --- fusion --------------------------------------------------------------------------------------
 
 FEATURES = {"a": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.tensor([[10.0], [20.0]])}
@@ -146,6 +180,63 @@ def test_gated_weighs_by_hand_and_gives_no_weight_to_the_missing() -> None:
     # However much the gate is for it.
     set_linear(fuse.gate, [[0, 0, 0], [0, 0, 1e30]], [0, 0])
     assert fuse(FEATURES, B_MISSING).flatten().tolist() == pytest.approx([1.0, 8.0])
+
+
+def some_attention(width: int, *, ask: list[list[float]], answer: list[list[float]]) -> Attention:
+    """Tokens a₁ + a₂, b and the layer's own, each repeated `width` times and not normalised."""
+    fuse = Attention(SIZES, width)
+    set_linear(fuse.project["a"], [[1, 1]] * width, [0] * width)
+    set_linear(fuse.project["b"], [[1]] * width, [0] * width)
+    set_linear(fuse.ask, ask, [0] * (3 * width))
+    set_linear(fuse.answer, answer, [0] * width)
+    fuse.norm = nn.Identity()  # type: ignore[assignment]
+    return fuse
+
+
+def test_attention_averages_the_tokens_that_are_there() -> None:
+    fuse = some_attention(1, ask=[[0], [0], [1]], answer=[[0]])
+    nn.init.constant_(fuse.own, 5)
+    # Own token 5; a is 3 and 7, b is 10 and 20.
+    assert fuse(FEATURES).flatten().tolist() == pytest.approx([6, 32 / 3])
+    assert fuse(FEATURES, B_MISSING).flatten().tolist() == pytest.approx([6, 6])
+    # Nothing to choose by: each token also gets the mean of all, so the mean doubles.
+    set_linear(fuse.answer, [[1]], [0])
+    assert fuse(FEATURES).flatten().tolist() == pytest.approx([12, 64 / 3])
+    assert fuse(FEATURES, B_MISSING).flatten().tolist() == pytest.approx([12, 12])
+
+
+def test_attention_chooses_by_query_and_key() -> None:
+    # Own token 0 asks for nothing and so averages; a large product picks the largest token.
+    fuse = some_attention(1, ask=[[100], [1], [1]], answer=[[1]])
+    nn.init.zeros_(fuse.own)
+    mean = (0 + 3 + 10) / 3
+    assert fuse(FEATURES)[0].item() == pytest.approx((0 + 3 + 10 + mean + 10 + 10) / 3)
+    # The second sample has a = 7 alone: own token 0 averages 0 and 7, a picks itself.
+    assert fuse(FEATURES, B_MISSING)[1].item() == pytest.approx((0 + 7 + 3.5 + 7) / 2)
+
+
+def test_attention_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    fuse = Attention(SIZES, 8, heads=2)
+    theirs = nn.MultiheadAttention(8, 2, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(fuse.ask.weight)
+        theirs.in_proj_bias.copy_(fuse.ask.bias)
+    theirs.out_proj.load_state_dict(fuse.answer.state_dict())
+    projected = [fuse.project[name](FEATURES[name]) for name in "ab"]
+    tokens = torch.stack([fuse.own.expand(2, -1), *projected], dim=1)
+    here = torch.stack([torch.ones(2, dtype=torch.bool), *B_MISSING.values()], dim=1)
+    asked = fuse.norm(tokens)
+    found, _ = theirs(asked, asked, asked, key_padding_mask=~here)
+    told = (tokens + found) * here.unsqueeze(2)
+    expected = told.sum(dim=1) / here.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(fuse(FEATURES, B_MISSING), expected)
+
+
+def test_attention_refuses_heads_that_do_not_divide() -> None:
+    for heads in (0, 3):
+        with pytest.raises(ValueError, match=f"heads is {heads}; it has to divide out_features, 8"):
+            Attention(SIZES, 8, heads=heads)
 
 
 # --- the whole model -----------------------------------------------------------------------------
@@ -349,14 +440,21 @@ def test_weights_survive_a_round_trip() -> None:
     assert torch.equal(first(some_inputs()), second(some_inputs()))
 
 
+@every_fusion
 @pytest.mark.parametrize("shared_inputs", [True, False])
-def test_many_students_at_once_are_the_same_students(shared_inputs: bool) -> None:
+def test_many_students_at_once_are_the_same_students(
+    shared_inputs: bool, fusion: FusionName
+) -> None:
     # Inputs that differ by student, as under each one's own noise, cannot be searched for missing
     # values inside vmap; there the model has to be one that accepts them.
     missing: Missing = "refuse" if shared_inputs else "zero"
-    shapes: dict[str, tuple[int, ...]] = {"x1": (1,), "x2": (1,)}
-    students = [coordinates(shapes, 2, hidden=(8, 8), missing=missing) for _ in range(4)]
-    inputs = {name: torch.randn(4, 7, 1) for name in shapes}
+    students = [
+        multimodal(
+            {"x1": MLP([1, 4]), "x2": MLP([1, 4])}, 2, fusion=fusion, hidden=(8,), missing=missing
+        )
+        for _ in range(4)
+    ]
+    inputs = {name: torch.randn(4, 7, 1) for name in ("x1", "x2")}
     if shared_inputs:
         inputs = {name: x[0] for name, x in inputs.items()}
     own = [inputs if shared_inputs else {n: x[i] for n, x in inputs.items()} for i in range(4)]

@@ -1,7 +1,10 @@
-"""Encoders by modality, their fusion, and the multimodal model made of them."""
+"""Encoders by modality, their fusion, and the multimodal models made of them."""
 
+from mke_theory.models.backbones import picture_backbone, picture_encoder, sound_encoder
+from mke_theory.models.dense import Segmenter, segmenter, segmenter_on
 from mke_theory.models.encoders import MLP, ConvEncoder, Flatten
-from mke_theory.models.fusion import Concatenate, Gated, LateAverage
+from mke_theory.models.frames import Frames
+from mke_theory.models.fusion import Attention, Concatenate, Gated, LateAverage
 from mke_theory.models.multimodal import (
     MultimodalModel,
     coordinates,
@@ -11,13 +14,21 @@ from mke_theory.models.multimodal import (
 
 __all__ = [
     "MLP",
+    "Attention",
     "Concatenate",
     "ConvEncoder",
     "Flatten",
+    "Frames",
     "Gated",
     "LateAverage",
     "MultimodalModel",
+    "Segmenter",
     "coordinates",
     "count_parameters",
     "multimodal",
+    "picture_backbone",
+    "picture_encoder",
+    "segmenter",
+    "segmenter_on",
+    "sound_encoder",
 ]

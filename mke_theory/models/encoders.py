@@ -71,3 +71,22 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(self.stages(x))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation over 8 channels at a time, or over all where 8 does not divide them.
+
+    It looks at one sample alone, unlike batch normalisation. Ref: wu2018group.
+    """
+    return nn.GroupNorm(channels // 8 if channels % 8 == 0 else 1, channels)
+
+
+def channels_of(backbone: nn.Module) -> tuple[int, ...]:
+    """The channels of a backbone's maps; TypeError where it does not state them."""
+    channels = getattr(backbone, "channels", None)
+    if not isinstance(channels, tuple) or not channels:
+        raise TypeError(
+            f"{type(backbone).__name__} has no channels; a backbone has to state those of its maps "
+            "as a tuple"
+        )
+    return channels

@@ -72,3 +72,43 @@ class Gated(nn.Module):
         weight = torch.softmax(score, dim=1).unsqueeze(2)
         projected = [self.project[name](features[name]) for name in self.order]
         return (torch.stack(projected, dim=1) * weight).sum(dim=1)
+
+
+class Attention(nn.Module):
+    """The mean of tokens, one a modality, after each has looked at all of them: self-attention.
+
+    A token is a modality's projected features; one of the layer's own is always there. The mean is
+    that of token + attention(normalised tokens), with `heads` heads. A missing modality is neither
+    looked at nor counted.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], out_features: int, *, heads: int = 1) -> None:
+        super().__init__()
+        if heads < 1 or out_features % heads:
+            raise ValueError(f"heads is {heads}; it has to divide out_features, {out_features}")
+        self.order, self.heads = tuple(sizes), heads
+        self.project = by_modality({name: nn.Linear(n, out_features) for name, n in sizes.items()})
+        self.own = nn.Parameter(0.02 * torch.randn(out_features))
+        self.norm = nn.LayerNorm(out_features)
+        self.ask = nn.Linear(out_features, 3 * out_features)
+        self.answer = nn.Linear(out_features, out_features)
+        self.out_features = out_features
+
+    def forward(self, features: Mapping[str, Tensor], present: Present = None) -> Tensor:
+        projected = [self.project[name](features[name]) for name in self.order]
+        own = self.own.to(projected[0].dtype).expand_as(projected[0])
+        tokens = torch.stack([own, *projected], dim=1)
+        here = torch.ones_like(tokens[:, :, 0], dtype=torch.bool)
+        if present is not None:
+            here = torch.stack([here[:, 0], *(present[name] for name in self.order)], dim=1)
+        seen = torch.where(here.unsqueeze(2), tokens + self._attend(tokens, here), 0.0)
+        return seen.sum(dim=1) / here.sum(dim=1, keepdim=True)
+
+    def _attend(self, tokens: Tensor, here: Tensor) -> Tensor:
+        # Written out: the fused kernels of torch cannot be stacked by vmap.
+        parts = self.ask(self.norm(tokens)).unflatten(2, (3, self.heads, -1))
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [n, heads, tokens, width]
+        score = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        score = score.masked_fill(~here[:, None, None, :], torch.finfo(score.dtype).min)
+        found = torch.softmax(score, dim=3).to(value.dtype) @ value
+        return self.answer(found.transpose(1, 2).flatten(2))

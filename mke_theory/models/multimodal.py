@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory.models.encoders import MLP, Flatten
-from mke_theory.models.fusion import Concatenate, Gated, LateAverage, by_modality
+from mke_theory.models.fusion import Attention, Concatenate, Gated, LateAverage, by_modality
 from mke_theory.types import is_present
 
 Missing = Literal["refuse", "zero", "learned"]
-FusionName = Literal["concatenate", "late average", "gated"]
+FusionName = Literal["concatenate", "late average", "gated", "attention"]
 Hidden = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
@@ -132,11 +133,17 @@ def multimodal(
     elif fusion == "gated":
         joined = Gated(sizes, max(sizes.values()))
         head = MLP([max(sizes.values()), *hidden, classes])
+    elif fusion == "attention":
+        width = max(sizes.values())
+        joined = Attention(sizes, width, heads=math.gcd(4, width))
+        head = MLP([width, *hidden, classes])
     elif fusion == "concatenate":
         joined = Concatenate(sizes)
         head = MLP([sum(sizes.values()), *hidden, classes])
     else:
-        raise ValueError(f"fusion is {fusion!r}; choose concatenate, late average or gated")
+        raise ValueError(
+            f"fusion is {fusion!r}; choose concatenate, late average, gated, attention"
+        )
     return MultimodalModel(encoders, joined, head, missing=missing)
 
 
