@@ -112,7 +112,8 @@ def run(
             fabric=fabric_of(place.hardware),
             checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
         )
-    record = record_of(task, arm, seed, problem, teacher, trained, pseudo)
+    root = place.data_root
+    record = record_of(task, arm, seed, problem, teacher, trained, pseudo, data_root=root)
     record["environment"] = environment_of(place)
     record["key"] = key_of(task, arm, seed, place)
     if place.folder is not None:
@@ -277,6 +278,8 @@ def record_of(
     teacher: nn.Module,
     trained: Fit,
     pseudo: PseudoLabels,
+    *,
+    data_root: Path | None = None,
 ) -> dict[str, Any]:
     """What came out of one arm, all but where it ran: its key, environment and seconds."""
     objective, pools = task.recipe.objective, (problem.unlabelled, problem.test)
@@ -313,6 +316,10 @@ def record_of(
             **_shares(on_unlabelled, on_test),
         },
         "scores": scores,
+        "bounds": {
+            name: list(ends)
+            for name, ends in task.bounds(words[1], problem.test.labels, data_root).items()
+        },
         "history": [[step, loss] for step, loss in trained.history],
         "account": {"unlabelled": on_unlabelled.to_dict(), "test": on_test.to_dict()},
         "differences": _differences(task, arm, problem),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 Decode = Callable[[Tensor], Tensor]
@@ -44,6 +43,15 @@ def as_float(raw: Tensor) -> Tensor:
     return raw.float()
 
 
+class Raw(Protocol):
+    """What `Stored` needs of an array: a memory-mapped one, or one in several files."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Any) -> Any: ...
+
+
 class Stored:
     """n samples behind which stand raw values of any type; reading some gives float32.
 
@@ -54,7 +62,7 @@ class Stored:
 
     def __init__(
         self,
-        values: Tensor | NDArray[Any],
+        values: Tensor | Raw,
         decode: Decode = as_float,
         rows: Tensor | None = None,
     ) -> None:

@@ -128,19 +128,26 @@ def table(records: Iterable[Record], task: str) -> pd.DataFrame:
 def scores(records: Iterable[Record], task: str) -> pd.DataFrame:
     """Every metric of the task on test, a row for each arm: "mean ± sd (n)", in percent.
 
-    d′ has no unit and is given as it is. Raises ValueError for a task without records.
+    d′ has no unit and is given as it is. Where test samples are not at hand, the mean over seeds of
+    the least and the greatest value follows that the metric could have with them. Raises ValueError
+    for a task without records.
     """
     rows: dict[str, dict[str, str]] = {}
     records = _of_task(records, task)
     for arm in dict.fromkeys(record["arm"] for record in records):
-        found = [record["scores"]["test"] for record in records if record["arm"] == arm]
-        names = dict.fromkeys(name for one in found for name in one)
-        values = {name: [one[name] for one in found if name in one] for name in names}
-        rows[arm] = {
-            name: cell(asdict(summarise(some)), scale=1 if name == NO_SHARE else 100)
-            for name, some in values.items()
-        }
+        own = [record for record in records if record["arm"] == arm]
+        rows[arm] = {name: _score_cell(own, name) for name in own[0]["scores"]["test"]}
     return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("arm")
+
+
+def _score_cell(own: list[Record], name: str) -> str:
+    scale = 1 if name == NO_SHARE else 100
+    text = cell(asdict(summarise([one["scores"]["test"][name] for one in own])), scale)
+    ends = [one["bounds"][name] for one in own if name in one.get("bounds", {})]
+    if not ends:
+        return text
+    low, high = (scale * sum(side) / len(ends) for side in zip(*ends, strict=True))
+    return f"{text}, with what is missing {low:.1f} to {high:.1f}"
 
 
 def overview(records: Iterable[Record]) -> pd.DataFrame:

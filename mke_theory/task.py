@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -70,6 +71,16 @@ class Task:
         """
         known = truth != UNKNOWN
         return {"accuracy": float((said == truth)[known].double().mean())}
+
+    def bounds(
+        self, said: Tensor, truth: Tensor, data_root: Path | None
+    ) -> Mapping[str, tuple[float, float]]:
+        """How low and high a metric on test could be with samples that the data root lacks.
+
+        `said` and `truth` are those of `scores`, on the samples that are there. Empty where nothing
+        is known of samples that are not.
+        """
+        return {}
 
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The draw of data and split that belongs to a seed."""

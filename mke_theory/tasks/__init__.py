@@ -11,6 +11,7 @@ from mke_theory.tasks.av_digits import AVDigits, VADigits
 from mke_theory.tasks.digits import Digits
 from mke_theory.tasks.nyu_depth import DepthNYU, NYUDepth
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
+from mke_theory.tasks.vggsound import VGGSound
 
 _ALL: tuple[Task, ...] = (
     TwoMoonPublished(),
@@ -20,6 +21,7 @@ _ALL: tuple[Task, ...] = (
     VADigits(),
     NYUDepth(),
     DepthNYU(),
+    VGGSound(),
     Arrays(),
 )
 TASKS = {task.name: task for task in _ALL}

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from mke_theory import metrics
 from mke_theory.augmentation import CropFlip
-from mke_theory.models.dense import segmenter
+from mke_theory.models.backbones import Kind, Size, picture_backbone
+from mke_theory.models.dense import DenseFusion, segmenter, segmenter_on
 from mke_theory.objective import Objective
 from mke_theory.stored import Normalise, Stored
 from mke_theory.task import Recipe, Task
@@ -83,6 +84,9 @@ class NYUDepth(Task):
     depth: with holes filled in by the authors, or as measured (.mat files only).
     geometry: "depth" has the channels metres and measured or not, "normals" adds three of the
     surface normal (see `DepthChannels`).
+    encoder: a small convolutional one of `channels` channels and more, or a published one of some
+    size, which starts from `weights`, a folder or a name on the hub, or else from random numbers.
+    fusion: how the branches of the modalities come together (see `models.dense.Segmenter`).
     extra: a folder of frames without labels that join D_u, their depth in `extra_depth`. That none
     of them shows a room of the test frames is for you to see to.
     """
@@ -109,6 +113,10 @@ class NYUDepth(Task):
     geometry: Geometry = "depth"
     extra: str = ""
     extra_depth: Coding = "millimetres"
+    encoder: Literal["small"] | Kind = "small"
+    encoder_size: Size | None = None
+    weights: str = ""
+    fusion: DenseFusion = "sum"
     channels: int = 16
     skip_bad: bool = False
     cache: str | None = field(default=None, compare=False)
@@ -189,8 +197,20 @@ class NYUDepth(Task):
         self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
     ) -> nn.Module:
         """An encoder for each modality, fused at several stages, and one decoder."""
+        width = width or self.width(modalities)
         channels = {name: int(problem.test.inputs[name].shape[1]) for name in modalities}
-        return segmenter(channels, problem.classes, width=width or self.width(modalities))
+        if self.encoder == "small":
+            return segmenter(channels, problem.classes, width=width, fusion=self.fusion)
+        backbones = {
+            name: picture_backbone(
+                self.encoder,
+                size=self.encoder_size,
+                channels=n,
+                weights=self.weights or None,
+            )
+            for name, n in channels.items()
+        }
+        return segmenter_on(backbones, problem.classes, width=2 * width, fusion=self.fusion)
 
     def width(self, modalities: tuple[str, ...]) -> int:
         return self.channels

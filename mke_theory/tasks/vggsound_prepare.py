@@ -1,0 +1,222 @@
+"""The clips of AudioSet and VGGSound turned into features, once: `prepare` and `missing`.
+
+    python -m mke_theory.tasks.vggsound_prepare prepare --data-root DIR [--skip-bad]
+
+reads the lists in DIR/av_event_metadata (see `vggsound_lists`) and the clips in DIR/audioset_clips
+and DIR/vggsound_clips (see `vggsound_clips`; any part of them will do), and writes shards into
+DIR/vggsound_prepared, with report.json on what is missing or bad. It can be stopped at any moment
+and goes on from the last whole shard. Films are not fetched: their host's terms do not allow it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mke_theory.tasks.vggsound_clips import FILMS, SOUNDS, Found, Reading, find_clips
+from mke_theory.tasks.vggsound_cut import cut_of
+from mke_theory.tasks.vggsound_lists import ANNOTATION, FOLDER, ONTOLOGY, Clip
+from mke_theory.tasks.vggsound_shards import (
+    CLIPS_PER_SHARD,
+    SETS,
+    Made,
+    Set,
+    make_shards,
+    write_index,
+)
+
+PREPARE = "python -m mke_theory.tasks.vggsound_prepare prepare --data-root"
+PREPARED = "vggsound_prepared"
+CLIPS: dict[Set, str] = {"audioset": "audioset_clips", "vggsound": "vggsound_clips"}
+REPORT = "report.json"
+
+_ENDINGS: dict[Set, tuple[str, ...]] = {"audioset": SOUNDS, "vggsound": FILMS}
+_LISTED = 10  # how many clips one message names
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was made of one set: the clips the lists want, their files, and the shards."""
+
+    wanted: frozenset[Clip]
+    found: Found
+    made: Made
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of the wanted clips that have no file, sorted."""
+        return [str(clip) for clip in sorted(self.wanted - set(self.found.files))]
+
+
+def prepare(
+    data_root: Path,
+    *,
+    audioset: Path | None = None,
+    vggsound: Path | None = None,
+    reading: Reading | None = None,
+    skip_bad: bool = False,
+    workers: int = 1,
+    clips_per_shard: int = CLIPS_PER_SHARD,
+) -> dict[Set, Outcome]:
+    """The shards of all clips at hand that some setting of the task wants, and their index.
+
+    `audioset` and `vggsound` are folders of clips elsewhere. All clips are read before the first
+    bad one is complained about, so that one call finds them all, and the next has them already.
+
+    Raises FileNotFoundError where lists or folders are missing; ValueError where a list is damaged,
+    a set has no clip at all, or clips are bad and `skip_bad` is off.
+    """
+    reading = reading or Reading()
+    folder = data_root / PREPARED
+    wanted, notes = wanted_clips(data_root / FOLDER)
+    places = _places(data_root, audioset, vggsound)
+    found = {which: _found(places[which], wanted[which], _ENDINGS[which]) for which in SETS}
+    folder.mkdir(parents=True, exist_ok=True)
+    outcomes = {}
+    for which in SETS:
+        files = found[which].files
+        order = sorted(wanted[which])
+        made = make_shards(
+            which, order, files, reading, folder, workers=workers, size=clips_per_shard
+        )
+        outcomes[which] = Outcome(wanted[which], found[which], made)
+    (folder / REPORT).write_text(report_text(outcomes, notes), encoding="utf-8")
+    _refuse_bad(folder, outcomes, skip_bad)
+    write_index(folder, reading, {which: outcome.made for which, outcome in outcomes.items()})
+    return outcomes
+
+
+def wanted_clips(lists: Path) -> tuple[dict[Set, frozenset[Clip]], tuple[str, ...]]:
+    """The clips of each set that some setting of the task asks for, by the lists that are there.
+
+    With them come notes on what was left out because its film would have been in two parts.
+    """
+    listed = cut_of(lists, sharing="names and instruments", ontology=(lists / ONTOLOGY).is_file())
+    cuts = [listed]
+    if (lists / ANNOTATION).is_file():
+        cuts.append(cut_of(lists, sharing="names and instruments", annotation="VGGSounder"))
+    seen = frozenset(
+        clip for cut in cuts for part in (cut.unlabelled, cut.test) for clip in part.clips
+    )
+    return {"audioset": frozenset(listed.labelled.clips), "vggsound": seen}, listed.notes
+
+
+def report_text(outcomes: Mapping[Set, Outcome], notes: Sequence[str]) -> str:
+    """report.json: by set how many clips are wanted and prepared, and which are missing or bad."""
+    report: dict[str, object] = {
+        which: {
+            "wanted": len(outcome.wanted),
+            "prepared": outcome.made.clips,
+            "missing": outcome.missing,
+            "bad": list(outcome.made.bad),
+            "files of clips that are not wanted": outcome.found.strange,
+        }
+        for which, outcome in outcomes.items()
+    }
+    return json.dumps(report | {"films in two parts": list(notes)}, indent=1) + "\n"
+
+
+def _found(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -> Found:
+    found = find_clips(folder, wanted, endings)
+    if not found.files:
+        raise ValueError(
+            f"{folder}: has none of the {len(wanted)} clips that the lists want; they are called "
+            f"YTID_SSSSSS and end in {', '.join(endings)}"
+        )
+    return found
+
+
+def _places(data_root: Path, audioset: Path | None, vggsound: Path | None) -> dict[Set, Path]:
+    return {
+        "audioset": audioset or data_root / CLIPS["audioset"],
+        "vggsound": vggsound or data_root / CLIPS["vggsound"],
+    }
+
+
+def _refuse_bad(folder: Path, outcomes: Mapping[Set, Outcome], skip_bad: bool) -> None:
+    bad = [line for outcome in outcomes.values() for line in outcome.made.bad]
+    empty = [which for which, outcome in outcomes.items() if not outcome.made.clips]
+    if not empty and (skip_bad or not bad):
+        return
+    listed = "\n".join(bad[:_LISTED])
+    rest = f"\n... and {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
+    remedy = f"no clip of {empty[0]} is left" if empty else "or leave them out with --skip-bad"
+    raise ValueError(
+        f"{len(bad)} clips cannot be used ({folder / REPORT} has them all):\n{listed}{rest}\n"
+        f"Put others there, {remedy}"
+    )
+
+
+def _prepare_command(
+    data_root: Path,
+    audioset_clips: Path | None = None,
+    vggsound_clips: Path | None = None,
+    skip_bad: bool = False,
+    workers: int = 1,
+    reading: Reading = Reading(),  # noqa: B008  # frozen
+) -> None:
+    """Turn the clips at hand into features; films are not fetched.
+
+    Args:
+        data_root: folder of av_event_metadata; vggsound_prepared is written beside it.
+        audioset_clips: folder of AudioSet's clips, if not audioset_clips in the data root.
+        vggsound_clips: folder of VGGSound's clips, if not vggsound_clips in the data root.
+        skip_bad: leave out clips that cannot be read; report.json names them.
+        workers: how many processes read clips.
+        reading: what of a clip is kept.
+    """
+    outcomes = prepare(
+        data_root,
+        audioset=audioset_clips,
+        vggsound=vggsound_clips,
+        reading=reading,
+        skip_bad=skip_bad,
+        workers=workers,
+    )
+    for which, outcome in outcomes.items():
+        print(
+            f"{which}: {outcome.made.clips} of {len(outcome.wanted)} clips prepared, "
+            f"{len(outcome.missing)} missing, {len(outcome.made.bad)} bad"
+        )
+    print(f"{data_root / PREPARED / REPORT}: names them")
+
+
+def _missing_command(
+    data_root: Path, audioset_clips: Path | None = None, vggsound_clips: Path | None = None
+) -> None:
+    """List the clips that are wanted and not there, without reading any.
+
+    Args:
+        data_root: folder of av_event_metadata.
+        audioset_clips: folder of AudioSet's clips, if not audioset_clips in the data root.
+        vggsound_clips: folder of VGGSound's clips, if not vggsound_clips in the data root.
+    """
+    wanted, _ = wanted_clips(data_root / FOLDER)
+    places = _places(data_root, audioset_clips, vggsound_clips)
+    for which in SETS:
+        there: Collection[Clip] = (
+            find_clips(places[which], wanted[which], _ENDINGS[which]).files
+            if places[which].is_dir()
+            else ()
+        )
+        for clip in sorted(wanted[which] - set(there)):
+            print(f"{which} {clip}")
+
+
+def main() -> None:
+    """The commands `prepare` and `missing`."""
+    import tyro
+
+    commands = {"prepare": _prepare_command, "missing": _missing_command}
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="python -m mke_theory.tasks.vggsound_prepare"
+        )
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
