@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from mke_theory import artifacts, records
+from mke_theory import artifacts, metrics, records
 from mke_theory.accounting import Account
 from mke_theory.arms import ARMS, MM_STUDENT, Arm, differences
 from mke_theory.checkpoint import Checkpoint
@@ -34,6 +34,9 @@ from mke_theory.types import UNKNOWN, Pool, Problem
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+MOST_CLASSES = 16
+"""A confusion matrix of more classes is not recorded."""
 
 
 @dataclass(frozen=True)
@@ -298,6 +301,7 @@ def record_of(
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
         "task": task.name,
+        "class_names": list(task.class_names),
         "title": task.title,
         "arm": arm.name,
         "arm_title": arm.title,
@@ -316,6 +320,7 @@ def record_of(
             **_shares(on_unlabelled, on_test),
         },
         "scores": scores,
+        "confusion": confusion_of(words[1], problem),
         "bounds": {
             name: list(ends)
             for name, ends in task.bounds(words[1], problem.test.labels, data_root).items()
@@ -364,6 +369,13 @@ def scores_of(task: Task, word: Tensor, pool: Pool) -> dict[str, float]:
     if bool((pool.labels == UNKNOWN).all()):
         return {}
     return task.scores(word, pool.labels)
+
+
+def confusion_of(word: Tensor, problem: Problem) -> list[list[int]] | None:
+    """Counts on test, a row for each true class; None for questions, and where there are many."""
+    if word.is_floating_point() or problem.classes > MOST_CLASSES:
+        return None
+    return metrics.confusion(word, problem.test.labels, problem.classes).tolist()
 
 
 def _shares(unlabelled: Account, test: Account) -> dict[str, float | None]:

@@ -19,10 +19,14 @@ _AT_A_TIME = 256
 
 @dataclass(frozen=True)
 class Normalise:
-    """(x − mean)/sd for each channel of [b, channels, ...], as float32; 0 < sd."""
+    """(x − mean)/sd for each channel, as float32; 0 < sd.
+
+    Channels are along `axis`: 1 for pictures [b, channels, h, w], 2 for frames of films.
+    """
 
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    axis: int = 1
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.sd) or not self.mean or min(self.sd) <= 0:
@@ -31,11 +35,12 @@ class Normalise:
             )
 
     def __call__(self, raw: Tensor) -> Tensor:
-        if raw.shape[1] != len(self.mean):
-            raise ValueError(f"samples have {raw.shape[1]} channels, mean has {len(self.mean)}")
-        rest = (1, -1, *[1] * (raw.dim() - 2))
+        channels = raw.shape[self.axis]
+        if channels != len(self.mean):
+            raise ValueError(f"samples have {channels} channels, mean has {len(self.mean)}")
+        along = (-1, *[1] * (raw.dim() - self.axis - 1))
         mean, sd = (raw.new_tensor(x, dtype=torch.float32) for x in (self.mean, self.sd))
-        return (raw.float() - mean.reshape(rest)) / sd.reshape(rest)
+        return (raw.float() - mean.reshape(along)) / sd.reshape(along)
 
 
 def as_float(raw: Tensor) -> Tensor:

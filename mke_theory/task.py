@@ -47,6 +47,8 @@ class Task:
     """What differs between seeds, and what does not: the scope of every interval over seeds."""
     metric: ClassVar[str] = "accuracy"
     """The name of the headline metric, in which gains are counted; the first of `scores`."""
+    class_names: ClassVar[tuple[str, ...]] = ()
+    """The classes by name, for figures; none where their numbers say it all."""
     lasts: ClassVar[bool] = False
     """True where five seeds of all arms take an hour rather than minutes on a processor."""
     recipe: Recipe

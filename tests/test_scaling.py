@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from mke_theory.tasks.scaling import Array, overall_standardiser, standardiser
+from mke_theory.tasks.scaling import (
+    Array,
+    colour_normaliser,
+    overall_standardiser,
+    standardiser,
+)
 
 Scaling = Callable[[Array], Callable[[Array], Array]]
 both = pytest.mark.parametrize("fit", [standardiser, overall_standardiser])
@@ -85,3 +90,14 @@ def test_nothing_to_fit_on_is_refused(fit: Scaling) -> None:
 def test_a_single_empty_column_is_refused() -> None:
     with pytest.raises(ValueError, match="1 of 2 columns"):
         standardiser(np.array([[1.0, NAN], [2.0, NAN]]))
+
+
+def test_colours_of_bytes_as_in_floats() -> None:
+    raw = np.random.default_rng(0).integers(0, 256, size=(9, 3, 4, 5), dtype=np.uint8)
+    raw[:, 2] = 7  # constant: only centred
+    scale = colour_normaliser(raw)
+    plain = raw.astype(np.float64)
+    assert scale.mean == pytest.approx(plain.mean(axis=(0, 2, 3)))
+    assert scale.sd[:2] == pytest.approx(plain.std(axis=(0, 2, 3))[:2]) and scale.sd[2] == 1.0
+    films = raw[:, None].repeat(2, axis=1)
+    assert colour_normaliser(films, axis=2).mean == pytest.approx(scale.mean)

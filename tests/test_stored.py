@@ -1,4 +1,4 @@
-"""Stored samples are those that one would have computed at once, in whatever order they are read."""
+"""Stored samples are those that one would have computed at once, in whatever order read."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def test_normalising_by_hand() -> None:
     raw = torch.tensor([[[110, 90], [70, 50]]], dtype=torch.uint8)
     assert SCALE(raw).tolist() == [[[1.0, -1.0], [1.0, 0.0]]]
     assert SCALE(raw).dtype == torch.float32
+
+
+def test_each_frame_of_a_film_is_normalised_as_a_picture_is() -> None:
+    raw = torch.arange(2 * 5 * 3 * 4 * 4).remainder(256).to(torch.uint8).reshape(2, 5, 3, 4, 4)
+    mean, sd = (1.0, 2.0, 3.0), (1.0, 2.0, 4.0)
+    each = torch.stack([Normalise(mean, sd)(raw[:, frame]) for frame in range(5)], dim=1)
+    assert torch.equal(Normalise(mean, sd, axis=2)(raw), each)
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -18,11 +18,9 @@ from mke_theory.arms import ARMS
 from mke_theory.models import count_parameters
 from mke_theory.prediction import predict
 from mke_theory.run import Place, run, train_teacher, word_of
-from mke_theory.stored import Normalise
 from mke_theory.tasks.vggsound import VGGSound
 from mke_theory.tasks.vggsound_clips import FILMS, Reading, find_clips, read_clip
 from mke_theory.tasks.vggsound_lists import FOLDER, FULL, TEST, Clip
-from mke_theory.tasks.vggsound_pools import EachPicture
 from mke_theory.tasks.vggsound_prepare import PREPARED, REPORT, main, prepare, wanted_clips
 from mke_theory.tasks.vggsound_shards import INDEX, Shards, read_shards
 from mke_theory.types import Pool
@@ -317,13 +315,6 @@ def test_the_scale_is_that_of_training_alone(corpus: Corpus) -> None:
     for name in ("audio", "video"):
         old, new = (p.unlabelled.inputs[name][slice(0, 99)] for p in (before, after))
         torch.testing.assert_close(new, old, rtol=0, atol=0)
-
-
-def test_each_picture_is_scaled_by_colour() -> None:
-    raw = torch.arange(2 * 5 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 5, 3, 4, 4)
-    scale = Normalise((1.0, 2.0, 3.0), (1.0, 2.0, 4.0))
-    expected = torch.stack([scale(raw[:, frame]) for frame in range(5)], dim=1)
-    assert torch.equal(EachPicture(scale)(raw), expected)
 
 
 def test_most_per_class_is_drawn_by_the_seed_and_leaves_test_alone(made: Corpus) -> None:

@@ -10,6 +10,12 @@ from mke_theory.tasks.arrays import Arrays
 from mke_theory.tasks.av_digits import AVDigits, VADigits
 from mke_theory.tasks.digits import Digits
 from mke_theory.tasks.nyu_depth import DepthNYU, NYUDepth
+from mke_theory.tasks.ravdess import (
+    FaceSpeech,
+    FaceSpeechByActor,
+    SpeechFace,
+    SpeechFaceByActor,
+)
 from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
 from mke_theory.tasks.vggsound import VGGSound
 
@@ -19,6 +25,10 @@ _ALL: tuple[Task, ...] = (
     Digits(),
     AVDigits(),
     VADigits(),
+    FaceSpeech(),
+    SpeechFace(),
+    FaceSpeechByActor(),
+    SpeechFaceByActor(),
     NYUDepth(),
     DepthNYU(),
     VGGSound(),

@@ -24,7 +24,7 @@ from mke_theory.augmentation import CropFlip
 from mke_theory.models.backbones import Kind, Size, picture_backbone
 from mke_theory.models.dense import DenseFusion, segmenter, segmenter_on
 from mke_theory.objective import Objective
-from mke_theory.stored import Normalise, Stored
+from mke_theory.stored import Stored
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks import nyu_depth_cut as cutting
 from mke_theory.tasks.depth import KINECT, DepthChannels, spread_of
@@ -32,6 +32,7 @@ from mke_theory.tasks.nyu_depth_frames import ClassMap, Frames, class_map
 from mke_theory.tasks.nyu_depth_load import Files, content_hash, load
 from mke_theory.tasks.nyu_depth_official import PREPARE, Reading
 from mke_theory.tasks.nyu_depth_pack import INDEX, Coding
+from mke_theory.tasks.scaling import colour_normaliser
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import ModalityDropout
 from mke_theory.types import Pool, Problem
@@ -243,7 +244,7 @@ class NYUDepth(Task):
         mean, sd = spread_of(frames.depth[fit_on])
         camera = KINECT if self.geometry == "normals" else None
         inputs = {
-            "image": Stored(frames.image, _normalise(frames.image[fit_on])),
+            "image": Stored(frames.image, colour_normaliser(frames.image[fit_on])),
             "depth": Stored(frames.depth, DepthChannels(mean, sd, camera)),
         }
         order = (self.alpha, self.beta)
@@ -291,12 +292,3 @@ class DepthNYU(NYUDepth):
     beta: ClassVar[str] = "image"
 
     recipe: Recipe = recipe("depth")
-
-
-def _normalise(image: np.ndarray) -> Normalise:
-    """Each colour of uint8 [n, 3, h, w] to mean 0 and standard deviation 1."""
-    level = np.arange(256)
-    shares = [np.bincount(image[:, c].ravel(), minlength=256) / image[:, c].size for c in range(3)]
-    mean = [float(share @ level) for share in shares]
-    spread = [float(s @ (level - m) ** 2) ** 0.5 for s, m in zip(shares, mean, strict=True)]
-    return Normalise(tuple(mean), tuple(sd or 1.0 for sd in spread))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mke_theory.stored import Normalise
+
 Array = np.ndarray
 
 
@@ -26,6 +28,19 @@ def overall_standardiser(train: Array) -> Callable[[Array], Array]:
     _refuse_nothing(train.reshape(-1, 1))
     mean, sd = float(np.nanmean(train)), float(_spread(train, axis=None))
     return lambda x: (x - mean) / sd
+
+
+def colour_normaliser(train: Array, axis: int = 1) -> Normalise:
+    """The scaling of each colour of bytes [n, ..., colours, h, w] to mean 0 and sd 1 over `train`.
+
+    A colour that is constant in `train` is only centred.
+    """
+    level, means, sds = np.arange(256.0), [], []
+    for colour in np.moveaxis(train, axis, 0):
+        counts = np.bincount(colour.ravel(), minlength=256)
+        means.append(float(np.average(level, weights=counts)))
+        sds.append(float(np.average((level - means[-1]) ** 2, weights=counts)) ** 0.5)
+    return Normalise(tuple(means), tuple(sd or 1.0 for sd in sds), axis)
 
 
 def _spread(train: Array, axis: int | None) -> Array:

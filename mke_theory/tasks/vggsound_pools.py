@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mke_theory.stored import Normalise, Stored
 from mke_theory.tasks.vggsound_cut import Wanted
@@ -18,16 +16,6 @@ from mke_theory.types import Pool
 
 Input = tuple[Any, Any, int]
 """The numbers of all clips in one modality, how they are scaled, and the row of the first."""
-
-
-@dataclass(frozen=True)
-class EachPicture:
-    """`each` applied to every picture of [b, pictures, ...]."""
-
-    each: Normalise
-
-    def __call__(self, raw: Tensor) -> Tensor:
-        return self.each(raw.flatten(0, 1)).unflatten(0, raw.shape[:2])
 
 
 def row_of(prepared: Prepared) -> dict[tuple[str, Clip], int]:
@@ -56,15 +44,15 @@ def inputs_of(prepared: Prepared, training: np.ndarray) -> dict[str, Input]:
     audio = (*prepared.audioset.arrays["audio"], *prepared.vggsound.arrays["audio"])
     return {
         "audio": (Shards(audio), _scale(heard[training]), 0),
-        "video": (Shards(prepared.vggsound.arrays["video"]), EachPicture(_scale(seen)), first),
+        "video": (Shards(prepared.vggsound.arrays["video"]), _scale(seen, axis=2), first),
     }
 
 
-def _scale(moments: np.ndarray) -> Normalise:
+def _scale(moments: np.ndarray, axis: int = 1) -> Normalise:
     """Mean and standard deviation of each channel from those of the clips, [n, channels, 2]."""
     mean, square = moments.mean(axis=0).T
     sd = np.sqrt(np.maximum(square - mean**2, 0.0))
-    return Normalise(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()))
+    return Normalise(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()), axis)
 
 
 def pool_of(

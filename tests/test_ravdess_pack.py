@@ -1,0 +1,166 @@
+"""The pack: read in the split's order whatever its own, and every disagreement named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mke_theory.tasks.ravdess_names import Part, Recording, read_split
+from mke_theory.tasks.ravdess_pack import FACE, INDEX, SPEECH, SUMS, check_pack, read_pack
+from mke_theory.tasks.ravdess_speech import BANDS, statistics
+
+UNITS = [f"AU{at:02}_r" for at in range(17)] + [f"AU{at:02}_c" for at in range(18)]
+SPLIT: dict[Recording, Part] = {
+    Recording(1, 3, 1, 1, 1, 1): "train",
+    Recording(1, 5, 2, 1, 1, 1): "train",
+    Recording(1, 1, 1, 1, 1, 2): "train",
+    Recording(1, 3, 1, 1, 1, 19): "test",
+}
+LENGTHS = (12, 20, 15, 13)
+
+
+def write_pack(folder: Path, order: list[int] | None = None) -> Path:
+    """The recordings of SPLIT, row i with action units i and the bands of `bands(i)`."""
+    folder.mkdir(exist_ok=True)
+    order = [0, 1, 2, 3] if order is None else order
+    listed = list(SPLIT)
+    index = pd.DataFrame(
+        {
+            "clip": [str(listed[at]) for at in order],
+            "label": [listed[at].label for at in order],
+            "actor": [listed[at].actor for at in order],
+            "split": [SPLIT[listed[at]] for at in order],
+        }
+    )
+    index.to_csv(folder / INDEX, index=False)
+    units = pd.DataFrame([[float(at)] * 35 for at in range(4)], columns=UNITS)
+    units.insert(0, "clip", [str(one) for one in listed])
+    units.to_csv(folder / FACE, index=False)
+    write_bands(folder)
+    return folder
+
+
+def bands(at: int) -> np.ndarray:
+    return np.random.default_rng(at).normal(size=(LENGTHS[at], BANDS)).astype(np.float16)
+
+
+def write_bands(folder: Path, **other: np.ndarray) -> None:
+    arrays = {
+        "clip": np.array([str(one) for one in SPLIT]),
+        "frames": np.concatenate([bands(at) for at in range(4)]),
+        "start": np.array([0, 12, 32, 47]),
+        "length": np.array(LENGTHS),
+    }
+    np.savez(folder / SPEECH, **(arrays | other))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
+def test_rows_come_in_the_order_of_the_split(tmp_path: Path, order: list[int]) -> None:
+    clips = read_pack(write_pack(tmp_path, order), SPLIT)
+    assert clips.recordings == tuple(SPLIT) and clips.skipped == ()
+    assert clips.face.tolist() == [[float(at)] * 35 for at in range(4)]
+    assert np.array_equal(clips.speech, np.stack([statistics(bands(at)) for at in range(4)]))
+
+
+def edited(name: str, edit: Callable[[str], str]) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(edit((folder / name).read_text()))
+
+
+DAMAGE: list[tuple[Callable[[Path], object], str]] = [
+    (edited(INDEX, lambda text: text.replace("03-01-01-01-01,2", "03-01-01-01-01,4", 1)),
+     r"index\.csv: clip 01-03-01-01-01-01 has label 4 and actor 1; its name says 2 and 1"),
+    (edited(INDEX, lambda text: text.replace(",19,test", ",19,train")),
+     r"index\.csv: clip .*-19 is in 'train', in the committed split it is in 'test'"),
+    (edited(INDEX, lambda text: text.replace("01-03-01", "01-03-03", 1)),
+     r"index\.csv: 01-03-03.*intensity is 03"),
+    (edited(INDEX, lambda text: text + text.splitlines()[-1] + "\n"), r"csv: lists .* twice"),
+    (edited(INDEX, lambda text: text.replace("label", "emotion")), r"index\.csv: needs rows with"),
+    (edited(INDEX, lambda text: text.replace(",2,1,train", ",happy,1,train")), r"csv: not a table"),
+    (edited(INDEX, lambda text: text.splitlines()[0] + "\n"), r"index\.csv: needs rows"),
+    (edited(FACE, lambda text: text.replace("AU03_c", "age")), r"face_au\.csv: has 34 columns"),
+    (edited(FACE, lambda text: "\n".join(text.splitlines()[:-1])), r"csv: has other clips"),
+    (edited(FACE, lambda text: text.replace("2.0", "nan", 1)), r"csv: clip .*-02 has cells"),
+    (edited(FACE, lambda text: text.replace("2.0", "high", 1)), r"csv: clip .*-02 has cells"),
+    (lambda folder: (folder / SPEECH).write_bytes((folder / SPEECH).read_bytes()[:900]),
+     r"logmel40\.npz: damaged"),
+    (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 14])),
+     r"logmel40\.npz: clip .*-19 is said to be frames 47 to 61; there are 60"),
+    (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 3])),
+     r"logmel40\.npz: clip .*-19: needs \[t, bands\]"),
+    (lambda folder: write_bands(folder, frames=np.zeros((60, 39), np.float16)), "have shape"),
+    (lambda folder: write_bands(folder, frames=np.full((60, 40), np.inf, np.float16)), "infinite"),
+    (lambda folder: write_bands(folder, clip=np.array(["a", "b", "c", "d"])), "has other clips"),
+    (lambda folder: write_bands(folder, clip=np.array(["a", "b"], dtype=object)), "damaged"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "why"), DAMAGE)
+def test_what_is_wrong_is_told_with_the_file(
+    tmp_path: Path, damage: Callable[[Path], object], why: str
+) -> None:
+    damage(write_pack(tmp_path))
+    with pytest.raises(ValueError, match=why):
+        read_pack(tmp_path, SPLIT, skip_bad=True)
+
+
+@pytest.mark.parametrize("name", [INDEX, FACE, SPEECH])
+def test_missing_files_are_told(tmp_path: Path, name: str) -> None:
+    (write_pack(tmp_path) / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name}: no such file"):
+        read_pack(tmp_path, SPLIT)
+
+
+def test_absent_recordings_are_refused_or_noted(tmp_path: Path) -> None:
+    more: dict[Recording, Part] = {Recording(1, 2, 1, 1, 1, 2): "train", **SPLIT}
+    with pytest.raises(ValueError, match="1 of 2 recordings of actor 02 are not there\nAdd them"):
+        read_pack(write_pack(tmp_path), more)
+    clips = read_pack(tmp_path, more, skip_bad=True)
+    assert clips.recordings == tuple(SPLIT)
+    assert clips.skipped == (f"{tmp_path}: 1 of 2 recordings of actor 02 are not there",)
+
+
+def test_song_is_left_out_with_a_note(tmp_path: Path) -> None:
+    write_pack(tmp_path)
+    for name in (INDEX, FACE):
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("01-03-01-01-01-01", "02-03-01-01-01-01"))
+    write_bands(tmp_path, clip=np.array(["02-03-01-01-01-01", *map(str, list(SPLIT)[1:])]))
+    spoken = dict(list(SPLIT.items())[1:])
+    clips = read_pack(tmp_path, spoken)
+    assert clips.recordings == tuple(spoken)
+    assert clips.skipped == (f"{tmp_path / INDEX}: 1 clips of song left out; the task is speech",)
+
+
+def test_hashes_are_compared_where_there_are_some(tmp_path: Path) -> None:
+    write_pack(tmp_path)
+    assert "4 recordings, all readable; no SHA256SUMS" in check_pack(tmp_path, SPLIT)
+    found = hashlib.sha256((tmp_path / FACE).read_bytes()).hexdigest()
+    (tmp_path / SUMS).write_text(f"{found}  ./{FACE}\n")
+    assert "1 files are those of SHA256SUMS" in check_pack(tmp_path, SPLIT)
+    (tmp_path / FACE).write_text((tmp_path / FACE).read_text() + "\n")
+    with pytest.raises(ValueError, match=rf"{FACE}: is not the file"):
+        check_pack(tmp_path, SPLIT)
+    (tmp_path / SUMS).write_text(f"{found}  gone.csv\n")
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
+        check_pack(tmp_path, SPLIT)
+
+
+@pytest.mark.data("ravdess")
+def test_the_real_pack_is_whole(data_root: Path) -> None:
+    clips = read_pack(data_root / "ravdess", read_split())
+    assert clips.recordings == tuple(read_split()) and clips.skipped == ()
+    assert clips.face.shape == (1440, 35) and clips.speech.shape == (1440, 720)
+    table = pd.read_csv(data_root / "ravdess" / INDEX).set_index("clip")
+    assert [table["label"][str(one)] for one in clips.recordings] == [
+        one.label for one in clips.recordings
+    ]
+    # The muscles of a smile (units 6 and 12, columns 4 and 8) are strongest where it is happy.
+    label = np.array([one.label for one in clips.recordings])
+    for column in (4, 8):
+        means = [clips.face[label == at, column].mean() for at in range(8)]
+        assert np.argmax(means) == 2
