@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mke_theory import plots, plots_scenes, tables
+from mke_theory import plots, plots_confusion, plots_scenes, tables
 from mke_theory.arms import MM_STUDENT
 from mke_theory.records import Record, write_atomic
 
@@ -89,6 +89,9 @@ def figures(done: Sequence[Record], folder: Path) -> list[Path]:
     if told:
         shown = [record for record in done if record["task"] in told]
         made.append(plots.account_by_class(shown, folder / "account_by_class.png"))
+    named = [record for record in done if record.get("class_names")]
+    if plots_confusion.tables_of(named, plots_confusion.ARMS_SHOWN):
+        made.append(plots_confusion.confusion(named, folder / "confusion.png"))
     for task in dict.fromkeys(record["task"] for record in done):
         panels = _regions([record for record in done if record["task"] == task], folder)
         if panels:
