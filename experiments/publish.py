@@ -1,6 +1,7 @@
 """Put results into the form that is committed: compact records, tables, figures, and the README.
 
     python experiments/publish.py --real results/real --few results/few --twomoon results/twomoon
+    python experiments/publish.py --benchmarks results/benchmarks
     python experiments/publish.py --theory results/theory --certificates results/certificates
     python experiments/publish.py            rebuild from the committed records
 
@@ -26,7 +27,8 @@ import semi_supervised
 import twomoon
 import tyro
 
-from mke_theory import appraisals, plots, records, tables, theory_report
+from mke_theory import appraisals, plots, plots_confusion, records, tables, theory_report
+from mke_theory import published as published_numbers
 from mke_theory.plots_ssl import gains_by_method
 from mke_theory.records import Record, write_atomic
 from mke_theory.tasks.twomoon import TwoMoonPublished
@@ -39,6 +41,10 @@ README = ROOT / "README.md"
 _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _KEPT = ("key", "task", "title", "arm", "arm_title", "seed", "config_hash", "split_hash", "code")
 _KEPT_TOO = ("environment", "seconds", "rule", "metrics", "differences", "varies", "counts")
+_KEPT_WHERE_THERE = ("metric", "scores", "bounds", "confusion", "class_names", "skipped")
+_FIGURES = {"real": ("regions_*.png",), "benchmarks": ("scenes_*.png",)}
+"""What a run alone can draw."""
+
 _METHOD = ("key", "task", "title", "arm", "arm_title", "sees", "seed")
 _METHOD_TOO = ("config_hash", "seconds", "varies")
 _BUDGET = ("steps", "batch_size", "optimizer", "learning_rate")
@@ -67,6 +73,8 @@ class Options:
 
     real: Path | None = None
     """Output folder of run_real.py."""
+    benchmarks: Path | None = None
+    """Output folder of run_real.py with RAVDESS and NYU Depth V2."""
     few: Path | None = None
     """Output folder of run_real.py with 5 labels a class on av_digits."""
     twomoon: Path | None = None
@@ -88,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         place.mkdir(parents=True, exist_ok=True)
     for name, folder in (
         ("real", options.real),
+        ("benchmarks", options.benchmarks),
         ("few", options.few),
         ("twomoon", options.twomoon),
     ):
@@ -96,8 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         kept = (TwoMoonPublished.name,) if name == "twomoon" else ()
         if not _commit(name, folder, compact, kept):
             return 2
-        for drawn in folder.glob("regions_*.png") if name == "real" else ():
-            shutil.copyfile(drawn, FIGURES / drawn.name)
+        for pattern in _FIGURES.get(name, ()):
+            for drawn in folder.glob(pattern):
+                shutil.copyfile(drawn, FIGURES / drawn.name)
         if name == "twomoon":
             shutil.copyfile(folder / twomoon.PAIRS, RESULTS / twomoon.PAIRS)
     for name, folder, compacted in (
@@ -141,6 +151,7 @@ def _commit(
 def compact(record: Record) -> Record:
     """The record without settings, intervals and confidence bins: those follow from the command."""
     kept: dict[str, Any] = {name: record[name] for name in (*_KEPT, *_KEPT_TOO)}
+    kept |= {name: record[name] for name in _KEPT_WHERE_THERE if name in record}
     account = {
         part: {"by_class": [{name: one[name] for name in _COUNTS} for one in whole["by_class"]]}
         for part, whole in record["account"].items()
@@ -184,8 +195,12 @@ def build() -> dict[Path, str]:
         RESULTS / "overview_few_labels.md": tables.overview(committed("few")).T.to_markdown()
         + "\n",
     }
-    for task in dict.fromkeys(record["task"] for record in real):
-        texts[RESULTS / f"results_{task}.md"] = tables.table(real, task).to_markdown() + "\n"
+    benchmarks = committed("benchmarks")
+    texts[RESULTS / "overview_benchmarks.md"] = tables.overview(benchmarks).T.to_markdown() + "\n"
+    texts[RESULTS / "beside_the_paper.md"] = published_numbers.markdown([*real, *benchmarks])
+    for found in (real, benchmarks):
+        for task in dict.fromkeys(record["task"] for record in found):
+            texts[RESULTS / f"results_{task}.md"] = tables.markdown(found, task)
     texts[RESULTS / "twomoon_published.md"] = (
         twomoon.published_table(published).to_markdown(disable_numparse=True) + "\n"
     )
@@ -217,6 +232,10 @@ def draw() -> None:
     real = committed("real")
     plots.gain_by_arm(real, FIGURES / "gain_by_arm.png")
     plots.account_by_class(real, FIGURES / "account_by_class.png")
+    benchmarks = committed("benchmarks")
+    plots.gain_by_arm(benchmarks, FIGURES / "gain_by_arm_benchmarks.png")
+    named = [record for record in benchmarks if record["class_names"]]
+    plots_confusion.confusion(named, FIGURES / "confusion.png")
     gains_by_method(
         semi_supervised.in_order(committed("semi_supervised")), FIGURES / "semi_supervised.png"
     )

@@ -9,6 +9,7 @@ and in the modalities that teacher and student see; `ssl` lists them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -31,7 +32,10 @@ _CONSISTENCY = {
 }
 _IN_UNIT_INTERVAL = ("threshold", "certainty", "average_decay", "ramp")
 _POSITIVE = ("temperature", "anchor_temperature")
-_NOT_NEGATIVE = ("gamma", "label_weight")
+_NOT_NEGATIVE = ("gamma", "label_weight", "adjustment")
+_AT_A_TIME = 256
+_LEAST_SHARE = 1e-3
+"""A class that is hardly ever taught counts as this much, or its logits would run away."""
 
 View = Literal["perturbed", "other", "clean"]
 
@@ -57,6 +61,10 @@ class Objective:
     grows to γ, t being the share that is done; 0 keeps it constant.
     answers: whose weights are the result, the student's own or their running average.
     augment: changes of a sample and its label together, seen by every view (crops, flips).
+    adjustment: τ ≥ 0; L_pl judges f + τ log π, π being the shares of the classes among the lessons
+    (at least 0.001 each), so that f itself does without that much of the classes' frequency. With
+    τ = 1 f aims at equal recall; where a model adds the evidence of m modalities, each of which
+    would count π, τ = (m − 1)/m counts it once. Ref: menon2021long, section 4.2.
     """
 
     labels: Literal["hard", "soft"] = "hard"
@@ -76,6 +84,7 @@ class Objective:
     ramp: float = 0.0
     answers: Weights = "student"
     augment: tuple[Augmentation, ...] = ()
+    adjustment: float = 0.0
 
     def __post_init__(self) -> None:
         _refuse_bare("transform", self.transform)
@@ -97,6 +106,8 @@ class Objective:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; it has to be finite and not negative"
                 )
+        if self.adjustment > 0 and self.multilabel:
+            raise ValueError("adjustment is by the shares of classes; questions have none")
         for name, allowed in (
             ("labels", ("hard", "soft")),
             ("view", get_args(View)),
@@ -199,8 +210,24 @@ def decide(logits: Tensor, *, multilabel: bool = False) -> Tensor:
 
 
 def loss_on(objective: Objective, lessons: Samples) -> LossFunction:
-    """`student_loss` with T and T' at scales measured on the lessons."""
-    return student_loss(objective, *transforms_on(objective, lessons))
+    """`student_loss` with T, T' and the classes' shares as the lessons have them."""
+    shares = shares_of(lessons) if objective.adjustment > 0 else None
+    return student_loss(objective, *transforms_on(objective, lessons), shares=shares)
+
+
+def shares_of(lessons: Samples) -> Tensor:
+    """The share of each class among the labels, [k] in [0, 1], from numbers or probabilities."""
+    total = torch.zeros(0, dtype=torch.float64)
+    for start in range(0, len(lessons), _AT_A_TIME):
+        target = lessons[slice(start, start + _AT_A_TIME)].target
+        if target.is_floating_point():
+            counts = target.double().sum(dim=[i for i in range(target.dim()) if i != 1])
+        else:
+            counts = torch.bincount(target[target != UNKNOWN]).double()
+        longer = max(len(total), len(counts))
+        total, counts = (nn.functional.pad(x, (0, longer - len(x))) for x in (total, counts))
+        total = total + counts
+    return total / total.sum()
 
 
 def transforms_on(objective: Objective, lessons: Samples) -> tuple[Compose, Compose]:
@@ -211,14 +238,18 @@ def transforms_on(objective: Objective, lessons: Samples) -> tuple[Compose, Comp
 
 
 def student_loss(
-    objective: Objective, transform: Transform, other: Transform | None = None
+    objective: Objective,
+    transform: Transform,
+    other: Transform | None = None,
+    shares: Tensor | None = None,
 ) -> LossFunction:
     """(model, batch, stream, moment) to w l_cls(ỹ, f(T(x))) + γ(t) l_reg(g(T'(x)), f(T(x))), [b].
 
     `transform` is T and `other` is T', as the objective states them but with their scales measured;
-    `loss_on` does that. T' is not used where the objective's is "same". The first term is 0 for a
-    sample without a label. Models are called as `model(inputs)`, and as `model(inputs, hidden)`
-    where a transform acts on features; no value is looked at, so that the loss can be vmapped.
+    `shares` [k] are π for an `adjustment` above 0. `loss_on` measures all three. T' is not used
+    where the objective's is "same". The first term is 0 for a sample without a label. Models are
+    called as `model(inputs)`, and as `model(inputs, hidden)` where a transform acts on features; no
+    value is looked at, so that the loss can be vmapped.
     """
     axis = -1 if objective.multilabel else 1
     other = Compose(_steps_of(objective)) if other is None else other
@@ -233,6 +264,13 @@ def student_loss(
         logits = _through(views[view], model, batch, stream)
         return losses.two_class(logits) if objective.multilabel else logits
 
+    if (shares is None) != (objective.adjustment == 0):
+        raise ValueError(
+            f"adjustment is {objective.adjustment}, so the classes' shares are "
+            + ("needed" if shares is None else "of no use")
+        )
+    prior = None if shares is None else shares.clamp(min=_LEAST_SHARE).log()
+
     def loss(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         batch = augmented(batch, objective.augment, stream)
         seen: dict[View, Tensor] = {}
@@ -244,6 +282,8 @@ def student_loss(
             return seen[view]
 
         def taught(logits: Tensor) -> Tensor:
+            if prior is not None:
+                logits = logits + objective.adjustment * _along_classes(prior, logits)
             values = pseudo_label_loss(logits, batch.target, objective, dim=axis)
             return objective.label_weight * losses.per_sample(values)
 
@@ -260,6 +300,13 @@ def student_loss(
         return taught(student(objective.view)) + objective.gamma_at(moment.progress) * apart
 
     return loss
+
+
+def _along_classes(prior: Tensor, logits: Tensor) -> Tensor:
+    """The classes' numbers [k] beside logits [n, k', ...]; classes never taught have the least."""
+    rest = logits.shape[1] - len(prior)
+    padded = nn.functional.pad(prior, (0, rest), value=math.log(_LEAST_SHARE))
+    return padded.to(logits).reshape(-1, *[1] * (logits.dim() - 2))
 
 
 def _through(transform: Transform, model: nn.Module, batch: Batch, stream: Stream) -> Tensor:

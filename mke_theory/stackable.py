@@ -81,6 +81,11 @@ def refuse_unstackable(student: Student) -> None:
             f"augment is {student.objective.augment}; a stack changes inputs alone, never their "
             "labels: leave it out, or train by fit"
         )
+    if student.objective.adjustment > 0:
+        raise ValueError(
+            f"adjustment is {student.objective.adjustment}; a stack has no classes' shares for "
+            "each student: leave it at 0, or train by fit"
+        )
     rows = batch_rows(len(student.samples), student.config.batch_size, student.seed, 0)
     loss = student_loss(student.objective, *transforms_on(student.objective, student.samples))
     average = student.model if student.objective.kept_average is not None else None

@@ -182,6 +182,15 @@ def numbers(records: Iterable[Record], task: str) -> pd.DataFrame:
     return found.astype({name: "Int64" for name in found if name.endswith("_n")})  # with gaps
 
 
+def markdown(records: Iterable[Record], task: str) -> str:
+    """The table of a task, and where there are more metrics a second one of all on test."""
+    records = _of_task(records, task)
+    text = f"{table(records, task).to_markdown()}\n"
+    if has_more_scores(records):
+        text += f"\nOn test:\n\n{scores(records, task).to_markdown()}\n"
+    return text
+
+
 def write_tables(records: Iterable[Record], folder: str | Path) -> list[Path]:
     """The paths of results_<task>.md, .csv and .tex, written for every task of `records`."""
     records, folder = list(records), Path(folder)

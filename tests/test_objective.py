@@ -20,10 +20,11 @@ from mke_theory.objective import (
     label,
     loss_on,
     refuse_strange_modalities,
+    shares_of,
     student_loss,
 )
 from mke_theory.rng import Stream
-from mke_theory.train import Moment
+from mke_theory.train import Moment, TrainConfig, fit
 from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, Transform
 from mke_theory.types import UNKNOWN, Batch, Pool
 
@@ -570,3 +571,69 @@ def test_another_view_that_makes_no_sense_is_refused() -> None:
     objective = Objective(other=(InputNoise(1.0, only=("audoi",)),))
     with pytest.raises(ValueError, match=r"acts on \['audoi'\]"):
         refuse_strange_modalities(objective, ("audio",))
+
+
+# --- logit adjustment ----------------------------------------------------------------------------
+
+
+def test_shares_of_classes_by_hand() -> None:
+    x = torch.zeros(4, 1)
+    numbers = Pool({"x": x}, torch.tensor([2, 0, UNKNOWN, 2]))
+    assert shares_of(numbers).tolist() == pytest.approx([1 / 3, 0, 2 / 3])
+    soft = Pool({"x": x}, torch.tensor([[0.5, 0.5], [1.0, 0.0], [0.0, 0.0], [0.5, 0.5]]))
+    assert shares_of(soft).tolist() == pytest.approx([2 / 3, 1 / 3])
+    maps = Pool({"x": x[:1]}, torch.tensor([[[0, 1], [1, UNKNOWN]]], dtype=torch.int8))
+    assert shares_of(maps).tolist() == pytest.approx([1 / 3, 2 / 3])
+    many = torch.arange(600) % 3  # more than are looked at together
+    assert shares_of(Pool({"x": torch.zeros(600, 1)}, many)).tolist() == pytest.approx([1 / 3] * 3)
+
+
+def test_an_adjusted_loss_by_hand() -> None:
+    logits = torch.tensor([[1.0, -1.0]])
+    pool = Pool({"x": torch.zeros(4, 1)}, torch.tensor([0, 0, 0, 1]))
+    loss = loss_on(Objective(adjustment=0.5), pool)
+    batch = Batch({"x": torch.zeros(1, 1)}, torch.tensor([1]))
+    found = loss(lambda inputs: logits, batch, Stream(0), Moment())  # type: ignore[arg-type]
+    a, b = 1.0 + 0.5 * math.log(0.75), -1.0 + 0.5 * math.log(0.25)
+    assert found.item() == pytest.approx(math.log(math.exp(a) + math.exp(b)) - b)
+
+
+def test_a_class_never_taught_counts_as_a_thousandth() -> None:
+    pool = Pool({"x": torch.zeros(2, 1)}, torch.tensor([0, 0]))
+    loss = loss_on(Objective(adjustment=1.0), pool)
+    batch = Batch({"x": torch.zeros(1, 1)}, torch.tensor([0]))
+    found = loss(lambda inputs: torch.zeros(1, 3).double(), batch, Stream(0), Moment())  # type: ignore
+    assert found.item() == pytest.approx(math.log(1.0 + 2e-3))
+
+
+def test_with_the_shares_as_prior_an_adjusted_student_aims_at_equal_recall() -> None:
+    # On one constant input the best f is 0 for all classes at τ = 1, and log π at τ = 0.
+    labels = torch.tensor([0] * 6 + [1] * 2)
+    pool = Pool({"x": torch.ones(8, 1)}, labels)
+    for adjustment, expected in ((0.0, math.log(3.0)), (0.5, 0.5 * math.log(3.0)), (1.0, 0.0)):
+        model = Bias()
+        config = TrainConfig(steps=300, optimizer="sgd", learning_rate=0.5)
+        fit(model, pool, loss_on(Objective(adjustment=adjustment), pool), config, seed=0)
+        assert (model.bias[0] - model.bias[1]).item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_an_adjustment_without_shares_is_refused() -> None:
+    with pytest.raises(ValueError, match="needed"):
+        student_loss(Objective(adjustment=0.5), Compose())
+    with pytest.raises(ValueError, match="of no use"):
+        student_loss(Objective(), Compose(), shares=torch.ones(2) / 2)
+    with pytest.raises(ValueError, match="questions have none"):
+        Objective(adjustment=0.5, multilabel=True)
+    with pytest.raises(ValueError, match="adjustment is -1"):
+        Objective(adjustment=-1.0)
+
+
+class Bias(nn.Module):
+    """The same logits for every sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(2))
+
+    def forward(self, inputs: Any) -> Tensor:
+        return self.bias.expand(len(inputs["x"]), 2)

@@ -300,6 +300,8 @@ def test_what_a_stack_cannot_train_is_refused_before_any_work() -> None:
     cropping = replace(good, objective=Objective(augment=(Augmentation(),)))
     with pytest.raises(ValueError, match="augment is"):
         fit_stack([cropping])
+    with pytest.raises(ValueError, match="adjustment is"):
+        fit_stack([replace(good, objective=Objective(adjustment=0.5))])
     with pytest.raises(ValueError, match="select_on"):
         fit_stack([replace(good, config=CONFIGS["selected"])])
     with pytest.raises(ValueError, match="draws is 'mine'"):
