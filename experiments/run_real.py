@@ -4,18 +4,22 @@ Claim: a multimodal student that learns from its unimodal teacher's labels ends 
 teacher; the table says on which tasks, by how much (paired over seeds, 95% interval), and what the
 placebos leave of the gain.
 
-    python experiments/run_real.py                        all tasks, all arms, five seeds
+    python experiments/run_real.py                        all short tasks, all arms, five seeds
+    python experiments/run_real.py --tasks all            NYU Depth V2 and VGGSound too: hours
     python experiments/run_real.py --tasks digits --seeds 10
     python experiments/run_real.py --set digits.labels_per_class=3
+    torchrun --nproc-per-node=2 experiments/run_real.py --devices 2    two processes, one model
 
 Hardware: two CPU cores and 2 GiB of memory; about four minutes with all data at hand.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,13 +35,16 @@ from mke_theory.study import Means, available_cores, execute, feasible, plan
 from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
 
+ALL = "all"
+
 
 @dataclass(frozen=True)
 class Options:
     """Run the comparison, write records, tables and figures; a rerun does only what is missing."""
 
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Tasks to run; none means every task whose data are found."""
+    """Tasks to run. None means every task whose data are found, but for those that take an hour;
+    "all" means those too."""
     arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """Arms to run; none means all. The teacher is always among them."""
     seeds: int = 5
@@ -50,8 +57,27 @@ class Options:
     """Where to train."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic, in Lightning Fabric's words."""
-    workers: int = field(default_factory=available_cores)
-    """Runs carried out at the same time, each in a process of its own."""
+    workers: int | None = None
+    """Runs carried out at the same time, each in a process of its own. Default: one a core, or one
+    alone where several processes train each run together."""
+    devices: int = 1
+    """Processes on a machine that train each run together, on a GPU each. Those that torchrun
+    starts have to be as many."""
+    nodes: int = 1
+    """Machines that train each run together, with as many processes each."""
+    micro_batch: int | None = None
+    """The most samples that a process computes on at once: a batch is cut into pieces of at most
+    that many, and gradients add up."""
+    loader_workers: int = 0
+    """Processes beside each training process that read batches ahead."""
+    channels_last: bool = False
+    """Keep the channels of pictures side by side in memory, as tensor cores read them."""
+    compile: bool = False
+    """Run models through torch.compile."""
+    deterministic: bool = False
+    """Only algorithms that give the same numbers every time; an error where there is none."""
+    skip_bad: bool = False
+    """Leave damaged files of a data set out, and say so, instead of refusing the data set."""
     theory: int = 1
     """Seeds at which the MM student is appraised: ledger and certificate; 0 for none."""
     resume: bool = True
@@ -69,12 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_all(options: Options) -> int:
     """Check everything that can be checked, do what is missing, report on all."""
     try:
-        means = Means(
-            data_root=data_root_or_default(options.data_root),
-            hardware=Hardware(options.device, 1, options.precision),
-            workers=options.workers,
-        )
-        means.hardware.refuse_absent()
+        means = means_of(options)
+        if not means.hardware.leads:
+            return take_part(options, means)
         tasks = chosen_tasks(options, means.data_root)
         wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
         book = records.Records.open(options.out)
@@ -108,17 +131,64 @@ def run_all(options: Options) -> int:
                     *report.figures(done, options.out),
                 ]:
                     print(path)
-        except OSError as problem:
-            print(f"error: {problem}; what is recorded stays", file=sys.stderr)
-            return 1
+        except (OSError, MemoryError) as problem:
+            return stopped(problem)
     for line in [*(f"{failure.job}: {failure.error}" for failure in failures), *troubles]:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures or troubles else 0
 
 
+def take_part(options: Options, means: Means) -> int:
+    """The same runs, in step with the first process, which alone records and speaks.
+
+    0 also where a run failed: that is for the first process to say.
+    """
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # what is left out, the first one says
+            tasks = chosen_tasks(options, means.data_root)
+            wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
+            jobs, _ = feasible(wanted, means.data_root)
+    except (OSError, ValueError) as problem:
+        return refused(problem)
+    try:
+        execute(jobs, None, means, resume=options.resume)
+    except (OSError, MemoryError) as problem:
+        return stopped(problem)
+    return 0
+
+
+def stopped(problem: Exception) -> int:
+    """1, after one line on what ended the study half-way."""
+    print(f"error: {problem}; what is recorded stays", file=sys.stderr)
+    return 1
+
+
+def means_of(options: Options) -> Means:
+    """What the runs are carried out with; ValueError where it is not here."""
+    hardware = Hardware(
+        options.device,
+        options.devices,
+        options.precision,
+        options.nodes,
+        options.micro_batch,
+        options.loader_workers,
+        options.channels_last,
+        options.compile,
+        options.deterministic,
+    )
+    hardware.refuse_absent()
+    workers = 1 if hardware.processes > 1 else available_cores()
+    return Means(
+        data_root=data_root_or_default(options.data_root),
+        hardware=hardware,
+        workers=workers if options.workers is None else options.workers,
+    )
+
+
 def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
     """The tasks by name with their settings; those that cannot run are named on the way."""
-    refuse_unknown("task", options.tasks, TASKS)
+    if options.tasks != (ALL,):
+        refuse_unknown("task", options.tasks, TASKS)
     tasks = dict(TASKS)
     for assignment in options.set:
         name, dot, rest = assignment.partition(".")
@@ -128,8 +198,24 @@ def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
             tasks[name] = changed(tasks[name], rest)
         except ValueError as problem:
             raise ValueError(f"--set {assignment}: {problem}") from None
-    names = options.tasks or tuple(tasks)
-    return ready_tasks(tasks, names, data_root, insist=bool(options.tasks))
+    if options.skip_bad:
+        tasks = {name: without_bad_files(task) for name, task in tasks.items()}
+    if options.tasks == (ALL,):
+        return ready_tasks(tasks, tuple(tasks), data_root, insist=False)
+    if options.tasks:
+        return ready_tasks(tasks, options.tasks, data_root, insist=True)
+    long = [n for n, task in tasks.items() if task.lasts and task.missing(data_root) is None]
+    for name in long:
+        print(f"left out {name}: it takes long; name it, or --tasks {ALL}", file=sys.stderr)
+    short = tuple(name for name in tasks if name not in long)
+    return ready_tasks(tasks, short, data_root, insist=False)
+
+
+def without_bad_files(task: Task) -> Task:
+    """The task told to leave damaged files out, where it reads any that can be left out."""
+    if "skip_bad" not in {field.name for field in fields(task)}:
+        return task
+    return replace(task, skip_bad=True)  # type: ignore[call-arg]  # a field of some tasks
 
 
 def chosen_arms(names: Sequence[str]) -> list[Arm]:

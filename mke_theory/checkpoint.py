@@ -8,7 +8,7 @@ import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -75,19 +75,46 @@ def save(
                 f"the checkpoint {path} cannot be written ({problem}); make room or choose another "
                 "folder, and run again: what was saved before is kept"
             ) from problem
-    fabric.barrier()
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> State:
-    """The state in the file; model and optimiser are set to theirs.
+def resumed(
+    fabric: Fabric,
+    checkpoint: Checkpoint | None,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+) -> State:
+    """The state to go on from, model and optimiser set to theirs; a new one where there is none.
 
-    Raises ValueError where the file is damaged or belongs to another run. No code in it is run.
+    The first process reads the file and hands it to the others, which need not see its disk.
+    Raises ValueError, in all of them, where it is damaged or belongs to another run.
     """
+    found: dict[str, Any] | ValueError | None = None
+    if fabric.is_global_zero and checkpoint is not None and checkpoint.path.exists():
+        try:
+            found = _content(checkpoint.path, fingerprint)
+        except ValueError as problem:
+            found = problem
+    if fabric.world_size > 1:
+        found = fabric.broadcast(found)
+    if isinstance(found, ValueError):
+        raise found
+    if found is None:
+        return State()
+    model.load_state_dict(found["model"])
+    optimizer.load_state_dict(found["optimizer"])
+    state = State(**found["state"])
+    state.history = [(int(step), float(loss)) for step, loss in state.history]
+    return state
+
+
+def _content(path: Path, fingerprint: str) -> dict[str, Any]:
+    """What the file holds. No code in it is run."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the check sums
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = content["fingerprint"]
     except Exception as problem:  # torch raises half a dozen kinds for a damaged file
         raise ValueError(
@@ -99,8 +126,4 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerp
             f"{path} is the checkpoint of another run ({found}; this one is {fingerprint}); remove "
             "it or choose another output folder"
         )
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    state = State(**content["state"])
-    state.history = [(int(step), float(loss)) for step, loss in state.history]
-    return state
+    return content

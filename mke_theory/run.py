@@ -124,6 +124,10 @@ def run(
             place.folder, record["key"], task, arm, problem, trained.model, pseudo
         )
         record |= {"artifacts": kept} if kept else {}
+    record["training"] = {
+        name: getattr(trained, name)
+        for name in ("seconds", "samples_per_second", "waiting", "peak_memory")
+    }
     record["seconds"] = round(time.perf_counter() - started, 3)
     return record, trained.model
 

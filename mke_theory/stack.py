@@ -24,6 +24,7 @@ from torch.func import functional_call, grad, vmap
 from tqdm import tqdm
 
 from mke_theory.lifted import numbers_of, with_numbers
+from mke_theory.loading import batch_rows
 from mke_theory.models import MultimodalModel
 from mke_theory.objective import student_loss, transforms_on
 from mke_theory.program import Program
@@ -31,7 +32,7 @@ from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import share_kept
 from mke_theory.stackable import kind_of, refuse_pools, refuse_unstackable
 from mke_theory.student import Student
-from mke_theory.train import LOOK_EVERY, RULES, Fit, Moment, batch_rows, diverged, score
+from mke_theory.train import LOOK_EVERY, RULES, Fit, Moment, diverged, score
 from mke_theory.types import UNKNOWN, Batch
 from mke_theory.updates import update_rule
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory.lifted import form_of
+from mke_theory.loading import batch_rows
 from mke_theory.models import MultimodalModel
 from mke_theory.objective import student_loss, transforms_on
 from mke_theory.rng import Stream
 from mke_theory.student import Student
-from mke_theory.train import Moment, batch_rows, refuse_selection
+from mke_theory.train import Moment, refuse_selection
 from mke_theory.types import Batch, Pool
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mke_theory import records
 from mke_theory.arms import ARMS, Arm
 from mke_theory.hardware import Hardware
-from mke_theory.run import Place, key_of, run, train_teacher
+from mke_theory.run import Place, fabric_of, key_of, run, train_teacher
 from mke_theory.split import kept_out
 from mke_theory.task import Task
 from mke_theory.types import Problem
@@ -55,7 +55,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Means:
-    """What runs are carried out with: data, devices, processes, and threads in each."""
+    """What runs are carried out with: data, devices, processes, and threads in each.
+
+    `workers` runs are carried out at the same time; where several processes train one model
+    together, one is.
+    """
 
     data_root: Path | None = None
     hardware: Hardware = Hardware()
@@ -67,6 +71,11 @@ class Means:
         for name in ("workers", "threads", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if self.workers > 1 and self.hardware.processes > 1:
+            raise ValueError(
+                f"workers is {self.workers}, but {self.hardware.processes} processes train each "
+                "run together; set workers to 1"
+            )
 
 
 def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> list[Job]:
@@ -101,25 +110,38 @@ def _unfit(job: Job, knows_truth: bool) -> str | None:
     if job.arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
     objective = job.task.recipe.objective
-    if job.arm.errors == "independent" and (objective.labels == "soft" or objective.threshold > 0):
-        return "random errors stand for hard pseudo labels without a threshold alone"
+    hard = objective.labels == "hard" and objective.threshold == 0 and not objective.multilabel
+    if job.arm.errors == "independent" and not hard:
+        return (
+            "random errors stand for hard pseudo labels of one class a sample, without a threshold"
+        )
     return None
 
 
 def execute(
-    jobs: list[Job], book: records.Records, means: Means, *, resume: bool = True
+    jobs: list[Job], book: records.Records | None, means: Means, *, resume: bool = True
 ) -> tuple[list[records.Record], list[Failure]]:
     """The records of all jobs, in their order, and the failures.
 
     Only runs without a record are carried out; with `resume` off all are, from the beginning. A
-    student whose teacher failed is not tried.
+    student whose teacher failed is not tried. Where several processes train together, the first
+    has the book and says what is to be done; the others take part with None, and return no record.
     """
-    place = Place(means.data_root, book.folder, means.hardware, means.checkpoint_every)
-    _clean_checkpoints(book.folder / "checkpoints", keep=resume)
-    keys = [job.key(place) for job in jobs]
-    todo = [job for job, key in zip(jobs, keys, strict=True) if not (resume and book.has(key))]
+    folder = None if book is None else book.folder
+    place = Place(means.data_root, folder, means.hardware, means.checkpoint_every)
+    keys: list[str] = []
+    wanted: list[int] = []
+    if book is not None:
+        _clean_checkpoints(book.folder / "checkpoints", keep=resume)
+        keys = [job.key(place) for job in jobs]
+        wanted = [i for i, key in enumerate(keys) if not (resume and book.has(key))]
+    if means.hardware.processes > 1:
+        wanted = fabric_of(means.hardware).broadcast(wanted)
+    todo = [jobs[i] for i in wanted]
     failures: list[Failure] = []
-    with tqdm(total=len(jobs), initial=len(jobs) - len(todo), desc="runs", unit="run") as bar:
+    done = len(jobs) - len(todo)
+    bar = tqdm(total=len(jobs), initial=done, desc="runs", unit="run", disable=book is None)
+    with bar:
         # All teachers come first: students of one seed then share the teacher's checkpoint.
         for of_teachers in (True, False):
             failed = {(failure.job.task, failure.job.seed) for failure in failures}
@@ -131,12 +153,12 @@ def execute(
             for job, outcome in _results(wave, place, means):
                 if isinstance(outcome, str):
                     failures.append(Failure(job, outcome))
-                else:
+                elif book is not None:
                     book.append(outcome)
                     _forget_checkpoint(job, place)
                 bar.set_postfix_str(str(job), refresh=False)
                 bar.update()
-    found = {record["key"]: record for record in book}
+    found = {record["key"]: record for record in book or ()}
     return [found[key] for key in keys if key in found], failures
 
 
@@ -163,6 +185,11 @@ def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Recor
         teacher = train_teacher(job.task, job.seed, problem, place)
         return job, run(job.task, job.arm, job.seed, problem, teacher, place)[0]
     except Exception as error:  # one run that fails, for whatever reason, must not end the others
+        # Processes that train together would wait for one that failed alone: what all of them meet
+        # alike is a failure of the run, anything else ends the study, to go on when it is repeated.
+        alike = isinstance(error, ValueError | FloatingPointError)
+        if place.hardware.processes > 1 and not alike:
+            raise
         return job, f"{type(error).__name__}: {error}"
 
 

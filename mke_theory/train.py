@@ -4,17 +4,18 @@
 
 A run is a pure function of (model weights, samples, loss, config, seed). Every random choice of a
 step is seeded by the step's number, so a run that was killed continues from its last checkpoint to
-the same weights, bit for bit on CPU, and several processes see the batches and perturbations that
-one process sees (dropout layers inside a model excepted: each process draws its own).
+the same weights, bit for bit on CPU. Several processes, and batches cut into pieces, see the
+samples and perturbations that one process sees in one piece (`loading`, `hardware`).
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -22,8 +23,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mke_theory.accounting import accuracy
-from mke_theory.checkpoint import Checkpoint, State, load, outline, save
-from mke_theory.hardware import Hardware
+from mke_theory.checkpoint import Checkpoint, State, outline, resumed, save
+from mke_theory.hardware import (
+    Hardware,
+    arranged,
+    forget_peak,
+    hardware_of,
+    memory_told,
+    peak_memory,
+)
+from mke_theory.loading import Piece, Plan, Reader
 from mke_theory.prediction import predict
 from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import RunningAverage
@@ -120,6 +129,9 @@ class Fit:
     """A trained model and how it came about.
 
     `history` is (step, mean loss of its batch before the update), every 50 steps and at the end.
+    What it took, in this call alone: `seconds` in all, `samples_per_second` of all processes,
+    `waiting`, the share of the seconds spent waiting for samples, and `peak_memory` in bytes (see
+    `hardware.peak_memory`); None where no step was taken.
     """
 
     model: nn.Module
@@ -128,6 +140,10 @@ class Fit:
     rule: str
     selected_step: int
     selected_score: float | None
+    seconds: float = field(default=0.0, compare=False)
+    samples_per_second: float | None = field(default=None, compare=False)
+    waiting: float | None = field(default=None, compare=False)
+    peak_memory: int | None = field(default=None, compare=False)
 
 
 def fit(
@@ -156,13 +172,18 @@ def fit(
 
     Raises ValueError where `select_on` is needed and absent, the checkpoint is damaged or that of
     another run, or a batch has fewer samples than there are processes; FloatingPointError where the
-    loss or a weight is no longer finite; OSError where the checkpoint cannot be written.
+    loss or a weight is no longer finite; MemoryError where a step does not fit into memory; OSError
+    where the checkpoint cannot be written.
     """
     refuse_selection(config, select_on)
     _refuse_average(average_decay, answers)
+    started, seen = time.perf_counter(), 0
     fabric = fabric or Hardware().fabric()
-    _refuse_tiny_batches(len(samples), config.batch_size, fabric.world_size)
+    hardware, shares = hardware_of(fabric), (fabric.world_size, fabric.global_rank)
+    plan = Plan(len(samples), config.batch_size, seed, *shares, hardware.micro_batch)
     fingerprint = f"{asdict(config)} seed={seed} samples={len(samples)} model={outline(model)}"
+    if hardware.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a gap in stubs
     optimizer = _optimizer(model, config)
     wrapped, stepper = fabric.setup(model, optimizer)
     average, kept, judged = None, model, model  # kept: all that a checkpoint holds
@@ -171,19 +192,25 @@ def fit(
         kept = nn.ModuleList([model, average])
         judged = average.model if answers == "average" else model
         fingerprint += f" average={average_decay} answers={answers}"
-    state = State()
-    if checkpoint is not None and checkpoint.path.exists():
-        state = load(checkpoint.path, kept, optimizer, fingerprint)
+    state = resumed(fabric, checkpoint, kept, optimizer, fingerprint)
+    reader = Reader(samples, plan, range(state.step, config.steps), hardware, fabric.device)
     bar = tqdm(
         total=config.steps, initial=state.step, desc=progress, disable=progress is None, leave=False
     )
     kept.train()
+    forget_peak(fabric.device)
     generators = [fabric.device] if fabric.device.type == "cuda" else []
-    with bar, torch.random.fork_rng(devices=generators):
+    running = arranged(hardware, model, *([] if average is None else [average.model]))
+    with bar, running, closing(reader), torch.random.fork_rng(devices=generators):
         while state.step < config.steps:
-            moment = Moment(state.step / config.steps, average)
-            value = _step(wrapped, stepper, samples, loss, config, seed, state.step, fabric, moment)
+            pieces, moment = plan.pieces(state.step), Moment(state.step / config.steps, average)
+            for group in stepper.param_groups:
+                group["lr"] = config.rate_at(state.step)
+            own = seed_for(seed, "step", state.step)
+            with memory_told(config.batch_size, hardware):
+                value = _step(wrapped, stepper, pieces, reader, loss, config, own, fabric, moment)
             state.step += 1
+            seen += pieces[0].total
             if average is not None:
                 average.follow(model, state.step)
             bar.update()
@@ -201,6 +228,7 @@ def fit(
     elif judged is not model:
         model.load_state_dict(judged.state_dict())
     model.eval()
+    seconds = time.perf_counter() - started
     return Fit(
         model,
         state.step,
@@ -208,6 +236,10 @@ def fit(
         RULES[config.select],
         state.best_step if select_on is not None else state.step,
         state.best_score,
+        seconds,
+        seen / seconds if seen else None,
+        reader.waited / seconds if seen else None,
+        peak_memory(fabric.device) if seen else None,
     )
 
 
@@ -229,79 +261,43 @@ def _refuse_average(decay: float | None, answers: Weights) -> None:
         raise ValueError("answers is 'average', but none is kept; set average_decay, 0.999 say")
 
 
-def _refuse_tiny_batches(n: int, batch_size: int | None, processes: int) -> None:
-    smallest = n if batch_size is None or batch_size >= n else n % batch_size or batch_size
-    if smallest < processes:
-        raise ValueError(
-            f"the smallest batch of an epoch has {smallest} of {n} samples and cannot be shared by "
-            f"{processes} processes; use fewer processes or another batch_size (now {batch_size})"
-        )
-
-
 def _step(
     model: Any,
     optimizer: Any,
-    samples: Samples,
+    pieces: Iterable[Piece],
+    reader: Reader,
     loss: LossFunction,
     config: TrainConfig,
     seed: int,
-    step: int,
     fabric: Fabric,
     moment: Moment,
 ) -> Tensor:
     """One update; returns this process's part of the batch's mean loss, times their number."""
-    rows = batch_rows(len(samples), config.batch_size, seed, step)
-    total = len(samples) if isinstance(rows, slice) else len(rows)
-    own, stream = _share(rows, total, seed_for(seed, "step", step), fabric)
-    for group in optimizer.param_groups:
-        group["lr"] = config.rate_at(step)
-    with fabric.autocast():  # the loss in the precision of the model
-        values = loss(model, samples[own].to(fabric.device), stream, moment)
-    # Processes average their gradients, so each divides by the whole batch, times their number.
-    mean = values.sum() * (fabric.world_size / total)
+    _seed_layers(seed_for(seed, fabric.global_rank), fabric.device)
     optimizer.zero_grad()
-    fabric.backward(mean)
+    parts: list[Tensor] = []
+    *others, last = pieces
+    for piece in (*others, last):
+        batch, stream = reader.next(), piece.stream(seed, fabric.device)
+        with fabric.no_backward_sync(model, enabled=piece is not last):
+            with fabric.autocast():  # the loss in the precision of the model
+                values = loss(model, batch, stream, moment)
+            # Processes average their gradients: each divides by the whole batch, times their number
+            mean = values.sum() * (fabric.world_size / piece.total)
+            fabric.backward(mean)
+        parts.append(mean.detach())
     if config.clip_norm is not None:
         # In half precision a gradient may overflow: the scaler then leaves the update out.
         fabric.clip_gradients(model, optimizer, max_norm=config.clip_norm, error_if_nonfinite=False)
     optimizer.step()
-    return mean.detach()
+    return sum(parts[1:], parts[0])
 
 
-def batch_rows(n: int, batch_size: int | None, seed: int, step: int) -> slice | Tensor:
-    """The rows of step 0, 1, …: every epoch goes once through a new permutation of the n samples.
-
-    The last batch of an epoch is smaller where `batch_size` does not divide n.
-    """
-    if batch_size is None or batch_size >= n:
-        return slice(0, n)
-    a_epoch = math.ceil(n / batch_size)
-    epoch, position = divmod(step, a_epoch)
-    order = _permutation(n, seed_for(seed, "order", epoch))
-    return order[position * batch_size : (position + 1) * batch_size]
-
-
-@lru_cache(maxsize=2)
-def _permutation(n: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-
-def _share(
-    rows: slice | Tensor, total: int, seed: int, fabric: Fabric
-) -> tuple[slice | Tensor, Stream]:
-    """This process's rows of the batch, and the stream that draws for them."""
-    # Dropout layers inside a model read torch's own generator: the step seeds it too.
-    torch.default_generator.manual_seed(seed_for(seed, fabric.global_rank))
-    if fabric.device.type == "cuda":
-        torch.cuda.manual_seed(seed_for(seed, fabric.global_rank))
-    if fabric.world_size == 1:
-        return rows, Stream(seed, device=fabric.device)
-    start, stop = (
-        total * rank // fabric.world_size for rank in (fabric.global_rank, fabric.global_rank + 1)
-    )
-    own = slice(start, stop)
-    stream = Stream(seed, device=fabric.device, rows=own, total=total)
-    return (own if isinstance(rows, slice) else rows[own]), stream
+def _seed_layers(seed: int, device: torch.device) -> None:
+    """Dropout layers inside a model read torch's own generators."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:

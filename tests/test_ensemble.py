@@ -25,6 +25,7 @@ from mke_theory.transforms import GaussianNoise
 from mke_theory.types import Problem
 
 FEW = TrainConfig(steps=30, learning_rate=0.02)
+TOLD_APART = ("key", "environment", "seconds", "training")
 RECIPE = Recipe(FEW, FEW, Objective(transform=(GaussianNoise(0.5),)))
 WORLD = Simulated(RECIPE, Gaussian(), labelled=20, unlabelled=60, test=40, hidden=(8,))
 MOON = TwoMoon(RECIPE, points=100)
@@ -42,7 +43,7 @@ class Failing(TwoMoon):
 
 def compared(record: dict[str, Any]) -> dict[str, Any]:
     """What a stacked run shares with the single one: all but its key, place and time."""
-    return {k: v for k, v in record.items() if k not in ("key", "environment", "seconds")}
+    return {k: v for k, v in record.items() if k not in TOLD_APART}
 
 
 def close(one: Any, other: Any) -> bool:

@@ -111,7 +111,7 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 
 
 def timeless(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "seconds"}
+    return {name: value for name, value in record.items() if name not in ("seconds", "training")}
 
 
 # --- pure in settings and seed -------------------------------------------------------------------

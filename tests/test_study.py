@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,10 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from experiments import run_real
+from mke_theory import study
 from mke_theory.arms import ARMS
+from mke_theory.hardware import Hardware
 from mke_theory.models import coordinates
 from mke_theory.records import Records
-from mke_theory.study import TEACHER, Means, execute, feasible, plan
+from mke_theory.run import Place
+from mke_theory.study import TEACHER, Job, Means, execute, feasible, plan
 from mke_theory.task import Recipe, Task
 from mke_theory.train import TrainConfig
 from mke_theory.types import UNKNOWN, Pool, Problem
@@ -116,7 +120,94 @@ def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "class 0 alone" in failures[0].error
 
 
+def test_without_a_book_nothing_is_asked_for_or_written(tmp_path: Path) -> None:
+    jobs = plan([Tiny()], [ARMS["mm_student"]], range(1))
+    assert execute(jobs, None, Means()) == ([], [])
+
+
+@pytest.mark.parametrize("alike", [ValueError, FloatingPointError])
+@pytest.mark.parametrize("alone", [MemoryError, OSError, RuntimeError])
+def test_processes_that_train_together_go_on_only_after_what_all_of_them_meet(
+    alike: type[Exception], alone: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing is launched: the data of the run cannot be read.
+    job = Job(Tiny(), TEACHER, 0)
+    for kind in (alike, alone):
+
+        def broken(*_: object, kind: type[Exception] = kind) -> Problem:
+            raise kind("what happened")
+
+        monkeypatch.setattr(study, "problem_of", broken)
+        single, shared = Place(), Place(hardware=Hardware(devices=2))
+        failed = (job, f"{kind.__name__}: what happened")
+        assert study._carry_out(job, single, 1) == failed
+        if kind is alike:
+            assert study._carry_out(job, shared, 1) == failed
+        else:
+            with pytest.raises(alone, match="what happened"):
+                study._carry_out(job, shared, 1)
+
+
+def test_runs_beside_each_other_are_refused_where_processes_share_one() -> None:
+    Means(workers=1, hardware=Hardware(devices=2))
+    with pytest.raises(ValueError, match="workers is 2, but 4 processes train each run together"):
+        Means(workers=2, hardware=Hardware(devices=2, num_nodes=2))
+
+
 @pytest.mark.parametrize("name", ["workers", "threads", "checkpoint_every"])
 def test_means_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 0"):
         Means(**{name: 0})
+
+
+# --- what the main job hands over ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ManyFiles(Tiny):
+    name: ClassVar[str] = "many_files"
+
+    skip_bad: bool = False
+
+
+def test_bad_files_are_left_out_where_a_task_reads_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks = {task.name: task for task in (Tiny(), ManyFiles())}
+    monkeypatch.setattr(run_real, "TASKS", tasks)
+    chosen = run_real.chosen_tasks(run_real.Options(tasks=("tiny", "many_files")), None)
+    assert chosen == [Tiny(), ManyFiles()]
+    asked = run_real.Options(tasks=("tiny", "many_files"), skip_bad=True)
+    assert run_real.chosen_tasks(asked, None) == [Tiny(), ManyFiles(skip_bad=True)]
+
+
+def test_every_option_of_the_hardware_reaches_the_runs(tmp_path: Path) -> None:
+    options = run_real.Options(
+        data_root=tmp_path,
+        device="auto",
+        precision="bf16-mixed",
+        devices=1,
+        micro_batch=16,
+        loader_workers=3,
+        channels_last=True,
+        compile=True,
+        deterministic=True,
+        workers=2,
+    )
+    means = run_real.means_of(options)
+    assert means.hardware == Hardware(
+        "auto",
+        1,
+        "bf16-mixed",
+        micro_batch=16,
+        workers=3,
+        channels_last=True,
+        compile=True,
+        deterministic=True,
+    )
+    assert (means.data_root, means.workers) == (tmp_path, 2)
+    unasked = run_real.means_of(run_real.Options(data_root=tmp_path))
+    assert unasked.hardware == Hardware() and unasked.workers == study.available_cores()
+    shared = run_real.means_of(run_real.Options(data_root=tmp_path, devices=2, nodes=3))
+    assert (shared.hardware.processes, shared.workers) == (6, 1)
+    assert len(fields(Hardware)) == 9  # a new one needs an option too

@@ -27,12 +27,13 @@ from torch import Tensor, nn
 
 from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
+from mke_theory.loading import batch_rows
 from mke_theory.losses import cross_entropy
 from mke_theory.objective import Objective, student_loss
 from mke_theory.prediction import predict
 from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import RunningAverage
-from mke_theory.train import RULES, Fit, LossFunction, Moment, TrainConfig, batch_rows, fit
+from mke_theory.train import RULES, Fit, LossFunction, Moment, TrainConfig, fit
 from mke_theory.transforms import Compose, InputNoise
 from mke_theory.types import Batch, Pool
 
@@ -908,6 +909,208 @@ def test_half_precision_stays_near_full_precision(fabric: Any) -> None:
     assert predict(found[0].model, points()).dtype == torch.float32
 
 
+# --- batches in pieces, read ahead ---------------------------------------------------------------
+
+
+def cut(hardware: Hardware, checkpoint: Checkpoint | None = None, loss: Any = None) -> Fit:
+    """23 samples in batches of 9, 9 and 5, with noise, consistency, selection and an average."""
+    pool = points(23, dtype=torch.float64)
+    return fit(
+        Small(dropout=0.0).double(),
+        pool,
+        loss or noisy(pool, 0.5, "average"),
+        replace(CHOOSY, batch_size=9, clip_norm=1.0),
+        seed=3,
+        fabric=hardware.fabric(),
+        select_on=points(9, dtype=torch.float64, seed=1),
+        checkpoint=checkpoint,
+        average_decay=0.9,
+    )
+
+
+@pytest.fixture(scope="module")
+def uncut() -> Fit:
+    return cut(Hardware())
+
+
+@pytest.mark.parametrize("micro_batch", [1, 4, 5, 8])  # 9 is 2 + 2 + 2 + 3, …
+def test_pieces_add_up_to_the_batch(micro_batch: int, uncut: Fit) -> None:
+    pieces = cut(Hardware(micro_batch=micro_batch))
+    losses = [torch.tensor([x for _, x in run.history]) for run in (pieces, uncut)]
+    torch.testing.assert_close(*losses, rtol=0.0, atol=1e-12)
+    for mine, whole in zip(weights(pieces.model), weights(uncut.model), strict=True):
+        torch.testing.assert_close(mine, whole, rtol=0.0, atol=1e-12)
+    assert pieces.selected_step == uncut.selected_step
+
+
+def test_a_piece_as_large_as_the_batch_is_the_batch(uncut: Fit) -> None:
+    assert_same_run(cut(Hardware(micro_batch=9)), uncut)
+
+
+def test_the_loss_sees_no_more_than_a_piece(fabric: Any) -> None:
+    seen: list[int] = []
+
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        seen.append(len(batch))
+        return squared(model, batch, stream, moment)
+
+    config = TrainConfig(steps=1, optimizer="sgd", learning_rate=0.1)
+    pool = line([1.0, 2.0, 0.0, 0.0, 0.0], [1.0, 5.0, 0.0, 0.0, 0.0])
+    model, there = Scalar(0.5), Hardware(micro_batch=2).fabric()
+    done = fit(model, pool, watched, config, seed=0, fabric=there)
+    assert seen == [1, 2, 2]
+    # The sum of losses is 16.25 and of gradients −17, over five samples now.
+    assert done.history == ((1, pytest.approx(16.25 / 5)),)
+    assert model.weight.item() == pytest.approx(0.5 + 0.1 * 17 / 5)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_who_reads_the_samples_changes_nothing(
+    workers: int, micro_batch: int | None, uncut: Fit
+) -> None:
+    here = uncut if micro_batch is None else cut(Hardware(micro_batch=micro_batch))
+    assert_same_run(cut(Hardware(micro_batch=micro_batch, workers=workers)), here)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_killed_run_goes_on_with_workers_and_pieces(tmp_path: Path) -> None:
+    pieces, kept = Hardware(micro_batch=4), Checkpoint(tmp_path / "run.pt", every=EVERY)
+    whole, ahead = cut(pieces), replace(pieces, workers=2)
+    # 9, 9 and 5 samples are 3, 3 and 2 pieces: kills between two steps and inside one.
+    for piece in (50, 52, 13):
+        loss = noisy(points(23, dtype=torch.float64), 0.5, "average")
+        with pytest.raises(Killed):
+            cut(ahead, kept, killed_at(piece, loss))
+    assert_same_run(cut(ahead, kept), whole)
+
+
+def test_channels_last_and_deterministic_change_no_result_here(uncut: Fit) -> None:
+    assert_same_run(cut(Hardware(channels_last=True, deterministic=True)), uncut)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+class Pictures(nn.Module):
+    """A small convolutional net on "image" [n, 2, 6, 6]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            self.near = nn.Conv2d(2, 4, 3, padding=1)
+            self.head = nn.Linear(4, 3)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.head(torch.relu(self.near(inputs["image"])).mean(dim=(2, 3)))
+
+
+def pictures() -> Pool:
+    draw = torch.Generator().manual_seed(2)
+    image = torch.randn(12, 2, 6, 6, generator=draw, dtype=torch.float64)
+    return Pool({"image": image}, torch.randint(0, 3, (12,), generator=draw))
+
+
+def of_pictures(hardware: Hardware, loss: LossFunction = plain) -> Fit:
+    config = TrainConfig(steps=20, batch_size=5, learning_rate=0.01)
+    return fit(Pictures().double(), pictures(), loss, config, seed=0, fabric=hardware.fabric())
+
+
+def test_channels_last_reaches_inputs_and_weights() -> None:
+    def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        kind = torch.channels_last
+        assert batch.inputs["image"].is_contiguous(memory_format=kind)
+        assert all(w.is_contiguous(memory_format=kind) for w in model.parameters() if w.dim() == 4)
+        return plain(model, batch, stream, moment)
+
+    whole, last = of_pictures(Hardware()), of_pictures(Hardware(channels_last=True), watched)
+    for mine, usual in zip(weights(last.model), weights(whole.model), strict=True):
+        torch.testing.assert_close(mine, usual, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # the compiler's own
+def test_a_compiled_model_learns_the_same(uncut: Fit) -> None:
+    for hardware, whole in (
+        (Hardware(compile=True, micro_batch=4), uncut),
+        (Hardware(compile=True, channels_last=True), of_pictures(Hardware())),
+    ):
+        run = cut(hardware) if whole is uncut else of_pictures(hardware)
+        losses = [torch.tensor([x for _, x in r.history]) for r in (run, whole)]
+        torch.testing.assert_close(*losses, rtol=0.0, atol=1e-10)
+        for mine, usual in zip(weights(run.model), weights(whole.model), strict=True):
+            torch.testing.assert_close(mine, usual, rtol=0.0, atol=1e-10)
+        assert list(run.model.state_dict()) == list(whole.model.state_dict())
+        assert run.model._compiled_call_impl is None
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_as_the_processor_does() -> None:
+    whole, there = of_pictures(Hardware()), Hardware("cuda", micro_batch=2, workers=1)
+    for more in ({}, {"channels_last": True}, {"deterministic": True}):
+        found = of_pictures(replace(there, **more))  # type: ignore[arg-type]
+        for mine, usual in zip(weights(found.model), weights(whole.model), strict=True):
+            torch.testing.assert_close(mine.cpu(), usual, rtol=0.0, atol=1e-8)
+        assert found.peak_memory is not None and 0 < found.peak_memory < 2**30
+
+
+@pytest.mark.gpu
+def test_a_deterministic_run_on_a_gpu_repeats_itself() -> None:
+    kind = Hardware("cuda", precision="bf16-mixed", channels_last=True, deterministic=True)
+    assert_same_run(of_pictures(kind), of_pictures(kind))
+
+
+# --- what a run took -----------------------------------------------------------------------------
+
+
+def test_a_run_says_what_it_took(fabric: Any, tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.pt")
+    done = trained(ADAMW, fabric, kept)
+    # 12 samples in batches of 5, 5 and 2; 60 steps are 20 epochs of 12 samples.
+    assert done.seconds > 0
+    assert done.samples_per_second == pytest.approx(20 * 12 / done.seconds)
+    assert done.waiting is not None and 0.0 < done.waiting < 1.0
+    assert done.peak_memory is not None and done.peak_memory > 0
+    again = trained(ADAMW, fabric, kept)
+    assert again.seconds > 0
+    assert (again.samples_per_second, again.waiting, again.peak_memory) == (None, None, None)
+
+
+def test_samples_that_have_to_be_waited_for_are_told(
+    fabric: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    class Late(Pool):
+        def __getitem__(self, index: Any) -> Batch:
+            now[0] += 3.0
+            return super().__getitem__(index)
+
+    def step(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        now[0] += 1.0
+        return squared(model, batch, stream, moment)
+
+    done = fit(
+        Scalar(),
+        Late(TWO.inputs, TWO.labels),
+        step,
+        TrainConfig(steps=5, learning_rate=0.01),
+        seed=0,
+        fabric=fabric,
+    )
+    assert (done.seconds, done.waiting, done.samples_per_second) == (20.0, 0.75, 0.5)
+
+
+def test_a_step_that_needs_too_much_memory_names_what_to_lower() -> None:
+    def greedy(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
+        return squared(model, batch, stream, moment) + torch.zeros(2**59)[: len(batch)]
+
+    config, there = TrainConfig(steps=1, batch_size=2), Hardware(micro_batch=1).fabric()
+    with pytest.raises(MemoryError, match=r"--micro-batch .*now 1.* batch_size \(now 2\)"):
+        fit(Scalar(), TWO, greedy, config, seed=0, fabric=there)
+
+
 def test_processes_of_torchrun_have_to_be_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "4")
@@ -924,6 +1127,7 @@ class Setting:
     gamma: float
     tolerance: float
     average_decay: float | None = None
+    micro_batch: int | None = None
 
 
 SHARED = [
@@ -931,6 +1135,7 @@ SHARED = [
     Setting(torch.float64, 4, 0.5, 1e-12),
     Setting(torch.float64, None, 0.0, 1e-12),
     Setting(torch.float64, 4, 0.5, 1e-12, average_decay=0.9),
+    Setting(torch.float64, None, 0.5, 1e-12, micro_batch=2),
 ]
 
 
@@ -1011,8 +1216,12 @@ def die(path: Path) -> None:
 
 def share(folder: Path) -> None:
     """Be one of two processes, and write down what came out."""
-    fabric = Hardware(devices=2).fabric()
-    runs = [shared_run(setting, fabric, folder) for setting in SHARED]
+    runs = []
+    for setting in SHARED:
+        fabric = Hardware(devices=2, micro_batch=setting.micro_batch).fabric()
+        # What the other processes say about checkpoints does not count: the first one's is used.
+        own = folder if fabric.is_global_zero else folder / "elsewhere"
+        runs.append(shared_run(setting, fabric, own))
     try:
         fit(Small(), points(11), plain, replace(ADAMW, batch_size=5), seed=0, fabric=fabric)
         refused = "not refused"
