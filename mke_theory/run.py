@@ -186,7 +186,7 @@ def student_to_be(
     ready, _ = prepare(
         teacher,
         pool.only(used),
-        build_student(task, arm, problem, used, seed),
+        build_student(task, arm, problem, used, seed, teacher),
         objective=objective,
         config=config,
         seed=seed_for(seed, "student"),
@@ -264,9 +264,17 @@ def lessons(
 
 
 def build_student(
-    task: Task, arm: Arm, problem: Problem, used: tuple[str, ...], seed: int
+    task: Task,
+    arm: Arm,
+    problem: Problem,
+    used: tuple[str, ...],
+    seed: int,
+    teacher: nn.Module | None = None,
 ) -> nn.Module:
-    """A fresh student; if the arm asks for it, of the width that matches the MM student's size."""
+    """A fresh student; if the arm asks for it, of the width that matches the MM student's size.
+
+    It has the teacher's weights where the recipe says so and there is one that fits.
+    """
     width = None
     if arm.size == "as MM student":
         target = count_parameters(task.model(problem, problem.modalities))
@@ -274,7 +282,16 @@ def build_student(
             lambda w: count_parameters(task.model(problem, used, w)), target, task.width(used)
         )
     with torch_seed(task.init_seed("student", seed)):
-        return task.model(problem, used, width)
+        student = task.model(problem, used, width)
+    if task.recipe.from_teacher and teacher is not None:
+        own = student.state_dict()
+        fits = {
+            name: x
+            for name, x in teacher.state_dict().items()
+            if name in own and own[name].shape == x.shape
+        }
+        student.load_state_dict(fits, strict=False)
+    return student
 
 
 def record_of(

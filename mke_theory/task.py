@@ -21,13 +21,16 @@ from mke_theory.types import UNKNOWN, Problem
 class Recipe:
     """How teacher and students of a task are trained; the same for every arm.
 
-    `kept_out` is the share of D_u that a `select` other than "last" keeps out of training.
+    `kept_out` is the share of D_u that a `select` other than "last" keeps out of training. With
+    `from_teacher` students begin with the teacher's weights wherever theirs have the same name and
+    shape: its branch, in a model that has one for each modality.
     """
 
     teacher: TrainConfig = TrainConfig()
     student: TrainConfig = TrainConfig()
     objective: Objective = Objective()
     kept_out: float = 0.2
+    from_teacher: bool = False
 
     def __post_init__(self) -> None:
         if self.teacher.select == "agreement":

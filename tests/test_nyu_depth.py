@@ -236,7 +236,7 @@ def test_statistics_know_nothing_of_test(root: Path, tmp_path: Path) -> None:
 def test_normals_are_added_on_request(made: Path, tmp_path: Path) -> None:
     problem = task(tmp_path, geometry="normals").problem(0, made)
     found = problem.test[slice(0, 3)].inputs["depth"]
-    assert found.shape == (3, 5, *SIZE)
+    assert found.shape == (3, 6, *SIZE)
     # Depth grows downwards, so the surface leans back and faces up, which is −y.
     assert float(found[:, 3].mean()) > 0.05 and float(found[:, 4].mean()) < -0.5
 

@@ -159,13 +159,23 @@ def test_normals_are_further_channels() -> None:
     depth = plane(unit(0.1, 0.2, -1.0), 2.0)
     channels = DepthChannels(2.0, 1.0, KINECT)
     found = channels(depth)
-    assert found.shape == (1, channels.channels, *SIZE) == (1, 5, *SIZE)
+    assert found.shape == (1, channels.channels, *SIZE) == (1, 6, *SIZE)
     expected = normals(depth, KINECT)
-    torch.testing.assert_close(found[:, 3:], expected[:, 1:])
+    torch.testing.assert_close(found[:, 3:5], expected[:, 1:])
     torch.testing.assert_close(found[:, 2], expected[:, 0].abs())
     torch.testing.assert_close(found[:, :2], DepthChannels(2.0, 1.0)(depth))
     with pytest.raises(ValueError, match="sd is 0"):
         DepthChannels(2.0, 0.0)
+
+
+def test_a_floor_is_as_far_below_the_camera_everywhere() -> None:
+    # A level floor 1.5 m below: seen at rows that look down, at depth 1.5 / ray.
+    _, down = KINECT.rays(SIZE)
+    depth = torch.where(down > 0.05, 1.5 / down, 0.0).float()[None, :, None].repeat(1, 1, SIZE[1])
+    below = DepthChannels(2.0, 1.0, KINECT)(depth)[0, 5]
+    seen = depth[0] > 0
+    torch.testing.assert_close(below[seen], torch.full_like(below[seen], 1.5))
+    assert bool(seen.any()) and bool((~seen).any()) and not bool(below[~seen].any())
 
 
 def test_a_mirrored_picture_has_mirrored_channels() -> None:

@@ -524,3 +524,20 @@ def test_the_large_unimodal_student_has_the_size_of_the_multimodal_one(tmp_path:
 @pytest.mark.parametrize("name", ["av_digits", "av_digits_image"])
 def test_the_sizes_match_on_av_digits(name: str, data_root: Path) -> None:
     assert_sizes_match(TASKS[name], data_root)
+
+
+def test_a_student_may_begin_as_its_teacher_where_it_has_the_same_part(place: Place) -> None:
+    task = Toy(recipe=replace(Toy().recipe, from_teacher=True))
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, place)
+    begun = build_student(task, ARMS["mm_student"], problem, ("a", "b"), 0, teacher).state_dict()
+    fresh = build_student(Toy(), ARMS["mm_student"], problem, ("a", "b"), 0, teacher).state_dict()
+    theirs = teacher.state_dict()
+    shared = {name for name in theirs if theirs[name].shape == fresh[name].shape}
+    assert any("encoders.a" in name for name in shared)
+    for name, weight in begun.items():
+        assert torch.equal(weight, theirs[name] if name in shared else fresh[name]), name
+    alone = build_student(task, ARMS["um_student"], problem, ("a",), 0, teacher)
+    assert same(alone, teacher)
+    for weight, source in zip(alone.parameters(), teacher.parameters(), strict=True):
+        assert weight.data_ptr() != source.data_ptr()  # learning must not reach the teacher

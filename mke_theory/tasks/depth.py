@@ -130,12 +130,14 @@ def _window_sums(x: Tensor, radius: int) -> Tensor:
 
 @dataclass(frozen=True)
 class DepthChannels:
-    """Depth [b, h, w] in metres, 0 where missing, to [b, 2, h, w], or [b, 5, h, w] with a camera.
+    """Depth [b, h, w] in metres, 0 where missing, to [b, 2, h, w], or [b, 6, h, w] with a camera.
 
     Channels: (metres − mean)/sd, 0 where missing; 1 where measured and 0 where not; and with
     `camera` the coordinates |x|, y and z of the surface normal (see `normals`): how far it is
-    turned to a side, down, and away. Without the sign of x, a mirrored picture has the channels of
-    its scene mirrored.
+    turned to a side, down, and away; and how many metres the surface is below the camera, 0 where
+    missing. Without the sign of x, a mirrored picture has the channels of its scene mirrored. With
+    depth, angle and height this is the content of HHA pictures, the camera's own vertical standing
+    for that of gravity. Ref: gupta2014learning.
     """
 
     mean: float
@@ -149,7 +151,7 @@ class DepthChannels:
     @property
     def channels(self) -> int:
         """How many channels come out."""
-        return 2 if self.camera is None else 5
+        return 2 if self.camera is None else 6
 
     def __call__(self, raw: Tensor) -> Tensor:
         depth = raw.float()
@@ -159,7 +161,9 @@ class DepthChannels:
         if self.camera is None:
             return flat
         sideways, rest = normals(depth, self.camera).split((1, 2), dim=1)
-        return torch.cat((flat, sideways.abs(), rest), dim=1)
+        _, down = self.camera.rays((depth.shape[-2], depth.shape[-1]))
+        below = depth * down.to(depth)[:, None]  # depth is 0 where missing, and so is this
+        return torch.cat((flat, sideways.abs(), rest, below[:, None]), dim=1)
 
 
 def spread_of(depth: NDArray[np.floating]) -> tuple[float, float]:
