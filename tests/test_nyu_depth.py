@@ -197,7 +197,7 @@ def test_the_fixed_cut_is_the_same_for_all_seeds(made: Path, tmp_path: Path) -> 
 
 
 def test_modalities_and_labels(made: Path, tmp_path: Path) -> None:
-    problem = task(tmp_path).problem(0, made)
+    problem = task(tmp_path, geometry="depth").problem(0, made)
     assert problem.modalities == ("image", "depth") and problem.labelled.modalities == ("image",)
     batch = problem.test[slice(0, 3)]
     assert batch.inputs["image"].shape == (3, 3, *SIZE)
