@@ -310,6 +310,26 @@ def test_data_not_asked_for_and_not_there_are_left_out_aloud(
     assert all(f"skipped {name}: " in said for name in TASKS.keys() - {t.name for t in chosen})
 
 
+def test_long_tasks_run_when_they_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "nyudv2").mkdir()
+    short = [task.name for task in run_real.chosen_tasks(run_real.Options(), tmp_path)]
+    assert short == ["twomoon", "twomoon_fair", "digits"]
+    assert "left out nyu_depth: it takes long" in capsys.readouterr().err
+    everything = run_real.chosen_tasks(run_real.Options(tasks=("all",)), tmp_path)
+    assert [task.name for task in everything] == [*short, "nyu_depth", "nyu_depth_from_depth"]
+    named = run_real.chosen_tasks(run_real.Options(tasks=("nyu_depth",)), tmp_path)
+    assert [task.name for task in named] == ["nyu_depth"]
+
+
+def test_damaged_files_are_skipped_by_the_tasks_that_can(tmp_path: Path) -> None:
+    (tmp_path / "nyudv2").mkdir()
+    options = run_real.Options(tasks=("digits", "nyu_depth"), skip_bad=True)
+    digits, nyu = run_real.chosen_tasks(options, tmp_path)
+    assert digits == TASKS["digits"] and nyu == replace(TASKS["nyu_depth"], skip_bad=True)
+
+
 @pytest.mark.usefixtures("no_training")
 def test_a_file_that_is_no_data_is_refused_before_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -148,9 +148,6 @@ class FaceSpeech(Task):
     def data_hash(self, data_root: Path | None) -> str | None:
         return _content_hash(*self._place(data_root))
 
-    def skipped(self, data_root: Path | None) -> tuple[str, ...]:
-        return self._clips(data_root).skipped
-
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The committed split of actors; the seed picks who of train is labelled."""
         clips, split = self._clips(data_root), read_split()
@@ -164,6 +161,7 @@ class FaceSpeech(Task):
             test=everything.rows(np.flatnonzero(part == "test")),
             teacher_modalities=(self.alpha,),
             classes=CLASSES,
+            skipped=clips.skipped,
         )
 
     def model(

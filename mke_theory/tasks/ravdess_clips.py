@@ -20,13 +20,15 @@ class Clips:
     """n recordings of speech in the order of the split, whatever they were read from.
 
     face: [n, 35] float32 action units, or [n, f, 3, h, w] uint8 frames.
-    speech: [n, d] float32, see `ravdess_speech.statistics`. skipped: a line for what was left out.
+    speech: [n, d] float32, see `ravdess_speech.statistics`. skipped: a line for what is absent or
+    bad and was left out because that was asked for. notes: what was left out by rule.
     """
 
     recordings: tuple[Recording, ...]
     face: np.ndarray
     speech: np.ndarray
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def in_order(
@@ -61,9 +63,9 @@ def absent(
     return lines
 
 
-def song_note(place: Path, count: int) -> list[str]:
+def song_note(place: Path, count: int) -> tuple[str, ...]:
     """One line that tells of clips of song, or none."""
-    return [f"{place}: {count} clips of song left out; the task is speech"] if count else []
+    return (f"{place}: {count} clips of song left out; the task is speech",) if count else ()
 
 
 def listed(lines: list[str]) -> str:

@@ -37,7 +37,7 @@ from mke_theory.tasks.ravdess_names import (
 )
 from mke_theory.tasks.ravdess_speech import RATE, log_mel, statistics, trimmed
 
-_VERSION = 1  # raise it when the same files and settings come to give other numbers
+_VERSION = 2  # raise it when the same files and settings come to give other numbers
 _EVERY = 0.5  # seconds between two frames
 _ASPECT = 16 / 9  # of the films; the actor stands in the middle
 _FILES_A_WORKER = 50  # fewer are read faster by one process than others are started
@@ -144,8 +144,7 @@ def read_originals(
             f"{len(found.wrong)} files or recordings cannot be used:\n{listed(found.wrong)}\n"
             "Correct them, or leave them out with --skip-bad"
         )
-    notes = song_note(folder, found.songs) + found.wrong
-    notes += absent(folder, split, found.recordings, skip_bad=skip_bad)
+    lacking = absent(folder, split, found.recordings, skip_bad=skip_bad)
     wanted = in_order(folder, split, found.recordings)
     collected = collect(
         [found.recordings[recording] for recording in wanted],
@@ -156,7 +155,9 @@ def read_originals(
     )
     kept = in_order(folder, split, {wanted[at] for at in collected.kept})
     faces, speech = zip(*collected.arrays, strict=True)
-    return Clips(kept, np.stack(faces), np.stack(speech), (*notes, *collected.bad))
+    skipped = (*found.wrong, *lacking, *collected.bad)
+    notes = song_note(folder, found.songs)
+    return Clips(kept, np.stack(faces), np.stack(speech), skipped, notes)
 
 
 def load_originals(
@@ -180,6 +181,7 @@ def load_originals(
             "face": clips.face,
             "speech": clips.speech,
             "skipped": np.array(clips.skipped, dtype=str),
+            "notes": np.array(clips.notes, dtype=str),
         }
 
     lines = [f"{part} {recording}" for recording, part in split.items()]
@@ -191,6 +193,7 @@ def load_originals(
         kept["face"],
         kept["speech"],
         tuple(str(line) for line in kept["skipped"]),
+        tuple(str(line) for line in kept["notes"]),
     )
 
 

@@ -79,7 +79,7 @@ def check(data_root: Path, split: Mapping[Recording, Part] | None = None) -> lis
         lines += [
             f"{folder}: {len(clips.recordings)} recordings of {len(actors)} actors, all there and "
             "readable",
-            *clips.skipped,
+            *clips.notes,
             UNVERIFIED,
         ]
     if not lines:
@@ -129,7 +129,7 @@ def _prepare_command(data_root: Path, skip_bad: bool = False) -> None:
     folder = prepare(data_root, skip_bad=skip_bad)
     clips = load_originals(folder, read_split(), skip_bad=skip_bad)
     print(f"{folder}: {len(clips.recordings)} recordings are ready")
-    print("\n".join([*clips.skipped, UNVERIFIED]))
+    print("\n".join([*clips.skipped, *clips.notes, UNVERIFIED]))
 
 
 def _check_command(data_root: Path) -> None:

@@ -49,11 +49,12 @@ def read_pack(folder: Path, split: Mapping[Recording, Part], *, skip_bad: bool =
     speech = _read_speech(folder / SPEECH, names)
     _refuse_other_parts(folder / INDEX, table, split)
     row = {recording: at for at, recording in enumerate(table["recording"])}
-    notes = song_note(folder / INDEX, int(table["sung"].sum()))
-    notes += absent(folder, split, row, skip_bad=skip_bad)
+    lacking = absent(folder, split, row, skip_bad=skip_bad)
     kept = in_order(folder, split, row)
     rows = [row[recording] for recording in kept]
-    return Clips(kept, face[rows], np.stack([speech[at] for at in rows]), tuple(notes))
+    notes = song_note(folder / INDEX, int(table["sung"].sum()))
+    told = np.stack([speech[at] for at in rows])
+    return Clips(kept, face[rows], told, tuple(lacking), notes)
 
 
 def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:

@@ -33,8 +33,13 @@ def overall_standardiser(train: Array) -> Callable[[Array], Array]:
 def colour_normaliser(train: Array, axis: int = 1) -> Normalise:
     """The scaling of each colour of bytes [n, ..., colours, h, w] to mean 0 and sd 1 over `train`.
 
-    A colour that is constant in `train` is only centred.
+    A colour that is constant in `train` is only centred. Raises ValueError where `train` is empty
+    or holds no bytes.
     """
+    if train.dtype != np.uint8 or not train.size:
+        raise ValueError(
+            f"colours are scaled by uint8 training rows; got {train.dtype} of shape {train.shape}"
+        )
     level, means, sds = np.arange(256.0), [], []
     for colour in np.moveaxis(train, axis, 0):
         counts = np.bincount(colour.ravel(), minlength=256)

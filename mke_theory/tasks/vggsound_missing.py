@@ -87,7 +87,8 @@ def multilabel_bounds(
     two classes are free of each other, so all classes can be at their worst together. d′ grows with
     mAUC, and stays finite as it does there.
 
-    Raises ValueError where shapes do not fit or no class has a positive and a negative.
+    Raises ValueError where shapes do not fit, a truth is neither 0 nor 1, or no class has a positive
+    and a negative.
     """
     score, truth, missing = np.asarray(score), np.asarray(truth), np.asarray(missing_truth)
     if score.ndim != 2 or score.shape != truth.shape or missing.shape[1:] != truth.shape[1:]:
@@ -95,6 +96,8 @@ def multilabel_bounds(
             f"needs score and truth [n, k] and missing_truth [m, k]; got {score.shape}, "
             f"{truth.shape} and {missing.shape}"
         )
+    if not np.isin(missing, (0, 1)).all():
+        raise ValueError("missing_truth has to be 0 or 1 throughout; unknown classes have no bounds")
     precisions, areas, pairs = [], [], []
     for at_hand, known, absent in zip(score.T, truth.T, missing.T, strict=True):
         counts = int((absent == 1).sum()), int((absent != 1).sum())
@@ -141,7 +144,7 @@ def _least_sum(
     if not most:
         sure = of_group > 0
         at_hand = (of_group[sure] * above[sure] / (above[sure] + false[sure])).sum()
-        done, passed = (float(x[-1]) for x in (above, false))
+        done, passed = float(of_group.sum()), float(false[-1]) if len(false) else float(first)
         return float(at_hand + _series(done + positives, passed) - _series(done, passed))
     best, done, passed = np.zeros(most + 1), 0.0, float(first)
     for own, total, negatives in zip(of_group, above, false, strict=True):
