@@ -87,8 +87,9 @@ def _appraised(
     record: records.Record, task: Task, folder: Path, data_root: Path | None
 ) -> records.Record:
     problem, answers = answers_of(record, task, folder, data_root)
+    whole = problem.unlabelled[slice(0, len(problem.unlabelled))]
     views = appraise(
-        {name: x.numpy() for name, x in problem.unlabelled.inputs.items()},
+        {name: x.numpy() for name, x in whole.inputs.items()},
         problem.teacher_modalities,
         answers.get("embedding"),
         pseudo=answers["pseudo"],

@@ -43,7 +43,7 @@ def keep(
     if arm.name == MM_STUDENT.name and problem.unlabelled.labels.ndim == 1:
         files["answers"] = f"{key}_answers.npz", _answers(problem, model, pseudo)
     if shown := task.scenes(problem):
-        said = decisions(model, problem.test.rows(shown["rows"])).numpy().astype(np.int8)
+        said = decisions(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
         files["scenes"] = f"{key}_scenes.npz", {**shown, "said": said}
     for name, arrays in files.values():
         path = folder / "artifacts" / name

@@ -88,6 +88,12 @@ class Objective:
 
     def __post_init__(self) -> None:
         _refuse_bare("transform", self.transform)
+        if not isinstance(self.augment, tuple) or not all(
+            isinstance(step, Augmentation) for step in self.augment
+        ):
+            raise TypeError(
+                f"augment is {self.augment!r}; it has to be a tuple such as (CropFlip(),)"
+            )
         if self.other != "same":
             _refuse_bare("other", self.other)
         elif self.anchor == "average":
@@ -194,8 +200,13 @@ def _least_integers(classes: int) -> torch.dtype:
 
 
 def refuse_strange_modalities(objective: Objective, modalities: tuple[str, ...]) -> None:
-    """Raise ValueError where a perturbation names a modality that is not among `modalities`."""
-    for step in (*objective.augment, *objective.transform, *_steps_of(objective)):
+    """Raise ValueError where T or T' names a modality that is not among `modalities`."""
+    refuse_strange((*objective.transform, *_steps_of(objective)), modalities)
+
+
+def refuse_strange(steps: Sequence[Transform | Augmentation], modalities: tuple[str, ...]) -> None:
+    """Raise ValueError where a step names a modality that is not among `modalities`."""
+    for step in steps:
         strange = set(getattr(step, "only", None) or ()) - set(modalities)
         if strange:
             raise ValueError(
@@ -216,17 +227,24 @@ def loss_on(objective: Objective, lessons: Samples) -> LossFunction:
 
 
 def shares_of(lessons: Samples) -> Tensor:
-    """The share of each class among the labels, [k] in [0, 1], from numbers or probabilities."""
+    """The share of each class among the labels, [k] in [0, 1], from numbers or probabilities.
+
+    Raises ValueError where no sample has a label.
+    """
     total = torch.zeros(0, dtype=torch.float64)
     for start in range(0, len(lessons), _AT_A_TIME):
         target = lessons[slice(start, start + _AT_A_TIME)].target
         if target.is_floating_point():
-            counts = target.double().sum(dim=[i for i in range(target.dim()) if i != 1])
+            known = target.sum(dim=1, keepdim=True) > 0  # zeros, −1 and NaN mark what is unknown
+            given = torch.where(known, target, 0.0).double()
+            counts = given.sum(dim=[i for i in range(target.dim()) if i != 1])
         else:
             counts = torch.bincount(target[target != UNKNOWN]).double()
         longer = max(len(total), len(counts))
         total, counts = (nn.functional.pad(x, (0, longer - len(x))) for x in (total, counts))
         total = total + counts
+    if not float(total.sum()) > 0:
+        raise ValueError("no lesson has a label, so classes have no shares; set adjustment to 0")
     return total / total.sum()
 
 

@@ -83,8 +83,12 @@ def config_hash(value: object) -> str:
 
 
 def code_version(folder: Path = Path(__file__).parent) -> str:
-    """16 hexadecimal digits that change with any Python source below `folder` (the package)."""
-    sources = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    """16 hexadecimal digits that change with any source or manifest below `folder` (the package)."""
+    found = [
+        *folder.rglob("*.py"),
+        *(path for path in folder.rglob("manifests/*") if path.is_file()),
+    ]
+    sources = {path.relative_to(folder).as_posix(): path for path in found}
     return config_hash(
         {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
     )

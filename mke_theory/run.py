@@ -22,7 +22,13 @@ from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
 from mke_theory.mke import account_of, fit_teacher, prepare, pseudo_label
 from mke_theory.models import count_parameters
-from mke_theory.objective import Objective, PseudoLabels, decide, refuse_strange_modalities
+from mke_theory.objective import (
+    Objective,
+    PseudoLabels,
+    decide,
+    refuse_strange,
+    refuse_strange_modalities,
+)
 from mke_theory.placebos import certain, independent_errors, matching_width, shuffle_pairs
 from mke_theory.prediction import predict
 from mke_theory.rng import seed_for, torch_seed
@@ -128,6 +134,8 @@ def run(
         name: getattr(trained, name)
         for name in ("seconds", "samples_per_second", "waiting", "peak_memory")
     }
+    if trained.samples_per_second is None:  # nothing was trained here: a teacher, or a loaded run
+        record["training"]["seconds"] = None
     record["seconds"] = round(time.perf_counter() - started, 3)
     return record, trained.model
 
@@ -232,6 +240,7 @@ def objective_of(task: Task, arm: Arm, problem: Problem) -> Objective:
     """What the arm minimises: the task's objective, with the parts of T that can act on it."""
     objective = task.recipe.objective
     refuse_strange_modalities(objective, problem.modalities)
+    refuse_strange(objective.augment, problem.modalities)
     if not arm.perturbed:
         return unperturbed(objective)
     used = modalities_of(arm, problem)
@@ -273,7 +282,7 @@ def build_student(
 ) -> nn.Module:
     """A fresh student; if the arm asks for it, of the width that matches the MM student's size.
 
-    It has the teacher's weights where the recipe says so and there is one that fits.
+    It has the teacher's weights where the recipe says so and all of them fit; else none.
     """
     width = None
     if arm.size == "as MM student":
@@ -284,14 +293,15 @@ def build_student(
     with torch_seed(task.init_seed("student", seed)):
         student = task.model(problem, used, width)
     if task.recipe.from_teacher and teacher is not None:
-        own = student.state_dict()
-        fits = {
-            name: x
-            for name, x in teacher.state_dict().items()
-            if name in own and own[name].shape == x.shape
-        }
-        student.load_state_dict(fits, strict=False)
+        if has_place_for(student, teacher):
+            student.load_state_dict(teacher.state_dict(), strict=False)
     return student
+
+
+def has_place_for(student: nn.Module, teacher: nn.Module) -> bool:
+    """True where the student has weights of the name and shape of every one of the teacher's."""
+    own, theirs = student.state_dict(), teacher.state_dict()
+    return all(name in own and own[name].shape == x.shape for name, x in theirs.items())
 
 
 def record_of(
@@ -318,7 +328,10 @@ def record_of(
         part: scores_of(task, word, pool)
         for part, word, pool in zip(("unlabelled", "test"), words, pools, strict=True)
     }
-    of_teacher = scores_of(task, word_of_labels(pseudo, objective.multilabel), problem.unlabelled)
+    own_word = pseudo.hard
+    if objective.multilabel:  # labels have lost the fine order that ranking needs
+        own_word = word_of(teacher, problem.unlabelled, True)
+    of_teacher = scores_of(task, own_word, problem.unlabelled)
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
         "task": task.name,
@@ -348,7 +361,8 @@ def record_of(
         },
         "history": [[step, loss] for step, loss in trained.history],
         "account": {"unlabelled": on_unlabelled.to_dict(), "test": on_test.to_dict()},
-        "differences": _differences(task, arm, problem),
+        "differences": _differences(task, arm, problem)
+        | _beginnings(task, arm, problem, teacher, trained.model),
         "varies": task.varies,
         "skipped": list(problem.skipped),
         "counts": counts | {"parameters": count_parameters(trained.model)},
@@ -369,20 +383,29 @@ def _differences(task: Task, arm: Arm, problem: Problem) -> dict[str, list[Any]]
     return found
 
 
+def _beginnings(
+    task: Task, arm: Arm, problem: Problem, teacher: nn.Module, student: nn.Module
+) -> dict[str, list[Any]]:
+    """Where the recipe hands on the teacher's weights, but not to both the base arm and this one."""
+    if not task.recipe.from_teacher or arm.learns_from == "labels":
+        return {}
+    with torch_seed(0):
+        base = task.model(problem, problem.modalities)
+    pair = ["the teacher" if has_place_for(one, teacher) else "new" for one in (base, student)]
+    return {} if pair[0] == pair[1] else {"begins as": pair}
+
+
 def _names(steps: tuple[Transform, ...]) -> str:
     return ", ".join(type(step).__name__ for step in steps) or "nothing"
 
 
 def word_of(model: nn.Module, pool: Pool, multilabel: bool) -> Tensor:
     """What the model says of every sample: its class [n, ...]; multi-label, probabilities."""
-    return predict(model, pool, then=torch.sigmoid if multilabel else decide)
+    return predict(model, pool, then=_probability if multilabel else decide)
 
 
-def word_of_labels(pseudo: PseudoLabels, multilabel: bool) -> Tensor:
-    """The same of the teacher's labels."""
-    if not multilabel:
-        return pseudo.hard
-    return torch.where(pseudo.hard == 1, pseudo.confidence, 1.0 - pseudo.confidence)
+def _probability(logits: Tensor) -> Tensor:
+    return torch.sigmoid(logits.double())  # in single precision those above 17 or so all are 1
 
 
 def scores_of(task: Task, word: Tensor, pool: Pool) -> dict[str, float]:

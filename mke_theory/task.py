@@ -22,8 +22,8 @@ class Recipe:
     """How teacher and students of a task are trained; the same for every arm.
 
     `kept_out` is the share of D_u that a `select` other than "last" keeps out of training. With
-    `from_teacher` students begin with the teacher's weights wherever theirs have the same name and
-    shape: its branch, in a model that has one for each modality.
+    `from_teacher` a student begins with the teacher's weights if it has a place, of the same name
+    and shape, for every one of them: a branch, in a model that has one for each modality.
     """
 
     teacher: TrainConfig = TrainConfig()

@@ -582,6 +582,8 @@ def test_shares_of_classes_by_hand() -> None:
     assert shares_of(numbers).tolist() == pytest.approx([1 / 3, 0, 2 / 3])
     soft = Pool({"x": x}, torch.tensor([[0.5, 0.5], [1.0, 0.0], [0.0, 0.0], [0.5, 0.5]]))
     assert shares_of(soft).tolist() == pytest.approx([2 / 3, 1 / 3])
+    unsure = Pool({"x": x[:3]}, torch.tensor([[0.5, 0.5], [-1.0, -1.0], [1.0, 0.0]]))
+    assert shares_of(unsure).tolist() == pytest.approx([0.75, 0.25])
     maps = Pool({"x": x[:1]}, torch.tensor([[[0, 1], [1, UNKNOWN]]], dtype=torch.int8))
     assert shares_of(maps).tolist() == pytest.approx([1 / 3, 2 / 3])
     many = torch.arange(600) % 3  # more than are looked at together
@@ -622,6 +624,9 @@ def test_an_adjustment_without_shares_is_refused() -> None:
         student_loss(Objective(adjustment=0.5), Compose())
     with pytest.raises(ValueError, match="of no use"):
         student_loss(Objective(), Compose(), shares=torch.ones(2) / 2)
+    for wrong in (InputNoise(1.0), (InputNoise(1.0),)):
+        with pytest.raises(TypeError, match="augment is"):
+            Objective(augment=wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="questions have none"):
         Objective(adjustment=0.5, multilabel=True)
     with pytest.raises(ValueError, match="adjustment is -1"):

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from mke_theory.arms import ARMS
 from mke_theory.models import MLP, multimodal
+from mke_theory.models.dense import segmenter
 from mke_theory.objective import Objective
 from mke_theory.prediction import predict
-from mke_theory.run import Place, run, student_to_be, train_teacher
+from mke_theory.run import Place, build_student, run, student_to_be, train_teacher
 from mke_theory.stored import Normalise, Stored
 from mke_theory.task import Recipe, Task
 from mke_theory.train import TrainConfig
@@ -117,7 +118,7 @@ class Questions(Task):
 
     def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
         assert said.is_floating_point() and 0 <= float(said.min()) <= float(said.max()) <= 1
-        both = torch.stack([said.flatten(), truth.flatten()])
+        both = torch.stack([said.flatten().double(), truth.flatten().double()])
         return {"correlation": float(torch.corrcoef(both)[0, 1])}
 
     def model(
@@ -170,7 +171,9 @@ def test_several_questions_in_every_arm(arm: str, labels: Literal["hard", "soft"
     record, model = run(task, ARMS[arm], 1, problem, teacher, PLACE)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     logits = predict(model, problem.test)
-    expected = task.scores(torch.sigmoid(logits), problem.test.labels)["correlation"]
+    expected = task.scores(torch.sigmoid(logits.double()), problem.test.labels.double())[
+        "correlation"
+    ]
     assert record["metrics"]["test"] == pytest.approx(expected, abs=1e-12)
     right = ((logits >= 0).float() == problem.test.labels).double().mean().item()
     assert record["account"]["test"]["overall"]["student_accuracy"] == pytest.approx(right)
@@ -195,3 +198,29 @@ def test_no_truth_on_the_unlabelled_maps_leaves_no_number() -> None:
     record, _ = run(task, ARMS["mm_student"], 0, problem, teacher, PLACE)
     assert record["metrics"]["unlabelled"] is None and record["metrics"]["pseudo_labels"] is None
     assert record["metrics"]["test"] is not None
+
+
+@dataclass(frozen=True)
+class Branches(Maps):
+    """The same maps, by a network with a branch and a decoder for each modality."""
+
+    name: ClassVar[str] = "branches"
+    recipe: Recipe = replace(recipe("soft", False), from_teacher=True)
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        channels = dict.fromkeys(modalities, 2)
+        return segmenter(channels, 3, width=width or 4, stages=1, fusion="late")
+
+
+def test_the_teachers_branch_begins_as_the_teacher() -> None:
+    task = Branches()
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    student = build_student(task, ARMS["mm_student"], problem, ("image", "depth"), 0, teacher)
+    test = problem.test.only(["image"])  # depth is missing: the sum has one term
+    assert torch.allclose(predict(student, test), predict(teacher, test), atol=1e-6)
+    fresh = build_student(Branches(recipe("soft", False)), ARMS["mm_student"], problem,
+                          ("image", "depth"), 0, teacher)  # fmt: skip
+    assert not torch.allclose(predict(fresh, test), predict(teacher, test), atol=1e-2)
