@@ -26,6 +26,7 @@ import pandas as pd
 import semi_supervised
 import twomoon
 import tyro
+from calls import refused
 
 from mke_theory import appraisals, plots, plots_confusion, records, tables, theory_report
 from mke_theory import published as published_numbers
@@ -90,8 +91,17 @@ class Options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0, or 2 where a folder has no records."""
+    """0, or 2 where a folder has no records, a file of a study is not there, or one is damaged."""
     options = tyro.cli(Options, args=argv, description=__doc__)
+    try:
+        publish(options)
+    except (OSError, ValueError) as problem:
+        return refused(problem)
+    return 0
+
+
+def publish(options: Options) -> None:
+    """Commit the records of finished studies, then write and draw all that records decide."""
     for place in (RESULTS, FIGURES):
         place.mkdir(parents=True, exist_ok=True)
     for name, folder in (
@@ -103,8 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if folder is None:
             continue
         kept = (TwoMoonPublished.name,) if name == "twomoon" else ()
-        if not _commit(name, folder, compact, kept):
-            return 2
+        _commit(name, folder, compact, kept)
         for pattern in _FIGURES.get(name, ()):
             for drawn in folder.glob(pattern):
                 shutil.copyfile(drawn, FIGURES / drawn.name)
@@ -115,8 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("certificates", options.certificates and options.certificates / "certificates", dict),
         ("semi_supervised", options.semi_supervised, compact_method),
     ):
-        if folder is not None and not _commit(name, folder, compacted):
-            return 2
+        if folder is not None:
+            _commit(name, folder, compacted)
     if options.synthetic is not None:
         for study, name in SYNTHETIC:
             source = options.synthetic / study / name
@@ -124,7 +133,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path, text in build().items():
         write_atomic(path, text)
     draw()
-    return 0
 
 
 def _commit(
@@ -132,20 +140,15 @@ def _commit(
     folder: Path,
     compacted: Callable[[Record], Record],
     tasks: tuple[str, ...] = (),
-) -> bool:
-    """Whether the records of `folder` could be read; they are committed in compact form.
+) -> None:
+    """Put the records of `folder` among the committed ones, in compact form.
 
     `tasks` are those whose records are kept, by default all: thousands are told by a table.
     """
-    try:
-        read = records.read(folder)
-        found = [compacted(record) for record in read if not tasks or record["task"] in tasks]
-    except OSError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return False
+    read = records.read(folder)
+    found = [compacted(record) for record in read if not tasks or record["task"] in tasks]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
     write_atomic(RESULTS / f"{name}.jsonl", lines)
-    return True
 
 
 def compact(record: Record) -> Record:
@@ -183,7 +186,10 @@ def compact_method(record: Record) -> Record:
 
 def committed(name: str) -> list[Record]:
     """The committed records of a study."""
-    return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+    path = RESULTS / f"{name}.jsonl"
+    if not path.is_file():
+        raise FileNotFoundError(f"no committed records {path}; give --{name.replace('_', '-')}")
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def build() -> dict[Path, str]:
@@ -234,7 +240,7 @@ def draw() -> None:
     plots.account_by_class(real, FIGURES / "account_by_class.png")
     benchmarks = committed("benchmarks")
     plots.gain_by_arm(benchmarks, FIGURES / "gain_by_arm_benchmarks.png")
-    named = [record for record in benchmarks if record["class_names"]]
+    named = [record for record in benchmarks if record.get("class_names")]
     plots_confusion.confusion(named, FIGURES / "confusion.png")
     gains_by_method(
         semi_supervised.in_order(committed("semi_supervised")), FIGURES / "semi_supervised.png"

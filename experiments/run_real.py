@@ -187,6 +187,8 @@ def means_of(options: Options) -> Means:
 
 def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
     """The tasks by name with their settings; those that cannot run are named on the way."""
+    if ALL in options.tasks and options.tasks != (ALL,):
+        raise ValueError(f"--tasks {ALL} stands alone; leave the other names out")
     if options.tasks != (ALL,):
         refuse_unknown("task", options.tasks, TASKS)
     tasks = dict(TASKS)

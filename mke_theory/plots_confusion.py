@@ -41,7 +41,7 @@ def confusion(
     for row, (task, (names, runs, counts)) in zip(grid, tables.items(), strict=True):
         for axes, arm in zip(row, arms, strict=True):
             _draw(axes, counts[arm], names)
-            axes.set_title(f"{task}: {_title(arm)}\n{_seeds(runs)}")
+            axes.set_title(f"{task}: {_title(arm)}\n{_seeds(runs[arm])}")
         row[0].set_ylabel("true class")
     figure.supxlabel("answer, in % of the true class", fontsize=9)
     return _save(figure, path)
@@ -49,8 +49,8 @@ def confusion(
 
 def tables_of(
     records: Sequence[Record], arms: Sequence[str]
-) -> dict[str, tuple[list[str], int, dict[str, NDArray[np.int64]]]]:
-    """Task → (class names, seeds, arm → counts [k, k] summed over seeds)."""
+) -> dict[str, tuple[list[str], dict[str, int], dict[str, NDArray[np.int64]]]]:
+    """Task → (class names, arm → seeds, arm → counts [k, k] summed over seeds)."""
     found = {}
     for task in dict.fromkeys(record["task"] for record in records):
         by_arm = {
@@ -66,7 +66,7 @@ def tables_of(
         counts = {arm: np.sum(some, axis=0) for arm, some in by_arm.items()}
         own = next(record for record in records if record["task"] == task)
         names = own.get("class_names") or [str(at) for at in range(len(counts[arms[0]]))]
-        found[task] = (names, len(by_arm[arms[0]]), counts)
+        found[task] = (names, {arm: len(some) for arm, some in by_arm.items()}, counts)
     return found
 
 

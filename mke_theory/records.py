@@ -83,11 +83,9 @@ def config_hash(value: object) -> str:
 
 
 def code_version(folder: Path = Path(__file__).parent) -> str:
-    """16 hexadecimal digits that change with any source or manifest below `folder` (the package)."""
-    found = [
-        *folder.rglob("*.py"),
-        *(path for path in folder.rglob("manifests/*") if path.is_file()),
-    ]
+    """16 hexadecimal digits that change with any source or manifest in `folder` (the package)."""
+    manifests = [path for path in folder.rglob("manifests/*") if path.is_file()]
+    found = [*folder.rglob("*.py"), *manifests]
     sources = {path.relative_to(folder).as_posix(): path for path in found}
     return config_hash(
         {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}

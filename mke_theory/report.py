@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,8 +123,13 @@ def _at_first_seed(own: Sequence[Record], artifact: str) -> list[Record]:
 
 
 def _loaded(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+        raise OSError(
+            f"{path} is damaged ({problem}); restore it, or repeat the run by --no-resume"
+        ) from problem
 
 
 def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:

@@ -292,9 +292,8 @@ def build_student(
         )
     with torch_seed(task.init_seed("student", seed)):
         student = task.model(problem, used, width)
-    if task.recipe.from_teacher and teacher is not None:
-        if has_place_for(student, teacher):
-            student.load_state_dict(teacher.state_dict(), strict=False)
+    if task.recipe.from_teacher and teacher is not None and has_place_for(student, teacher):
+        student.load_state_dict(teacher.state_dict(), strict=False)
     return student
 
 
@@ -386,7 +385,7 @@ def _differences(task: Task, arm: Arm, problem: Problem) -> dict[str, list[Any]]
 def _beginnings(
     task: Task, arm: Arm, problem: Problem, teacher: nn.Module, student: nn.Module
 ) -> dict[str, list[Any]]:
-    """Where the recipe hands on the teacher's weights, but not to both the base arm and this one."""
+    """Which of base arm and this one begins as the teacher, where the recipe has but one do so."""
     if not task.recipe.from_teacher or arm.learns_from == "labels":
         return {}
     with torch_seed(0):

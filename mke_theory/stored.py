@@ -151,5 +151,7 @@ def concatenated(first: Tensor | Stored, second: Tensor | Stored) -> Tensor | St
         and first.values is second.values
         and first.decode == second.decode
     ):
-        return Stored(first.values, first.decode, torch.cat([first.index, second.index]))
+        both = Stored(first.values, first.decode, torch.cat([first.index, second.index]))
+        both.checked = first.checked and second.checked
+        return both
     return torch.cat([x[slice(0, len(x))] for x in (first, second)])

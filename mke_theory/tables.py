@@ -153,7 +153,8 @@ def _score_cell(own: list[Record], name: str) -> str:
 def overview(records: Iterable[Record]) -> pd.DataFrame:
     """One row a task: test accuracy of every arm that was run, and what the MM student gains.
 
-    Cells are percent, mean ± sd (n), the gain in points with its 95% interval; arms in columns.
+    A task with another headline metric is named with it. Cells are percent, mean ± sd (n), the gain
+    in points with its 95% interval; arms in columns.
     """
     records = list(records)
     rows = {}
@@ -162,7 +163,9 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
         titles = {record["arm"]: record["arm_title"] for record in own}
         row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
         gain = _gain_rows(own).get(MM_STUDENT)
-        rows[task] = row | {"gain of MKE": NOT_AVAILABLE if gain is None else _gain_cell(gain)}
+        metric = own[0].get("metric", ACCURACY)
+        name = task if metric == ACCURACY else f"{task}, {metric}"
+        rows[name] = row | {"gain of MKE": NOT_AVAILABLE if gain is None else _gain_cell(gain)}
     return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
 
 

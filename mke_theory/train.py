@@ -33,7 +33,7 @@ from mke_theory.hardware import (
     peak_memory,
 )
 from mke_theory.loading import Piece, Plan, Reader
-from mke_theory.prediction import predict
+from mke_theory.prediction import fitting, predict
 from mke_theory.rng import Stream, seed_for
 from mke_theory.running_average import RunningAverage
 from mke_theory.types import UNKNOWN, Batch, Samples
@@ -302,7 +302,9 @@ def _seed_layers(seed: int, device: torch.device) -> None:
 
 def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:
     """Remember the weights if they score at least as well as any before; later ones win ties."""
-    found = float(score(predict(model, samples), _targets(samples)))
+    target = _targets(samples)
+    answers = predict(model, samples, then=lambda logits: _decided(logits, target.dim()))
+    found = float(accuracy(answers, target))
     if state.best_score is None or found >= state.best_score:
         state.best_score, state.best_step = found, state.step
         state.best_weights = copy.deepcopy(model.state_dict())
@@ -310,13 +312,20 @@ def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:
 
 def score(logits: Tensor, target: Tensor) -> Tensor:
     """What weights are selected by: the share of the known targets that logits [n, k, ...] meet."""
+    return accuracy(_decided(logits, target.dim()), target)
+
+
+def _decided(logits: Tensor, axes: int) -> Tensor:
+    """Answers to targets of so many axes: classes, or 0 and 1 where there are as many as logits."""
     # Multi-label targets have the shape of the logits: each entry is a question of its own.
-    decided = (logits >= 0).to(target.dtype) if logits.shape == target.shape else logits.argmax(1)
-    return accuracy(decided, target)
+    return (logits >= 0).long() if logits.dim() == axes else logits.argmax(1)
 
 
 def _targets(samples: Samples) -> Tensor:
-    return samples[slice(0, len(samples))].target
+    """All targets, read some at a time: samples on disk need not fit into memory together."""
+    size = fitting(samples)
+    starts = range(0, len(samples), size)
+    return torch.cat([samples[slice(start, start + size)].target for start in starts])
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

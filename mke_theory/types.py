@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -218,6 +219,13 @@ class Problem:
                     f"labels of {part} run from {low} to {high}; allowed are 0 to "
                     f"{self.classes - 1}, and {UNKNOWN} for unknown"
                 )
+            if pool.labels.is_floating_point() and pool.labels.dim() > 1:
+                shares = ((pool.labels >= 0) & (pool.labels <= 1)) | (pool.labels == UNKNOWN)
+                if not bool(shares.all()):
+                    raise ValueError(
+                        f"labels of {part} hold {pool.labels[~shares][0].item()}; answers to "
+                        f"several questions lie in [0, 1], or are {UNKNOWN} for unknown"
+                    )
         for part in ("labelled", "unlabelled", "test"):
             absent = set(self.teacher_modalities) - set(getattr(self, part).modalities)
             if absent:
@@ -250,9 +258,12 @@ class Problem:
         rest = [m for m in self.unlabelled.modalities if m not in self.teacher_modalities]
         return (*self.teacher_modalities, *rest)
 
-    @property
+    @cached_property
     def split_hash(self) -> str:
-        """A hash of who is where: equal exactly if every part holds the same samples."""
+        """A hash of who is where: equal exactly if every part holds the same samples.
+
+        It reads all samples, and is therefore found once for all arms of a seed.
+        """
         digest = hashlib.sha256()
         for part in ("labelled", "unlabelled", "heldout", "validation", "test"):
             pool: Pool | None = getattr(self, part)

@@ -172,6 +172,18 @@ def test_a_rerun_trains_nothing_and_says_the_same(
         assert str(finished / name) in printed
 
 
+@pytest.mark.usefixtures("no_training")
+def test_a_damaged_artifact_is_one_line_that_names_it(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = next(r for r in records.read(finished) if "regions" in r.get("artifacts", {}))
+    path = finished / record["artifacts"]["regions"]
+    path.write_bytes(path.read_bytes()[:-40])
+    assert call(finished, *BOTH) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: {path} is damaged" in error and "--no-resume" in error
+
+
 def test_another_arm_or_seed_only_adds(tmp_path: Path) -> None:
     kept = ""
     for arms, seeds, runs in (("mm_student", 1, 2), ("um_student mm_student", 1, 3), ("", 2, 18)):

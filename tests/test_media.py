@@ -235,6 +235,45 @@ def test_a_track_that_is_not_there_is_named(tmp_path: Path) -> None:
             read()
 
 
+def test_a_frame_that_lasts_for_days_is_damage_and_not_copied(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", seconds=1, tone=None)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"stts") + 16  # the duration of all frames, in the track's own unit
+    content[at : at + 4] = b"\x7f\xff\xff\0"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.mp4: damaged, one frame lasts"):
+        read_frames(path, size=SIZE)
+
+
+def test_a_track_of_unknown_kind_is_named(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", seconds=0.5)
+    content = path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_NEW/KIND/HERE")
+    path.write_bytes(content.replace(b"A_AAC", b"A_NEW"))
+    with pytest.raises(ValueError, match=r"a\.mkv: its video track is of no known kind"):
+        read_frames(path, size=SIZE)
+    with pytest.raises(ValueError, match=r"a\.mkv: its audio track is of no known kind"):
+        read_sound(path, rate=8000)
+
+
+@pytest.mark.parametrize(
+    ("ending", "tag", "other"),
+    [
+        (".mp4", b"SoundHandler", b"\xe9coute moi !"),
+        (".mp4", b"VideoHandler", b"vid\xe9o Handle"),
+        (".mkv", b"00:00:01.", b"00:\xe900:0."),
+    ],
+)
+def test_a_tag_in_another_alphabet_costs_no_film(
+    tmp_path: Path, ending: str, tag: bytes, other: bytes
+) -> None:
+    path = write_clip(tmp_path / f"a{ending}", seconds=1)
+    content = path.read_bytes()
+    assert tag in content
+    path.write_bytes(content.replace(tag, other))
+    assert len(read_frames(path, size=SIZE)) == 2
+    assert len(read_sound(path, rate=8000)) >= 8000
+
+
 def test_a_track_without_frames_is_refused(tmp_path: Path) -> None:
     # A film whose sample table says that it has no samples.
     path = write_clip(tmp_path / "a.mp4", seconds=0.5, tone=None)
@@ -292,6 +331,16 @@ def test_contents_count_and_endings_do_not(tmp_path: Path) -> None:
 
 
 # sounds
+
+
+def test_a_rate_that_no_recording_has_is_refused_and_not_converted(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", rate=16000)
+    whole = path.read_bytes()
+    assert whole[24:28] == (16000).to_bytes(4, "little")
+    for rate in (768_001, 2_147_483_629):
+        path.write_bytes(whole[:24] + rate.to_bytes(4, "little") + whole[28:])
+        with pytest.raises(ValueError, match=rf"a\.wav: says it has {rate} samples a second"):
+            read_sound(path, rate=8000)
 
 
 def test_samples_are_those_written(tmp_path: Path) -> None:

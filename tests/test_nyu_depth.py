@@ -329,6 +329,7 @@ def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> 
         ({"otherprop_is_void": False}, "class 40 is also what is unlabelled"),
         ({"depth": "measured"}, "in-painted depth alone"),
         ({"labelled_frames": 40}, "there are 40 train frames"),
+        ({"labelled_frames": 39}, "39 of 40 train frames; .* D_u is left none"),
     ],
 )
 def test_what_the_pictures_cannot_give_is_refused(

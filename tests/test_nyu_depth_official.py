@@ -10,7 +10,14 @@ import pytest
 
 from mke_theory.tasks import nyu_depth_originals as originals
 from mke_theory.tasks.nyu_depth import NYUDepth
-from mke_theory.tasks.nyu_depth_official import FILES, read_mapping, read_official, read_parts
+from mke_theory.tasks.nyu_depth_official import (
+    FILES,
+    FRAMES_FILE,
+    opened,
+    read_mapping,
+    read_official,
+    read_parts,
+)
 from mke_theory.tasks.nyu_depth_pack import read_pack
 from tests.nyu_depth_made import (
     colours,
@@ -76,6 +83,31 @@ def test_pictures_and_mat_files_of_the_same_frames_agree(made: Path, tmp_path: P
     np.testing.assert_array_equal(pack.part, official.part)
     np.testing.assert_allclose(pack.depth, official.depth, atol=0.5 / 25.5 + 1e-3)
     np.testing.assert_allclose(pack.image.astype(int), official.image.astype(int), atol=12)
+
+
+def test_what_hdf5_cannot_read_is_told_with_the_file(tmp_path: Path) -> None:
+    folder = write_official(tmp_path / "nyudv2")
+    path = folder / FRAMES_FILE
+    for unreadable in (KeyError("no type"), RuntimeError("no link"), OSError("no block")):
+        with pytest.raises(ValueError, match=r"labeled\.mat: damaged") as caught, opened(path):
+            raise unreadable
+        assert caught.value.__cause__ is unreadable
+
+
+def test_a_folder_where_an_array_should_be_is_refused(tmp_path: Path) -> None:
+    folder = write_official(tmp_path / "nyudv2")
+    with h5py.File(folder / FRAMES_FILE, "a") as file:
+        del file["labels"]
+        file.create_group("labels")
+    with pytest.raises(ValueError, match="has no labels"):
+        read_official(folder, SIZE, "in-painted")
+
+
+@pytest.mark.parametrize("scenes", [("a",) * 5, ("a",) * 7])
+def test_scenes_for_other_frames_are_refused(tmp_path: Path, scenes: tuple[str, ...]) -> None:
+    folder = write_official(tmp_path / "nyudv2", scenes=scenes)
+    with pytest.raises(ValueError, match=rf"labeled\.mat: names {len(scenes)} scenes for 6 frames"):
+        read_official(folder, SIZE, "in-painted")
 
 
 def test_the_task_draws_whole_scenes(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_sizes_of_a_random_cut(data_root: Path, cache: Path) -> None:
     assert (len(problem.labelled), len(problem.unlabelled)) == (105, 690)
     assert problem.labelled.groups is not None and len(set(problem.labelled.groups)) == 7
     assert problem.classes == 39
-    assert problem.test[slice(0, 2)].inputs["depth"].shape == (2, 2, 60, 80)
+    assert problem.test[slice(0, 2)].inputs["depth"].shape == (2, 6, 60, 80)
     assert problem.skipped == ()
 
 

@@ -590,6 +590,13 @@ def test_shares_of_classes_by_hand() -> None:
     assert shares_of(Pool({"x": torch.zeros(600, 1)}, many)).tolist() == pytest.approx([1 / 3] * 3)
 
 
+def test_classes_that_nothing_teaches_have_no_shares() -> None:
+    for nothing in (torch.zeros(4, 3), torch.full((4,), UNKNOWN)):  # soft, hard
+        lessons = Pool({"x": torch.zeros(4, 1)}, nothing)
+        with pytest.raises(ValueError, match="no lesson has a label"):
+            loss_on(Objective(adjustment=0.5), lessons)
+
+
 def test_an_adjusted_loss_by_hand() -> None:
     logits = torch.tensor([[1.0, -1.0]])
     pool = Pool({"x": torch.zeros(4, 1)}, torch.tensor([0, 0, 0, 1]))

@@ -32,7 +32,9 @@ def test_counts_are_summed_over_seeds() -> None:
     tables = tables_of(RECORDS, ARMS)
     assert list(tables) == ["emotions"]
     names, runs, counts = tables["emotions"]
-    assert names == ["calm", "angry"] and runs == 2
+    assert names == ["calm", "angry"] and runs == {"um_teacher": 2, "mm_student": 2}
+    fewer = tables_of([one for one in RECORDS if one["seed"] == 0 or one["arm"] == ARMS[0]], ARMS)
+    assert fewer["emotions"][1] == {"um_teacher": 2, "mm_student": 1}
     assert np.array_equal(counts["um_teacher"], [[7, 1], [3, 5]])
     assert np.array_equal(counts["mm_student"], [[7, 1], [0, 8]])
 

@@ -71,6 +71,12 @@ def edited(name: str, edit: Callable[[str], str]) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(edit((folder / name).read_text()))
 
 
+def of_a_later_zip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 255  # the version of zip that reads the first array
+    path.write_bytes(content)
+
+
 DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (edited(INDEX, lambda text: text.replace("03-01-01-01-01,2", "03-01-01-01-01,4", 1)),
      r"index\.csv: clip 01-03-01-01-01-01 has label 4 and actor 1; its name says 2 and 1"),
@@ -89,8 +95,18 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda folder: (folder / SPEECH).write_bytes((folder / SPEECH).read_bytes()[:900]),
      r"logmel40\.npz: damaged"),
     (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 14])),
-     r"logmel40\.npz: clip .*-19 is said to be frames 47 to 61; there are 60"),
-    (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 3])),
+     r"logmel40\.npz: clip .*-19 is said to be frames 47 to 61; .* there are 60"),
+    (lambda folder: write_bands(folder, start=np.array([1, 13, 33, 48])),
+     r"logmel40\.npz: clip .*-01 is said to be frames 1 to 13; the clip before it ends at 0"),
+    (lambda folder: write_bands(folder, start=np.array([12, 0, 32, 47])),
+     r"logmel40\.npz: clip .*-01 is said to be frames 12 to 24; the clip before it ends at 0"),
+    (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 12])),
+     r"logmel40\.npz: has 60 frames, but its clips end at 59"),
+    (lambda folder: write_bands(folder, start=np.array(0)), "start and length are not"),
+    (lambda folder: of_a_later_zip(folder / SPEECH),
+     r"logmel40\.npz: damaged, .*zip file version 25"),
+    (lambda folder: write_bands(folder, start=np.array([0, 12, 32, 57]),
+                                length=np.array([12, 20, 25, 3])),
      r"logmel40\.npz: clip .*-19: needs \[t, bands\]"),
     (lambda folder: write_bands(folder, frames=np.zeros((60, 39), np.float16)), "have shape"),
     (lambda folder: write_bands(folder, frames=np.full((60, 40), np.inf, np.float16)), "infinite"),

@@ -109,3 +109,17 @@ def test_every_option_that_the_readme_names_exists() -> None:
     names = listed.split()
     assert len(names) == 10
     assert [name for name in names if name not in told] == []
+
+
+def test_publishing_what_is_not_there_is_one_line(
+    publish: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for place in ("RESULTS", "FIGURES"):
+        monkeypatch.setattr(publish, place, tmp_path / place)
+    assert publish.main([]) == 2
+    assert "real.jsonl; give --real" in capsys.readouterr().err
+    assert publish.main(["--real", str(tmp_path / "absent")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -522,6 +522,13 @@ T_2 = 4.302652729911275  # the 97.5% point of Student's t with 2 degrees of free
 REACH = T_2 * 0.1 / 3**0.5
 
 
+def test_the_overview_names_a_metric_that_is_not_accuracy() -> None:
+    found = [{**one, "arm_title": one["arm"]} for one in example()]
+    maps = [{**one, "metric": "mIoU"} if one["task"] == "two moons" else one for one in found]
+    assert list(tables.overview(found).index) == ["digits", "two moons"]
+    assert list(tables.overview(maps).index) == ["digits", "two moons, mIoU"]
+
+
 def test_one_row_a_task_arm_and_seed() -> None:
     found = tables.frame(example())
     assert list(found.columns) == ["task", "arm", "seed", "test", "agreement"]

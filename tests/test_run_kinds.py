@@ -224,3 +224,18 @@ def test_the_teachers_branch_begins_as_the_teacher() -> None:
     fresh = build_student(Branches(recipe("soft", False)), ARMS["mm_student"], problem,
                           ("image", "depth"), 0, teacher)  # fmt: skip
     assert not torch.allclose(predict(fresh, test), predict(teacher, test), atol=1e-2)
+
+
+def test_an_arm_that_cannot_begin_as_the_teacher_says_so() -> None:
+    """The student of matched size is wider: it begins anew, and that is no part of its size."""
+    task = Branches()
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    found = {
+        arm: run(task, ARMS[arm], 0, problem, teacher, PLACE)[0]
+        for arm in ("um_teacher", "um_student", "um_student_matched")
+    }
+    assert found["um_student_matched"]["differences"]["begins as"] == ["the teacher", "new"]
+    assert all("begins as" not in found[a]["differences"] for a in ("um_teacher", "um_student"))
+    assert found["um_teacher"]["training"]["seconds"] is None  # it was trained elsewhere
+    assert found["um_student"]["training"]["seconds"] > 0

@@ -101,3 +101,11 @@ def test_colours_of_bytes_as_in_floats() -> None:
     assert scale.sd[:2] == pytest.approx(plain.std(axis=(0, 2, 3))[:2]) and scale.sd[2] == 1.0
     films = raw[:, None].repeat(2, axis=1)
     assert colour_normaliser(films, axis=2).mean == pytest.approx(scale.mean)
+
+
+@pytest.mark.parametrize(
+    "train", [np.zeros((0, 3, 4, 4), np.uint8), np.zeros((2, 3, 4, 4)), np.zeros((2, 3), np.int16)]
+)
+def test_colours_are_fitted_on_bytes_that_are_there(train: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="colours are scaled by uint8 training rows"):
+        colour_normaliser(train)

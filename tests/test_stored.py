@@ -117,3 +117,23 @@ def test_taking_and_joining_tensors() -> None:
     x = torch.arange(4.0)
     assert torch.equal(taken(x, torch.tensor([2, 0])), torch.tensor([2.0, 0.0]))
     assert torch.equal(concatenated(x, x), torch.cat([x, x]))
+
+
+def test_what_was_looked_through_is_not_looked_through_again() -> None:
+    """Neither for values that make no sense, nor for the hash of a split."""
+    read: list[int] = []
+
+    def counted(raw: torch.Tensor) -> torch.Tensor:
+        read.append(len(raw))
+        return raw.float()
+
+    whole = Pool({"x": Stored(torch.from_numpy(RAW), counted)}, torch.arange(7) % 2)
+    first, second = whole.rows([0, 1, 2]), whole.rows([3, 4, 5])
+    looked = sum(read)
+    both = join(first, second)
+    assert sum(read) - looked <= 2  # their shape alone
+    assert torch.equal(both[:].inputs["x"], torch.from_numpy(RAW[:6]).float())
+    problem = Problem(first, second, whole, ("x",), 2)
+    found = problem.split_hash
+    looked = sum(read)
+    assert problem.split_hash == found and sum(read) == looked

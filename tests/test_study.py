@@ -211,3 +211,8 @@ def test_every_option_of_the_hardware_reaches_the_runs(tmp_path: Path) -> None:
     shared = run_real.means_of(run_real.Options(data_root=tmp_path, devices=2, nodes=3))
     assert (shared.hardware.processes, shared.workers) == (6, 1)
     assert len(fields(Hardware)) == 9  # a new one needs an option too
+
+
+def test_all_tasks_and_some_are_not_asked_for_together() -> None:
+    with pytest.raises(ValueError, match="--tasks all stands alone"):
+        run_real.chosen_tasks(run_real.Options(tasks=("all", "digits")), None)

@@ -828,6 +828,32 @@ def test_multi_label_selection_asks_every_question(fabric: Any) -> None:
         assert (done.selected_step, done.selected_score) == (7, 1.0)
 
 
+def test_selection_reads_some_samples_at_a_time(fabric: Any) -> None:
+    """What is selected on may be larger than memory: no look takes all of it."""
+
+    class OnDisk:
+        def __init__(self, pool: Pool) -> None:
+            self.pool, self.modalities, self.most = pool, pool.modalities, 0
+
+        def __len__(self) -> int:
+            return len(self.pool)
+
+        def __getitem__(self, index: Any) -> Batch:
+            batch = self.pool[index]
+            self.most = max(self.most, len(batch))
+            return batch
+
+    wide = torch.rand(1500, 1, generator=torch.Generator().manual_seed(0))
+    judges = Pool({"x": wide}, (wide[:, 0] < 0.45).long())
+    lesson, config = line([0.0], [0.0]), replace(CLIMB, select="labelled")
+    found = []
+    for select_on in (judges, OnDisk(judges)):
+        done = fit(Threshold(), lesson, climb, config, seed=0, fabric=fabric, select_on=select_on)
+        found.append((done.selected_step, done.selected_score))
+    assert found[0] == found[1]
+    assert isinstance(select_on, OnDisk) and select_on.most == 1024
+
+
 def test_selection_needs_what_it_selects_on(fabric: Any) -> None:
     lesson = line([0.0], [0.0])
     with pytest.raises(ValueError, match="select is 'agreement': it needs select_on"):

@@ -293,3 +293,12 @@ def test_what_is_no_tensor_is_refused_by_name() -> None:
         Pool({"a": torch.zeros(2, 1)}, [0, 1])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="groups is a list"):
         Pool({"a": torch.zeros(2, 1)}, labels, ["x", "y"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [2.0, -0.5])
+def test_an_answer_to_a_question_is_no_class_number(wrong: float) -> None:
+    fine = Pool({"a": torch.zeros(2, 1)}, torch.tensor([[0.0, 1.0, 0.25], [1.0, -1.0, 0.0]]))
+    Problem(fine, fine, fine, ("a",), 3)
+    bad = fine.with_labels(torch.tensor([[0.0, 1.0, 0.0], [1.0, wrong, 0.0]]))
+    with pytest.raises(ValueError, match=rf"test hold {wrong}.*\[0, 1\]"):
+        Problem(fine, fine, bad, ("a",), 3)

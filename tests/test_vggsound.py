@@ -7,7 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,8 +19,10 @@ from mke_theory.models import count_parameters
 from mke_theory.prediction import predict
 from mke_theory.run import Place, run, train_teacher, word_of
 from mke_theory.tasks.vggsound import VGGSound
+from mke_theory.tasks.vggsound_classes import shared_classes
 from mke_theory.tasks.vggsound_clips import FILMS, Reading, find_clips, read_clip
-from mke_theory.tasks.vggsound_lists import FOLDER, FULL, TEST, Clip
+from mke_theory.tasks.vggsound_cut import cut_of
+from mke_theory.tasks.vggsound_lists import AUDIOSET, FOLDER, FULL, TEST, Clip
 from mke_theory.tasks.vggsound_prepare import PREPARED, REPORT, main, prepare, wanted_clips
 from mke_theory.tasks.vggsound_shards import INDEX, Shards, read_shards
 from mke_theory.types import Pool
@@ -107,6 +109,9 @@ def test_a_file_that_is_no_clip_is_refused_by_name(tmp_path: Path) -> None:
         Reading(pictures=0)
     with pytest.raises(ValueError, match="bands"):
         Reading(bands=0)
+    for seconds in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"hop is .* s; it has to lie above 0"):
+            Reading(hop=seconds)
 
 
 def test_clips_are_found_in_any_folder_and_by_the_first_kind_of_file(tmp_path: Path) -> None:
@@ -471,6 +476,28 @@ def test_the_commands_prepare_and_name_what_is_missing(
     shutil.rmtree(corpus.lists)
     with pytest.raises(SystemExit, match=r"error: .*no such list"):
         command("prepare")
+
+
+@pytest.mark.parametrize("ontology", [False, True])
+@pytest.mark.parametrize("sharing", ["names", "names and instruments"])
+def test_what_any_setting_wants_is_prepared(
+    tmp_path: Path, ontology: bool, sharing: Literal["names", "names and instruments"]
+) -> None:
+    """Also a film of D_u that is kept out of it where D_l has more classes."""
+    corpus = make_corpus(tmp_path, clips=False)
+    by_ontology, by_instrument = "z" * 11, "y" * 11
+    row = next(row for row in shared_classes("names and instruments") if row.rule == "playing")
+    with (corpus.lists / AUDIOSET).open("a") as file:
+        file.write(f"{by_ontology},0.0,10.0,/m/0\n{by_instrument},0.0,10.0,{row.mid}\n")
+    (corpus.lists / FULL[0]).write_text(
+        f"{by_ontology},30,thunder,train\n{by_instrument},30,thunder,train\n"
+    )
+    wanted, _ = wanted_clips(corpus.lists)
+    cut = cut_of(corpus.lists, sharing=sharing, ontology=ontology)
+    assert wanted["audioset"] >= set(cut.labelled.clips)
+    assert wanted["vggsound"] >= {*cut.unlabelled.clips, *cut.test.clips}
+    films = {clip.ytid for clip in cut.unlabelled.clips}
+    assert (by_ontology in films, by_instrument in films) == (not ontology, sharing == "names")
 
 
 @pytest.mark.data("av_event_metadata")

@@ -166,6 +166,14 @@ def test_a_class_whose_positives_are_all_missing_counts() -> None:
     assert np.isfinite(bounds["d′"]).all()
 
 
+def test_with_all_clips_missing_a_class_is_bounded_by_its_worst_and_best_order() -> None:
+    nothing = np.zeros(0)
+    # One positive below one negative has precision 1/2; above it, 1.
+    assert average_precision_bounds(nothing, nothing, 1, 1) == pytest.approx((1 / 2, 1.0))
+    bounds = multilabel_bounds(np.zeros((0, 1)), np.zeros((0, 1)), np.array([[1], [0]]))
+    assert bounds["mAP"] == pytest.approx((1 / 2, 1.0)) and bounds["mAUC"] == (0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -180,6 +188,7 @@ def test_a_class_whose_positives_are_all_missing_counts() -> None:
         (lambda: auc_bounds(np.ones(2), np.ones(2), 1, -1), "negatives is -1"),
         (lambda: multilabel_bounds(np.ones((2, 2)), np.ones((2, 2)), np.ones((1, 3))), "needs"),
         (lambda: multilabel_bounds(np.ones((2, 1)), np.ones((2, 1)), np.ones((1, 1))), "no class"),
+        (lambda: multilabel_bounds(np.eye(2), np.eye(2), -np.eye(2)), "missing_truth"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call: object, message: str) -> None:

@@ -6,7 +6,7 @@ import math
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,12 @@ from mke_theory.tasks.audio import SILENCE, UNKNOWN_SIZES, refuse_truncated
 
 SLACK = 0.5
 """By how many seconds a track may end before the length that its file states."""
+
+LONGEST_STILL = 3600.0
+"""Seconds that one frame of a film may last."""
+
+HIGHEST_RATE = 768_000
+"""Hz; no recording in use has more."""
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # what begins an mp4 or mov
 _MATROSKA = b"\x1a\x45\xdf\xa3"  # what begins an mkv or webm
@@ -75,8 +81,9 @@ def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarr
     scale is ±1, which a compressed or converted sound may exceed a little.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
-    where it has no audio track or no samples, is damaged or truncated (see `read_frames`), not
-    finite, or silent (peak below `audio.SILENCE`) while `silent` does not allow that.
+    where it has no audio track or no samples, is damaged or truncated (see `read_frames`), has more
+    than `HIGHEST_RATE` samples a second, is not finite, or is silent (peak below `audio.SILENCE`)
+    while `silent` does not allow that.
     """
     if rate < 1:
         raise ValueError(f"rate must be at least 1 Hz; got {rate}")
@@ -84,6 +91,11 @@ def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarr
     wave, found = _recording(path) if _is_recording(path) else _sound_track(path)
     if not len(wave):
         raise ValueError(f"{path}: has no samples; fetch it again or leave it out")
+    if not 1 <= found <= HIGHEST_RATE:  # damaged, and converting it could take hours
+        raise ValueError(
+            f"{path}: says it has {found} samples a second; allowed are 1 to {HIGHEST_RATE}; "
+            "fetch it again"
+        )
     peak = float(np.abs(wave).max())
     if not math.isfinite(peak):
         raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
@@ -149,12 +161,14 @@ def _track(path: Path | str, kind: Literal["video", "audio"]) -> Iterator[tuple[
     _refuse_cut(path)
     try:
         # "file:" keeps a colon in the name from being read as a protocol.
-        with av.open(f"file:{path}") as film:
+        with av.open(f"file:{path}", metadata_errors="replace") as film:
             if film.format.name.endswith("_pipe") or film.format.name == "image2":
                 raise ValueError(f"{path}: is a picture, a film or a sound is wanted")
             tracks = film.streams.video if kind == "video" else film.streams.audio
             if not tracks:
                 raise ValueError(f"{path}: has no {kind} track; leave it out")
+            if tracks[0].codec_context is None:
+                raise ValueError(f"{path}: its {kind} track is of no known kind; convert it")
             tracks[0].codec_context.thread_count = 1
             yield film, tracks[0]
     except av.FFmpegError as error:
@@ -177,13 +191,21 @@ def _shown(path: Path | str, film: Any, stream: Any) -> Iterator[tuple[float, An
         if last is None:
             origin = frame.time
         else:
+            _refuse_still(path, frame.time - last.time)
             yield frame.time - origin, last
         last = frame
     if last is None:
         raise ValueError(f"{path}: has no frames; fetch it again or leave it out")
+    _refuse_still(path, _length(last, stream))
     end = last.time - origin + _length(last, stream)
     _refuse_early_end(path, film, stream, end)
     yield end, last
+
+
+def _refuse_still(path: Path | str, seconds: float) -> None:
+    """Raise ValueError where one frame is shown so long that its copies could fill the memory."""
+    if seconds > LONGEST_STILL:
+        raise ValueError(f"{path}: damaged, one frame lasts {seconds:g} s; fetch it again")
 
 
 def _length(frame: Any, stream: Any) -> float:
@@ -215,8 +237,9 @@ def _stated(film: Any, stream: Any) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
     if "DURATION" in stream.metadata:  # Matroska, as hours:minutes:seconds
-        hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
-        return 3600 * hours + 60 * minutes + seconds
+        with suppress(ValueError):  # a damaged tag, or not three numbers
+            hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
+            return 3600 * hours + 60 * minutes + seconds
     return film.duration / _av().time_base if film.duration else None
 
 

@@ -258,7 +258,13 @@ class NYUDepth(Task):
                 f"{self.name}.labelled_frames is {self.labelled_frames}; there are {len(train)} "
                 "train frames, and D_u has to be left some"
             )
-        return cutting.drawn(frames.group[train], self.labelled_frames, seed)
+        labelled, left_over = cutting.drawn(frames.group[train], self.labelled_frames, seed)
+        if bool((labelled | left_over).all()) and not (frames.part == "extra").any():
+            raise ValueError(
+                f"{self.name}.labelled_frames is {self.labelled_frames} of {len(train)} train "
+                "frames; as blocks and scenes stay whole, D_u is left none: ask for fewer"
+            )
+        return labelled, left_over
 
     def _pool(self, frames: Frames, fit_on: np.ndarray) -> Pool:
         """All frames, scaled by what the frames `fit_on` hold."""

@@ -15,6 +15,8 @@ Ref: silberman2012indoor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +58,8 @@ def read_official(
         number = np.arange(1, count + 1, dtype=np.int64)
         refuse_other_split(str(folder / SPLITS_FILE), number, part)
         scenes = texts(file, "scenes") if "scenes" in file else None
+        if scenes is not None and len(scenes) != count:
+            raise ValueError(f"{file.filename}: names {len(scenes)} scenes for {count} frames")
 
         def read(at: int) -> dict[str, Array]:
             return _frame(file, at, size, DEPTHS[reading], mapping)
@@ -69,8 +73,9 @@ def read_official(
     return stacked(number[kept], part[kept], group[kept], block[kept], found.arrays, found.bad)
 
 
-def opened(path: Path) -> Any:
-    """The HDF5 file at `path`, open for reading."""
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The HDF5 file at `path`, open for reading; what HDF5 cannot read inside is a ValueError."""
     import h5py
 
     if not path.is_file():
@@ -78,8 +83,11 @@ def opened(path: Path) -> Any:
             f"{path}: no such file; `{PREPARE} {path.parent.parent}` fetches it"
         )
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError:  # of another file that is read meanwhile
+        raise
+    except (OSError, KeyError, RuntimeError) as error:  # h5py has no error of its own
         raise ValueError(
             f"{path}: damaged, or no MATLAB 7.3 (HDF5) file ({error}); fetch it again"
         ) from error
@@ -93,7 +101,7 @@ def refuse_other_structure(file: Any) -> int:
     """
     where = file.filename
     for name in ("images", "depths", "rawDepths", "labels"):
-        if name not in file:
+        if not hasattr(file.get(name), "shape"):  # absent, or a folder of others
             raise ValueError(f"{where}: has no {name}; it is not the labelled part of the data set")
     shape = file["images"].shape
     if len(shape) != 4 or shape[1] != 3 or 3 * shape[2] != 4 * shape[3]:

@@ -29,9 +29,8 @@ from mke_theory.task import Recipe, Task
 from mke_theory.tasks import ravdess_films as films
 from mke_theory.tasks import ravdess_pack as pack
 from mke_theory.tasks.download import sha256_of
-from mke_theory.tasks.ravdess_clips import Clips
+from mke_theory.tasks.ravdess_clips import PREPARE, WANTED, Clips
 from mke_theory.tasks.ravdess_names import EMOTIONS, Recording, read_split
-from mke_theory.tasks.ravdess_originals import PREPARE, WANTED
 from mke_theory.tasks.scaling import colour_normaliser, standardiser
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import FeatureMasking, InputNoise, ModalityDropout

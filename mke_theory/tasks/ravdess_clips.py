@@ -11,6 +11,17 @@ import numpy as np
 
 from mke_theory.tasks.ravdess_names import Part, Recording
 
+PREPARE = "python -m mke_theory.tasks.ravdess_originals prepare --data-root"
+"""The command that unpacks and looks through the data; it wants the folder above `ravdess`."""
+
+RECORD = "https://zenodo.org/record/1188976"
+"""The authors' own publication of the data, under CC BY-NC-SA 4.0."""
+
+WANTED = (
+    f"the archives Video_Speech_Actor_01.zip to Video_Speech_Actor_24.zip and "
+    f"Audio_Speech_Actors_01-24.zip of {RECORD} (CC BY-NC-SA 4.0)"
+)
+
 LISTED = 10
 """How many files, clips or actors one message names."""
 

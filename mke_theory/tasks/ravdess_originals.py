@@ -15,20 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mke_theory.tasks.download import unpack
+from mke_theory.tasks.ravdess_clips import PREPARE, WANTED
 from mke_theory.tasks.ravdess_films import has_originals, load_originals, read_originals
 from mke_theory.tasks.ravdess_names import SPEECH, Part, Recording, parse_name, read_split
 from mke_theory.tasks.ravdess_pack import INDEX, check_pack
-
-PREPARE = "python -m mke_theory.tasks.ravdess_originals prepare --data-root"
-"""The command that unpacks and looks through the data; it wants the folder above `ravdess`."""
-
-RECORD = "https://zenodo.org/record/1188976"
-"""The authors' own publication of the data, under CC BY-NC-SA 4.0."""
-
-WANTED = (
-    f"the archives Video_Speech_Actor_01.zip to Video_Speech_Actor_24.zip and "
-    f"Audio_Speech_Actors_01-24.zip of {RECORD} (CC BY-NC-SA 4.0)"
-)
 
 UNVERIFIED = (
     "not verified: that the files are the authors', bit for bit. No hash of the public archives is "

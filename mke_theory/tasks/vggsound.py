@@ -55,8 +55,14 @@ from mke_theory.tasks.vggsound_lists import (
 )
 from mke_theory.tasks.vggsound_missing import Bounds, multilabel_bounds
 from mke_theory.tasks.vggsound_pools import inputs_of, pool_of, present, row_of
-from mke_theory.tasks.vggsound_prepare import PREPARE, PREPARED
-from mke_theory.tasks.vggsound_shards import INDEX, Prepared, index_hash, read_shards
+from mke_theory.tasks.vggsound_shards import (
+    INDEX,
+    PREPARE,
+    PREPARED,
+    Prepared,
+    index_hash,
+    read_shards,
+)
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Problem

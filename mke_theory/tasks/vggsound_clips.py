@@ -46,6 +46,11 @@ class Reading:
         for name, least in (("pictures", 1), ("side", 8)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least {least}")
+        for name in ("window", "hop"):
+            if not 0 < getattr(self, name) <= SECONDS:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)} s; it has to lie above 0, up to {SECONDS:g}"
+                )
         self.front_end()
 
     def front_end(self) -> FrontEnd:

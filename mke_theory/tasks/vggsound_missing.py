@@ -87,8 +87,8 @@ def multilabel_bounds(
     two classes are free of each other, so all classes can be at their worst together. d′ grows with
     mAUC, and stays finite as it does there.
 
-    Raises ValueError where shapes do not fit, a truth is neither 0 nor 1, or no class has a positive
-    and a negative.
+    Raises ValueError where shapes do not fit, a truth is neither 0 nor 1, or no class has a
+    positive and a negative.
     """
     score, truth, missing = np.asarray(score), np.asarray(truth), np.asarray(missing_truth)
     if score.ndim != 2 or score.shape != truth.shape or missing.shape[1:] != truth.shape[1:]:
@@ -97,7 +97,7 @@ def multilabel_bounds(
             f"{truth.shape} and {missing.shape}"
         )
     if not np.isin(missing, (0, 1)).all():
-        raise ValueError("missing_truth has to be 0 or 1 throughout; unknown classes have no bounds")
+        raise ValueError("missing_truth has to be 0 or 1 throughout; leave out the unknown")
     precisions, areas, pairs = [], [], []
     for at_hand, known, absent in zip(score.T, truth.T, missing.T, strict=True):
         counts = int((absent == 1).sum()), int((absent != 1).sum())

@@ -14,9 +14,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from mke_theory.tasks.vggsound_classes import Sharing
 from mke_theory.tasks.vggsound_clips import FILMS, SOUNDS, Found, Reading, find_clips
-from mke_theory.tasks.vggsound_cut import cut_of
+from mke_theory.tasks.vggsound_cut import Annotation, cut_of
 from mke_theory.tasks.vggsound_lists import ANNOTATION, FOLDER, ONTOLOGY, Clip
 from mke_theory.tasks.vggsound_shards import (
     CLIPS_PER_SHARD,
@@ -26,9 +28,8 @@ from mke_theory.tasks.vggsound_shards import (
     make_shards,
     write_index,
 )
+from mke_theory.tasks.vggsound_shards import PREPARED as PREPARED
 
-PREPARE = "python -m mke_theory.tasks.vggsound_prepare prepare --data-root"
-PREPARED = "vggsound_prepared"
 CLIPS: dict[Set, str] = {"audioset": "audioset_clips", "vggsound": "vggsound_clips"}
 REPORT = "report.json"
 
@@ -93,14 +94,20 @@ def wanted_clips(lists: Path) -> tuple[dict[Set, frozenset[Clip]], tuple[str, ..
 
     With them come notes on what was left out because its film would have been in two parts.
     """
-    listed = cut_of(lists, sharing="names and instruments", ontology=(lists / ONTOLOGY).is_file())
-    cuts = [listed]
-    if (lists / ANNOTATION).is_file():
-        cuts.append(cut_of(lists, sharing="names and instruments", annotation="VGGSounder"))
+    described, annotated = (lists / ONTOLOGY).is_file(), (lists / ANNOTATION).is_file()
+    annotations: tuple[Annotation, ...] = ("list", "VGGSounder") if annotated else ("list",)
+    # More classes make D_l larger, which takes films from D_u: the largest cut does not hold all.
+    cuts = [
+        cut_of(lists, sharing=sharing, annotation=annotation, ontology=ontology)
+        for ontology in ((True, False) if described else (False,))
+        for sharing in reversed(get_args(Sharing))
+        for annotation in annotations
+    ]
+    heard = frozenset(clip for cut in cuts for clip in cut.labelled.clips)
     seen = frozenset(
         clip for cut in cuts for part in (cut.unlabelled, cut.test) for clip in part.clips
     )
-    return {"audioset": frozenset(listed.labelled.clips), "vggsound": seen}, listed.notes
+    return {"audioset": heard, "vggsound": seen}, cuts[0].notes
 
 
 def report_text(outcomes: Mapping[Set, Outcome], notes: Sequence[str]) -> str:

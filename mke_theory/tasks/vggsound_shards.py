@@ -24,6 +24,9 @@ from mke_theory.tasks.prepared import collect, key_of, prepared
 from mke_theory.tasks.vggsound_clips import Reading, read_clip
 from mke_theory.tasks.vggsound_lists import Clip, parse_name
 
+PREPARE = "python -m mke_theory.tasks.vggsound_prepare prepare --data-root"
+PREPARED = "vggsound_prepared"
+
 CLIPS_PER_SHARD = 256
 INDEX = "index.json"
 
