@@ -63,6 +63,11 @@ def parsed(text: str, kind: Any, whole: str) -> Any:
         return text
     if origin is tuple and get_args(kind)[1:] == (...,):
         return tuple(parsed(part, get_args(kind)[0], whole) for part in text.split(",") if part)
+    if origin is tuple:
+        kinds, parts = get_args(kind), text.split(",")
+        if len(parts) != len(kinds):
+            raise ValueError(f"{whole}: {text!r} has {len(parts)} parts; {len(kinds)} are needed")
+        return tuple(parsed(part, one, whole) for part, one in zip(parts, kinds, strict=True))
     if kind is bool:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"{whole}: {text!r} is not true or false")

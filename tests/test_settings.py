@@ -160,3 +160,12 @@ def test_the_settings_of_a_task() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             changed(digits, assignment)
+
+
+def test_a_pair_is_written_with_a_comma() -> None:
+    from mke_theory.tasks.nyu_depth import NYUDepth
+
+    assert changed(NYUDepth(), "size=24,32").size == (24, 32)
+    for wrong, message in (("24", "1 parts; 2 are needed"), ("24,a", "'a' is not a whole number")):
+        with pytest.raises(ValueError, match=message):
+            changed(NYUDepth(), f"size={wrong}")
