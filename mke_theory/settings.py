@@ -63,7 +63,7 @@ def parsed(text: str, kind: Any, whole: str) -> Any:
         return text
     if origin is tuple and get_args(kind)[1:] == (...,):
         return tuple(parsed(part, get_args(kind)[0], whole) for part in text.split(",") if part)
-    if origin is tuple:
+    if origin is tuple and len(set(get_args(kind))) == 1:
         kinds, parts = get_args(kind), text.split(",")
         if len(parts) != len(kinds):
             raise ValueError(f"{whole}: {text!r} has {len(parts)} parts; {len(kinds)} are needed")
