@@ -37,12 +37,13 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from mke_theory.accounting import accuracy
 from mke_theory.arms import MM_STUDENT
+from mke_theory.lessons import student_to_be
 from mke_theory.models import MultimodalModel, coordinates
 from mke_theory.objective import loss_on
 from mke_theory.prediction import predict
 from mke_theory.records import write_atomic
 from mke_theory.rng import Stream, torch_seed
-from mke_theory.run import Place, student_to_be, train_teacher
+from mke_theory.run import Place, train_teacher
 from mke_theory.stack import fit_stack
 from mke_theory.student import Student, fit_alone
 from mke_theory.study import available_cores

@@ -219,9 +219,14 @@ def measured(options: Options, hardware: Hardware, folder: Path) -> tuple[list[T
         config = TrainConfig(steps=steps, batch_size=options.batch)
         return fit(model, samples, LOSS, config, seed=0, fabric=on.fabric())
 
+    def seconds(steps: int) -> float:
+        took = trained(resident, steps, without).seconds
+        assert took is not None  # at least one step was taken
+        return took
+
     without = replace(hardware, workers=0)  # what is on the device is not for workers to read
-    trained(resident, 3, without)
-    steps = max(3, round(options.seconds / (trained(resident, 3, without).seconds / 3)))
+    seconds(3)
+    steps = max(3, round(options.seconds / (seconds(3) / 3)))
     turns = []
     for _ in range(options.turns):
         alone, both = trained(resident, steps, without), trained(pool, steps, hardware)

@@ -10,7 +10,7 @@ placebos leave of the gain.
     python experiments/run_real.py --set digits.labels_per_class=3
     torchrun --nproc-per-node=2 experiments/run_real.py --devices 2    two processes, one model
 
-Hardware: two CPU cores and 2 GiB of memory; about four minutes with all data at hand.
+Hardware: two CPU cores and 2 GiB of memory; about five minutes with all data at hand.
 """
 
 from __future__ import annotations

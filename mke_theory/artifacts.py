@@ -10,8 +10,8 @@ from torch import nn
 
 from mke_theory.arms import MM_STUDENT, Arm
 from mke_theory.mke import decisions
-from mke_theory.objective import PseudoLabels
 from mke_theory.prediction import embed
+from mke_theory.pseudo_labels import PseudoLabels
 from mke_theory.task import Task
 from mke_theory.types import Pool, Problem
 

@@ -20,17 +20,10 @@ from tqdm import tqdm
 from mke_theory import records
 from mke_theory.accounting import accuracy
 from mke_theory.arms import SIX_ARMS, Arm
-from mke_theory.objective import PseudoLabels, decide
+from mke_theory.lessons import student_to_be, teacher_to_be
 from mke_theory.prediction import predict
-from mke_theory.run import (
-    as_teacher,
-    config_of,
-    record_of,
-    student_to_be,
-    teacher_to_be,
-    versions,
-    written_code,
-)
+from mke_theory.pseudo_labels import PseudoLabels, decide
+from mke_theory.run import as_teacher, config_of, record_of, versions, written_code
 from mke_theory.stack import Draws, Outcome, fit_stack
 from mke_theory.student import Student
 from mke_theory.study import Failure, Job, Means, plan, problem_of

@@ -20,18 +20,9 @@ from torch import Tensor, nn
 
 from mke_theory.accounting import Account, account
 from mke_theory.checkpoint import Checkpoint
-from mke_theory.objective import (
-    Objective,
-    PseudoLabels,
-    as_classes,
-    as_target,
-    decide,
-    label,
-    refuse_strange_modalities,
-    student_loss,
-    together,
-)
+from mke_theory.objective import Objective, refuse_strange_modalities, student_loss
 from mke_theory.prediction import logits_of, predict
+from mke_theory.pseudo_labels import PseudoLabels, as_classes, as_target, decide, label, together
 from mke_theory.student import Student, fit_alone
 from mke_theory.train import Fit, TrainConfig, fit
 from mke_theory.transforms import Compose

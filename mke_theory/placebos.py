@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mke_theory.objective import PseudoLabels, as_classes, as_target
+from mke_theory.pseudo_labels import PseudoLabels, as_classes, as_target
 from mke_theory.stored import taken
 from mke_theory.types import UNKNOWN, Pool
 

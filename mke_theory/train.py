@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -140,7 +140,7 @@ class Fit:
     rule: str
     selected_step: int
     selected_score: float | None
-    seconds: float = field(default=0.0, compare=False)
+    seconds: float | None = field(default=None, compare=False)
     samples_per_second: float | None = field(default=None, compare=False)
     waiting: float | None = field(default=None, compare=False)
     peak_memory: int | None = field(default=None, compare=False)
@@ -236,7 +236,7 @@ def fit(
         RULES[config.select],
         state.best_step if select_on is not None else state.step,
         state.best_score,
-        seconds,
+        seconds if seen else None,
         seen / seconds if seen else None,
         reader.waited / seconds if seen else None,
         peak_memory(fabric.device) if seen else None,
@@ -264,7 +264,7 @@ def _refuse_average(decay: float | None, answers: Weights) -> None:
 def _step(
     model: Any,
     optimizer: Any,
-    pieces: Iterable[Piece],
+    pieces: Sequence[Piece],
     reader: Reader,
     loss: LossFunction,
     config: TrainConfig,
@@ -276,10 +276,9 @@ def _step(
     _seed_layers(seed_for(seed, fabric.global_rank), fabric.device)
     optimizer.zero_grad()
     parts: list[Tensor] = []
-    *others, last = pieces
-    for piece in (*others, last):
+    for piece in pieces:
         batch, stream = reader.next(), piece.stream(seed, fabric.device)
-        with fabric.no_backward_sync(model, enabled=piece is not last):
+        with fabric.no_backward_sync(model, enabled=piece is not pieces[-1]):
             with fabric.autocast():  # the loss in the precision of the model
                 values = loss(model, batch, stream, moment)
             # Processes average their gradients: each divides by the whole batch, times their number

@@ -9,7 +9,7 @@ A sample without a modality (NaN throughout) stays without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -65,16 +65,15 @@ class InputNoise(Transform):
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
         scale = dict(self.scale)
-        result = dict(inputs)
-        for name, x in inputs.items():
-            if not _acts_on(self.only, name):
-                continue
+
+        def noisy(name: str, x: Tensor) -> Tensor:
             if name not in scale:
                 raise ValueError(
                     f"InputNoise has no scale for modality {name!r}; call calibrated(samples) first"
                 )
-            result[name] = x + self.strength * scale[name] * stream.normal(x)
-        return result
+            return x + self.strength * scale[name] * stream.normal(x)
+
+        return _where_it_acts(self.only, inputs, noisy)
 
 
 @dataclass(frozen=True)
@@ -213,10 +212,7 @@ class ColourJitter(Transform):
         _refuse_text(self.only)
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        result = dict(inputs)
-        for name, x in inputs.items():
-            if not _acts_on(self.only, name):
-                continue
+        def lit(name: str, x: Tensor) -> Tensor:
             if x.dim() not in (4, 5) or x.shape[-3] != 3:
                 raise _misfit(self, name, x, "[b, 3, h, w] or [b, f, 3, h, w]")
             draw = 2.0 * stream.uniform(x, 3) - 1.0
@@ -224,8 +220,9 @@ class ColourJitter(Transform):
             # Sums, not products: at strength 0 they leave x as it is to the last bit.
             x = x + self.saturation * saturation * (x - x.mean(dim=-3, keepdim=True))
             mean = x.mean(dim=tuple(range(1, x.dim())), keepdim=True)
-            result[name] = x + self.contrast * contrast * (x - mean) + self.brightness * light
-        return result
+            return x + self.contrast * contrast * (x - mean) + self.brightness * light
+
+        return _where_it_acts(self.only, inputs, lit)
 
 
 @dataclass(frozen=True)
@@ -249,10 +246,7 @@ class SpectrogramMasking(Transform):
         _refuse_text(self.only)
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        result = dict(inputs)
-        for name, x in inputs.items():
-            if not _acts_on(self.only, name):
-                continue
+        def masked(name: str, x: Tensor) -> Tensor:
             if x.dim() < 3:
                 raise _misfit(self, name, x, "[b, ..., bands, frames]")
             draw = stream.uniform(x, 4)
@@ -260,8 +254,9 @@ class SpectrogramMasking(Transform):
             wide = torch.floor(draw[:, 1] * (_part(self.frames, x, -1) + 1.0))
             bands = _run(x.shape[-2], high, draw[:, 2]).unsqueeze(2)
             frames = _run(x.shape[-1], wide, draw[:, 3]).unsqueeze(1)
-            result[name] = _filled(x, bands | frames, self.fill)
-        return result
+            return _filled(x, bands | frames, self.fill)
+
+        return _where_it_acts(self.only, inputs, masked)
 
 
 @dataclass(frozen=True)
@@ -282,17 +277,15 @@ class Cutout(Transform):
         _refuse_text(self.only)
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        result = dict(inputs)
-        for name, x in inputs.items():
-            if not _acts_on(self.only, name):
-                continue
+        def cut(name: str, x: Tensor) -> Tensor:
             if x.dim() < 3:
                 raise _misfit(self, name, x, "[b, ..., h, w]")
             draw = stream.uniform(x, 2)
             rows = _run(x.shape[-2], _part(self.share, x, -2), draw[:, 0]).unsqueeze(2)
             columns = _run(x.shape[-1], _part(self.share, x, -1), draw[:, 1]).unsqueeze(1)
-            result[name] = _filled(x, rows & columns, self.fill)
-        return result
+            return _filled(x, rows & columns, self.fill)
+
+        return _where_it_acts(self.only, inputs, cut)
 
 
 @dataclass(frozen=True)
@@ -345,6 +338,15 @@ def mean_magnitude(samples: Samples, *modalities: str) -> float:
     if count == 0:
         raise ValueError(f"modality {', '.join(modalities)} is missing in every sample")
     return total / count
+
+
+def _where_it_acts(
+    only: tuple[str, ...] | None,
+    inputs: Mapping[str, Tensor],
+    change: Callable[[str, Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """The inputs, each that is among `only` changed (all of them for None)."""
+    return {name: change(name, x) if _acts_on(only, name) else x for name, x in inputs.items()}
 
 
 def _acts_on(only: tuple[str, ...] | None, name: str) -> bool:

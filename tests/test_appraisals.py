@@ -16,8 +16,8 @@ from experiments import certificates, run_real
 from mke_theory import appraisals, records, theory_report
 from mke_theory.arms import ARMS
 from mke_theory.models import MLP, multimodal
-from mke_theory.objective import decide
 from mke_theory.prediction import embed, predict
+from mke_theory.pseudo_labels import decide
 from mke_theory.run import Place, run, train_teacher
 from mke_theory.tasks.twomoon import TwoMoon
 from mke_theory.theory import appraisal

@@ -16,20 +16,10 @@ from torch.nn import functional as F
 from mke_theory.augmentation import Augmentation, CropFlip, augmented
 from mke_theory.rng import Stream
 from mke_theory.types import Batch, refuse_bad_values
+from tests.streams import Told
 
 NAN = float("nan")
 MIRROR = CropFlip(scale=(1.0, 1.0), flip=1.0)
-
-
-class Told(Stream):
-    """A stream that draws what it is told: side, place from left, place from top, mirror."""
-
-    def __init__(self, *numbers: float) -> None:
-        super().__init__(0)
-        self.numbers = numbers
-
-    def uniform(self, like: Tensor, *shape: int) -> Tensor:
-        return torch.tensor([self.numbers] * len(like), dtype=like.dtype).reshape(len(like), *shape)
 
 
 def scenes(n: int = 8, dtype: torch.dtype = torch.float32) -> Batch:

@@ -15,8 +15,9 @@ from mke_theory.accounting import Tally
 from mke_theory.hardware import Hardware
 from mke_theory.mke import Expansion, account_of, expand, fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
-from mke_theory.objective import Objective, PseudoLabels, as_classes, label, student_loss
+from mke_theory.objective import Objective, student_loss
 from mke_theory.prediction import predict
+from mke_theory.pseudo_labels import PseudoLabels, as_classes, label
 from mke_theory.train import TrainConfig, fit
 from mke_theory.transforms import Compose, Dropout, GaussianNoise, InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Pool, join

@@ -67,20 +67,6 @@ def region(**changes: Any) -> plots.Region:
     return replace(base, **changes)
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved while the test runs."""
-    figures = []
-    save = plots._save
-
-    def keep(figure: Figure, path: str | Path) -> Path:
-        figures.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(plots, "_save", keep)
-    return figures
-
-
 def text_of(path: Path) -> set[str]:
     root = ElementTree.parse(path).getroot()
     return {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}

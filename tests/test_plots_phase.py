@@ -13,8 +13,6 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.tri import TriContourSet
 
-from mke_theory import plots_phase
-from mke_theory.plots import _save
 from mke_theory.plots_phase import Curve, Surface, gain_along_knob, phase_diagram, spans_zero
 
 KNOBS = ("m_beta", "sigma")
@@ -28,19 +26,6 @@ def cells(reach: float = 0.1) -> pd.DataFrame:
 
 
 SURFACE = Surface("by hand", SIDE, SIDE, np.tile(SIDE - 0.55, (5, 1)))
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved while the test runs."""
-    figures: list[Figure] = []
-
-    def keep(figure: Figure, path: str | Path) -> Path:
-        figures.append(figure)
-        return _save(figure, path)
-
-    monkeypatch.setattr(plots_phase, "_save", keep)
-    return figures
 
 
 def lines(figure: Figure) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mke_theory import plots, plots_scenes
+from mke_theory import plots_scenes
 from mke_theory.arms import ARMS
 from mke_theory.plots_scenes import Scene, scenes, scenes_of
 
@@ -33,20 +33,6 @@ def scene(seed: int = 0, **changes: Any) -> Scene:
         depth=draw.uniform(1, 5, (4, 6)),
     )
     return replace(base, **changes)
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved while the test runs."""
-    figures = []
-    save = plots._save
-
-    def keep(figure: Figure, path: str | Path) -> Path:
-        figures.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(plots, "_save", keep)
-    return figures
 
 
 def rows_of(figure: Figure, columns: int) -> list[list[Axes]]:

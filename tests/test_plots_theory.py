@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from mke_theory import plots_frontier, plots_theory
-from mke_theory.plots import BLUE, FORMATS, INKS, ORANGE, _save
+from mke_theory.plots import BLUE, FORMATS, INKS, ORANGE
 from mke_theory.plots_frontier import Frontier, Reached, expansion_against_separation
 from mke_theory.plots_theory import Comparison, bound_against_error
 
@@ -40,20 +39,6 @@ REACHED = Reached(
     shares=np.array([0, 0.5, 0.75, 1]),
     reached=np.array([0, 0.1, 0.4, 1]),
 )
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved while the test runs."""
-    figures: list[Figure] = []
-
-    def keep(figure: Figure, path: str | Path) -> Path:
-        figures.append(figure)
-        return _save(figure, path)
-
-    for module in (plots_theory, plots_frontier):
-        monkeypatch.setattr(module, "_save", keep)
-    return figures
 
 
 def dots(axes: Axes) -> list[PathCollection]:

@@ -20,23 +20,15 @@ from mke_theory.arms import ARMS, differences
 from mke_theory.artifacts import is_planar
 from mke_theory.augmentation import CropFlip
 from mke_theory.hardware import Hardware
+from mke_theory.lessons import build_student, lessons, unperturbed
 from mke_theory.mke import expand
 from mke_theory.models import MLP, count_parameters, multimodal
-from mke_theory.objective import Objective, PseudoLabels
+from mke_theory.objective import Objective
 from mke_theory.placebos import independent_errors, matching_width, shuffle_pairs
 from mke_theory.prediction import predict
+from mke_theory.pseudo_labels import PseudoLabels
 from mke_theory.rng import seed_for
-from mke_theory.run import (
-    Place,
-    build_student,
-    config_of,
-    fabric_of,
-    key_of,
-    lessons,
-    run,
-    train_teacher,
-    unperturbed,
-)
+from mke_theory.run import Place, config_of, fabric_of, key_of, run, train_teacher
 from mke_theory.study import problem_of
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks import TASKS

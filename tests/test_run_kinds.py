@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory.arms import ARMS
+from mke_theory.lessons import build_student, student_to_be
 from mke_theory.models import MLP, multimodal
 from mke_theory.models.dense import segmenter
 from mke_theory.objective import Objective
 from mke_theory.prediction import predict
-from mke_theory.run import Place, build_student, run, student_to_be, train_teacher
+from mke_theory.run import Place, run, train_teacher
 from mke_theory.stored import Normalise, Stored
 from mke_theory.task import Recipe, Task
 from mke_theory.train import TrainConfig

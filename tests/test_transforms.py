@@ -37,6 +37,7 @@ from mke_theory.transforms import (
     mean_magnitude,
 )
 from mke_theory.types import Pool, is_present, refuse_bad_values
+from tests.streams import Told
 
 NAN = float("nan")
 Inputs = dict[str, Tensor]
@@ -359,17 +360,6 @@ def test_dropout_keeps_the_mean() -> None:
 
 
 # --- pictures and sounds -------------------------------------------------------------------------
-
-
-class Told(Stream):
-    """A stream that draws what it is told, for every sample."""
-
-    def __init__(self, *numbers: float) -> None:
-        super().__init__(0)
-        self.numbers = numbers
-
-    def uniform(self, like: Tensor, *shape: int) -> Tensor:
-        return torch.tensor([self.numbers] * len(like), dtype=like.dtype).reshape(len(like), *shape)
 
 
 def test_colours_by_hand() -> None:

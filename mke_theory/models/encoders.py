@@ -90,3 +90,11 @@ def channels_of(backbone: nn.Module) -> tuple[int, ...]:
             "as a tuple"
         )
     return channels
+
+
+def width_of(encoder: nn.Module) -> int:
+    """The number of features that an encoder gives; TypeError where it does not state it."""
+    width = getattr(encoder, "out_features", None)
+    if not isinstance(width, int):
+        raise TypeError(f"{type(encoder).__name__} has no out_features; an encoder has to state it")
+    return width

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mke_theory.models.encoders import width_of
+
 
 class Frames(nn.Module):
     """The mean of an encoder's features over the frames of [n, frames, c, h, w].
@@ -15,13 +17,8 @@ class Frames(nn.Module):
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        features = getattr(encoder, "out_features", None)
-        if not isinstance(features, int):
-            raise TypeError(
-                f"{type(encoder).__name__} has no out_features; an encoder has to state it"
-            )
         self.encoder = encoder
-        self.out_features = features
+        self.out_features = width_of(encoder)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() < 3 or x.shape[1] == 0:

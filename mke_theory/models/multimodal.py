@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mke_theory.models.encoders import MLP, Flatten
+from mke_theory.models.encoders import MLP, Flatten, width_of
 from mke_theory.models.fusion import Attention, Concatenate, Gated, LateAverage, by_modality
 from mke_theory.types import is_present
 
@@ -44,7 +44,7 @@ class MultimodalModel(nn.Module):
         """Off where inputs are known to be whole: under torch.func no value can be looked at."""
         if missing == "learned":
             self.tokens = nn.ParameterDict(
-                {name: nn.Parameter(torch.zeros(_width(enc))) for name, enc in encoders.items()}
+                {name: nn.Parameter(torch.zeros(width_of(enc))) for name, enc in encoders.items()}
             )
 
     @property
@@ -87,7 +87,7 @@ class MultimodalModel(nn.Module):
                 features[name] = self.encoders[name](torch.where(torch.isnan(x), 0.0, x))
             else:
                 present[name] = torch.zeros(len(anyone), dtype=torch.bool, device=anyone.device)
-                width = _width(self.encoders[name])
+                width = width_of(self.encoders[name])
                 features[name] = torch.zeros(
                     len(anyone), width, dtype=anyone.dtype, device=anyone.device
                 )
@@ -125,7 +125,7 @@ def multimodal(
 
     "late average" needs no head: each modality votes with `classes` logits.
     """
-    sizes = {name: _width(encoder) for name, encoder in encoders.items()}
+    sizes = {name: width_of(encoder) for name, encoder in encoders.items()}
     joined: nn.Module
     head: nn.Module
     if fusion == "late average":
@@ -162,10 +162,3 @@ def coordinates(
 def count_parameters(model: nn.Module) -> int:
     """The number of trainable numbers in a model."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def _width(encoder: nn.Module) -> int:
-    width = getattr(encoder, "out_features", None)
-    if not isinstance(width, int):
-        raise TypeError(f"{type(encoder).__name__} has no out_features; an encoder has to state it")
-    return width

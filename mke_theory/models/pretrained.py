@@ -7,19 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mke_theory.libraries import library
+
 _FILES = ("config.json", "model.safetensors")
 _NAMED = 5  # how many missing weights one message names
 
 
 def transformers() -> Any:
     """The library, imported; ImportError with the remedy where it is not installed."""
-    try:
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            'published encoders need transformers; pip install "mke_theory[data]"'
-        ) from error
-    return transformers
+    return library("transformers", "published encoders need")
 
 
 def pretrained(architecture: Any, kind: str, weights: str, *, fresh: str | None = None) -> Any:

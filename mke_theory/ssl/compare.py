@@ -13,12 +13,13 @@ from torch import nn
 from mke_theory import records, ssl
 from mke_theory.accounting import accuracy
 from mke_theory.hardware import Hardware
+from mke_theory.lessons import teacher_to_be
 from mke_theory.models import MultimodalModel
-from mke_theory.objective import decide
 from mke_theory.prediction import predict
+from mke_theory.pseudo_labels import decide
 from mke_theory.records import Record
 from mke_theory.rng import seed_for, torch_seed
-from mke_theory.run import teacher_to_be, versions, written_code
+from mke_theory.run import versions, written_code
 from mke_theory.ssl.baselines import Answers, co_training, label_spreading, self_training
 from mke_theory.ssl.entrants import CO_TRAINING_ROUNDS, Entrant
 from mke_theory.ssl.method import Method

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from mke_theory.mke import Expansion, expand, pseudo_label
-from mke_theory.objective import Objective, as_target
+from mke_theory.objective import Objective
+from mke_theory.pseudo_labels import as_target
 from mke_theory.rng import seed_for
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import InputNoise, Transform

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache as remember
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mke_theory.libraries import library
 from mke_theory.tasks.download import sha256_of
 
 SILENCE = 1e-4
@@ -98,7 +98,7 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
     where it is truncated, not a recording, empty, silent (peak below `SILENCE`), not finite, or at
     another sample rate than `rate`.
     """
-    soundfile = _soundfile()
+    soundfile = library("soundfile", "reading wav needs")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -160,7 +160,7 @@ def log_mel(
             f"the peak of a wave has to be finite and at least {SILENCE:g}; got {peak}"
         )
     taper, mel = _window_and_bands(length, rate, bands, low, high)
-    power = _audio_utils().spectrogram(
+    power = library("transformers.audio_utils", "spectrograms need").spectrogram(
         wave / peak,
         taper,
         length,
@@ -323,7 +323,7 @@ def _fft(length: int) -> int:
 def _window_and_bands(
     length: int, rate: int, bands: int, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    audio = _audio_utils()
+    audio = library("transformers.audio_utils", "spectrograms need")
     bins = _fft(length) // 2 + 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -335,21 +335,3 @@ def _window_and_bands(
                 "empty; take fewer bands or a longer window"
             ) from error
     return audio.window_function(length, "hann"), mel
-
-
-def _audio_utils() -> Any:
-    try:
-        from transformers import audio_utils
-    except ImportError as error:
-        raise ImportError(
-            'spectrograms need transformers; pip install "mke_theory[data]"'
-        ) from error
-    return audio_utils
-
-
-def _soundfile() -> Any:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: the package without its C library
-        raise ImportError('reading wav needs soundfile; pip install "mke_theory[data]"') from error
-    return soundfile

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from mke_theory.libraries import lacking
 from mke_theory.models import ConvEncoder, multimodal
 from mke_theory.objective import Objective
 from mke_theory.rng import seed32_for
@@ -68,9 +68,8 @@ class AVDigits(Task):
     cache: str | None = field(default=None, compare=False)
 
     def missing(self, data_root: Path | None) -> str | None:
-        absent = [name for name in ("soundfile", "transformers") if find_spec(name) is None]
-        if absent:
-            return f'{absent[0]} is not installed: pip install "mke_theory[data]"'
+        if absent := lacking("soundfile", "transformers"):
+            return absent
         if data_root is not None and (data_root / "av_digits").is_dir():
             return None
         return (

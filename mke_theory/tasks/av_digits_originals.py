@@ -38,6 +38,7 @@ from mke_theory.tasks.av_digits_pairs import (
     write_pairs,
     write_table,
 )
+from mke_theory.tasks.commands import run_command
 from mke_theory.tasks.download import download, unpack
 
 RECORDINGS_URL = (
@@ -180,15 +181,7 @@ def _check_command(data_root: Path) -> None:
 
 def main() -> None:
     """The commands `prepare` and `check`."""
-    import tyro
-
-    commands = {"prepare": _prepare_command, "check": _check_command}
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m mke_theory.tasks.av_digits_originals"
-        )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+    run_command("av_digits_originals", {"prepare": _prepare_command, "check": _check_command})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.signal import resample_poly
 
+from mke_theory.libraries import library
 from mke_theory.tasks.audio import SILENCE, UNKNOWN_SIZES, refuse_truncated
 
 SLACK = 0.5
@@ -120,7 +121,7 @@ def read_picture(
     where it is not a picture, is damaged or truncated, or has another mode or size.
     """
     path = _present(path)
-    image_module = _image()
+    image_module = library("PIL.Image", "reading pictures needs")
     try:
         # A picture that is too large to be true is an error here, not a warning.
         with warnings.catch_warnings(action="error"), image_module.open(path) as image:
@@ -156,7 +157,7 @@ def _refuse_picture(path: Path, image: Any, size: tuple[int, int] | None, mode: 
 @contextmanager
 def _track(path: Path | str, kind: Literal["video", "audio"]) -> Iterator[tuple[Any, Any]]:
     """The opened film and its first track of this kind; what goes wrong inside is a ValueError."""
-    av = _av()
+    av = library("av", "reading films needs")
     path = _present(path)
     _refuse_cut(path)
     try:
@@ -217,7 +218,7 @@ def _length(frame: Any, stream: Any) -> float:
 
 def _sound_track(path: Path) -> tuple[np.ndarray, int]:
     """The mean of the channels, and the sample rate."""
-    resampler = _av().AudioResampler(format="fltp")
+    resampler = library("av", "reading films needs").AudioResampler(format="fltp")
     blocks: list[np.ndarray] = []
     with _track(path, "audio") as (film, stream):
         for frame in film.decode(stream):
@@ -240,7 +241,7 @@ def _stated(film: Any, stream: Any) -> float | None:
         with suppress(ValueError):  # a damaged tag, or not three numbers
             hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
             return 3600 * hours + 60 * minutes + seconds
-    return film.duration / _av().time_base if film.duration else None
+    return film.duration / library("av", "reading films needs").time_base if film.duration else None
 
 
 def _refuse_early_end(path: Path | str, film: Any, stream: Any, end: float) -> None:
@@ -312,7 +313,7 @@ def _refuse_cut_ogg(path: Path) -> None:
 
 def _recording(path: Path) -> tuple[np.ndarray, int]:
     """The mean of the channels, and the sample rate."""
-    soundfile = _soundfile()
+    soundfile = library("soundfile", "reading sound needs")
     refuse_truncated(path)
     _refuse_cut_ogg(path)
     try:
@@ -337,31 +338,3 @@ def _scaler(size: tuple[int, int]) -> Any:
         return np.rot90(small.to_ndarray(), turns)
 
     return scaled
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError('reading films needs av; pip install "mke_theory[data]"') from error
-    return av
-
-
-def _image() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            'reading pictures needs pillow; pip install "mke_theory[data]"'
-        ) from error
-    return Image
-
-
-def _soundfile() -> Any:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: the package without its C library
-        raise ImportError(
-            'reading sound needs soundfile; pip install "mke_theory[data]"'
-        ) from error
-    return soundfile

@@ -11,7 +11,6 @@ Ref: silberman2012indoor; xue2021mke, experiment on NYU Depth V2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from mke_theory import metrics
 from mke_theory.augmentation import CropFlip
+from mke_theory.libraries import lacking
 from mke_theory.models.backbones import Kind, Size, picture_backbone
 from mke_theory.models.dense import DenseFusion, segmenter, segmenter_on
 from mke_theory.objective import Objective
@@ -36,8 +36,6 @@ from mke_theory.tasks.scaling import colour_normaliser
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import ColourJitter, ModalityDropout
 from mke_theory.types import Pool, Problem
-
-_LIBRARIES = {"PIL": "pillow", "h5py": "h5py"}
 
 SHOWN = 5
 """How many test frames a figure shows."""
@@ -161,9 +159,8 @@ class NYUDepth(Task):
             raise ValueError(f"{self.name}.labelled_frames is {self.labelled_frames}; at least 1")
 
     def missing(self, data_root: Path | None) -> str | None:
-        absent = [package for module, package in _LIBRARIES.items() if find_spec(module) is None]
-        if absent:
-            return f'{absent[0]} is not installed: pip install "mke_theory[data]"'
+        if absent := lacking("PIL", "h5py"):
+            return absent
         if self.extra and not Path(self.extra).is_dir():
             return f"there is no folder {self.extra}, named by {self.name}.extra"
         if data_root is not None and (data_root / "nyudv2").is_dir():

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mke_theory.libraries import library
 from mke_theory.tasks.depth import Array, metres, picked
 
 CLASSES: Path = Path(__file__).parent / "manifests" / "nyu_depth_classes.csv"
@@ -106,9 +107,8 @@ def small(
 
 def averaged(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """The picture [height, width, 3] at `size`, each pixel the mean over the area it covers."""
-    from PIL import Image
-
-    resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BOX)
+    pictures = library("PIL.Image", "reading pictures needs")
+    resized = pictures.fromarray(image).resize((size[1], size[0]), pictures.Resampling.BOX)
     return np.asarray(resized, dtype=np.uint8)
 
 

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mke_theory.libraries import library
 from mke_theory.tasks.depth import Array
 from mke_theory.tasks.nyu_depth_cut import blocks, refuse_other_split
 from mke_theory.tasks.nyu_depth_frames import OTHERPROP, Frames, class_table, small, stacked
@@ -76,7 +77,7 @@ def read_official(
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """The HDF5 file at `path`, open for reading; what HDF5 cannot read inside is a ValueError."""
-    import h5py
+    h5py = library("h5py", "reading .mat files needs")
 
     if not path.is_file():
         raise FileNotFoundError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mke_theory.tasks.commands import run_command
 from mke_theory.tasks.depth import Array
 from mke_theory.tasks.download import download, sha256_of
 from mke_theory.tasks.nyu_depth_cut import FRAMES, SPLIT, refuse_other_split
@@ -195,15 +196,7 @@ def _tell_official(folder: Path) -> None:
 
 def main() -> None:
     """The commands `prepare` and `check`."""
-    import tyro
-
-    commands = {"prepare": _prepare_command, "check": _check_command}
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m mke_theory.tasks.nyu_depth_originals"
-        )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+    run_command("nyu_depth_originals", {"prepare": _prepare_command, "check": _check_command})
 
 
 if __name__ == "__main__":

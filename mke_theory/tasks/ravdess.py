@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory import metrics
+from mke_theory.libraries import lacking
 from mke_theory.models import MLP, ConvEncoder, Frames, multimodal
 from mke_theory.objective import Objective
 from mke_theory.rng import seed32_for
@@ -40,8 +40,6 @@ CLASSES = len(EMOTIONS)
 
 Source = Literal["either", "pack", "originals"]
 Protocol = Literal["class", "actor"]
-
-_LIBRARIES = {"av": "av", "soundfile": "soundfile", "transformers": "transformers"}
 
 
 def _training(steps: int, learning_rate: float, *, cosine: bool = False) -> TrainConfig:
@@ -126,10 +124,7 @@ class FaceSpeech(Task):
         folder = None if data_root is None else data_root / "ravdess"
         source = None if folder is None else self._there(folder)
         if source == "originals":
-            absent = [name for module, name in _LIBRARIES.items() if find_spec(module) is None]
-            return (
-                f'{absent[0]} is not installed: pip install "mke_theory[data]"' if absent else None
-            )
+            return lacking("av", "soundfile", "transformers")
         if source == "pack":
             return None
         wanted = {

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from mke_theory.tasks.commands import run_command
 from mke_theory.tasks.download import unpack
 from mke_theory.tasks.ravdess_clips import PREPARE, WANTED
 from mke_theory.tasks.ravdess_films import has_originals, load_originals, read_originals
@@ -133,15 +134,7 @@ def _check_command(data_root: Path) -> None:
 
 def main() -> None:
     """The commands `prepare` and `check`."""
-    import tyro
-
-    commands = {"prepare": _prepare_command, "check": _check_command}
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m mke_theory.tasks.ravdess_originals"
-        )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+    run_command("ravdess_originals", {"prepare": _prepare_command, "check": _check_command})
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ one studio.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
+
+from mke_theory.libraries import library
 
 RATE = 8000
 BANDS, LOW, HIGH = 40, 50.0, 4000.0
@@ -49,7 +50,7 @@ def log_mel(wave: np.ndarray) -> np.ndarray:
     """
     if wave.ndim != 1 or len(wave) < WINDOW:
         raise ValueError(f"a wave has to be [n], n at least {WINDOW}; got {wave.shape}")
-    power = _audio_utils().spectrogram(
+    power = library("transformers.audio_utils", "spectrograms need").spectrogram(
         wave,
         np.hanning(WINDOW),
         WINDOW,
@@ -85,15 +86,6 @@ def statistics(spectrogram: np.ndarray, parts: int = PARTS) -> np.ndarray:
 @cache
 def _mel_bands() -> np.ndarray:
     bins = WINDOW // 2 + 1
-    bands: np.ndarray = _audio_utils().mel_filter_bank(bins, BANDS, LOW, HIGH, RATE)
+    audio = library("transformers.audio_utils", "spectrograms need")
+    bands: np.ndarray = audio.mel_filter_bank(bins, BANDS, LOW, HIGH, RATE)
     return bands
-
-
-def _audio_utils() -> Any:
-    try:
-        from transformers import audio_utils
-    except ImportError as error:
-        raise ImportError(
-            'spectrograms need transformers; pip install "mke_theory[data]"'
-        ) from error
-    return audio_utils

@@ -18,7 +18,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
@@ -26,6 +25,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mke_theory import metrics
+from mke_theory.libraries import lacking
 from mke_theory.models import Frames, multimodal
 from mke_theory.models.backbones import Kind, picture_encoder, sound_encoder
 from mke_theory.objective import Objective
@@ -68,7 +68,6 @@ from mke_theory.transforms import InputNoise, ModalityDropout
 from mke_theory.types import UNKNOWN, Problem
 
 _LISTS = (AUDIOSET, AUDIOSET_CLASSES, CLASSES, TEST)
-_LIBRARIES = {"av": "av", "soundfile": "soundfile", "transformers": "transformers"}
 
 
 def recipe() -> Recipe:
@@ -149,9 +148,8 @@ class VGGSound(Task):
                 raise ValueError(f"{self.name}.{kind}_weights is {weights!r}, but {kind} is 'conv'")
 
     def missing(self, data_root: Path | None) -> str | None:
-        absent = [name for module, name in _LIBRARIES.items() if find_spec(module) is None]
-        if absent:
-            return f'{absent[0]} is not installed: pip install "mke_theory[data]"'
+        if absent := lacking("av", "soundfile", "transformers"):
+            return absent
         for name in self._lists():
             if data_root is None or not (data_root / FOLDER / name).is_file():
                 return (

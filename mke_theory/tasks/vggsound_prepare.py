@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from mke_theory.tasks.commands import run_command
 from mke_theory.tasks.vggsound_classes import Sharing
 from mke_theory.tasks.vggsound_clips import FILMS, SOUNDS, Found, Reading, find_clips
 from mke_theory.tasks.vggsound_cut import Annotation, cut_of
@@ -214,15 +215,7 @@ def _missing_command(
 
 def main() -> None:
     """The commands `prepare` and `missing`."""
-    import tyro
-
-    commands = {"prepare": _prepare_command, "missing": _missing_command}
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m mke_theory.tasks.vggsound_prepare"
-        )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+    run_command("vggsound_prepare", {"prepare": _prepare_command, "missing": _missing_command})
 
 
 if __name__ == "__main__":

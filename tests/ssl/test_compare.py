@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from mke_theory import ssl
 from mke_theory.accounting import accuracy
 from mke_theory.models import MLP, multimodal
-from mke_theory.objective import Objective, decide
+from mke_theory.objective import Objective
 from mke_theory.prediction import predict
+from mke_theory.pseudo_labels import decide
 from mke_theory.rng import seed_for
 from mke_theory.ssl import Method, compare
 from mke_theory.ssl.baselines import Answers

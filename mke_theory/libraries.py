@@ -1,0 +1,31 @@
+"""The libraries that read films, sounds, pictures and HDF5: an extra, imported where it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+_PACKAGES = {"PIL": "pillow"}  # where a package has another name than its module
+
+
+def library(module: str, use: str) -> Any:
+    """The module, imported; ImportError that names the use and the remedy where it is not there."""
+    try:
+        return import_module(module)
+    except (ImportError, OSError) as error:  # OSError: a package without its C library
+        name = _package(module)
+        raise ImportError(f'{use} {name}; pip install "mke_theory[data]"') from error
+
+
+def lacking(*modules: str) -> str | None:
+    """What to do before a task can run that needs these modules; None where all are installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            return f'{_package(module)} is not installed: pip install "mke_theory[data]"'
+    return None
+
+
+def _package(module: str) -> str:
+    top = module.partition(".")[0]
+    return _PACKAGES.get(top, top)
