@@ -138,7 +138,7 @@ def protocol() -> tuple[Problem, Student]:
     """The published draw of TwoMoon, and its MM student before training."""
     task = TwoMoonPublished()
     problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, Place())
+    teacher = train_teacher(task, 0, problem, Place()).model
     ready, _ = student_to_be(task, MM_STUDENT, 0, problem, teacher)
     return problem, ready
 

@@ -294,14 +294,15 @@ def network_error(
 def prepare_task(task: Task, seed: int, place: Place) -> tuple[Found, Found, StudentError]:
     """The teacher's errors, the law's estimates, and the error of the package's own student."""
     problem = task.problem(seed, place.data_root)
-    teacher = train_teacher(task, seed, problem, place)
+    taught = train_teacher(task, seed, problem, place)
+    teacher = taught.model
     scalar = isinstance(task, TwoMoon)
     (alpha,) = problem.teacher_modalities
 
     def student_error(strength: float) -> dict[str, float]:
         noise = GaussianNoise(strength, (alpha,)) if scalar else InputNoise(strength, (alpha,))
         recipe = replace(task.recipe, objective=Objective(transform=(noise,)))
-        made = run(replace(task, recipe=recipe), MM_STUDENT, seed, problem, teacher, place)[0]
+        made = run(replace(task, recipe=recipe), MM_STUDENT, seed, problem, taught, place)[0]
         return {part: 1 - made["metrics"][part] for part in ("test", "unlabelled")}
 
     wrong = {

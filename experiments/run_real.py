@@ -1,4 +1,4 @@
-"""The paper's comparison on every task whose data are at hand: six arms and three placebos.
+"""The paper's comparison on every task whose data are at hand: six arms, placebos and a rival.
 
 Claim: a multimodal student that learns from its unimodal teacher's labels ends up better than that
 teacher; the table says on which tasks, by how much (paired over seeds, 95% interval), and what the
@@ -31,7 +31,7 @@ from mke_theory.appraisals import appraise_all
 from mke_theory.arms import ARMS, Arm
 from mke_theory.hardware import Hardware
 from mke_theory.settings import changed
-from mke_theory.study import Means, available_cores, execute, feasible, plan
+from mke_theory.study import Job, Means, available_cores, execute, feasible, plan
 from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
 
@@ -98,8 +98,7 @@ def run_all(options: Options) -> int:
         means = means_of(options)
         if not means.hardware.leads:
             return take_part(options, means)
-        tasks = chosen_tasks(options, means.data_root)
-        wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
+        tasks, wanted = planned(options, means)
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
@@ -145,8 +144,7 @@ def take_part(options: Options, means: Means) -> int:
     """
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # what is left out, the first one says
-            tasks = chosen_tasks(options, means.data_root)
-            wanted = plan(tasks, chosen_arms(options.arms), range(whole_seeds(options.seeds)))
+            _, wanted = planned(options, means)
             jobs, _ = feasible(wanted, means.data_root)
     except (OSError, ValueError) as problem:
         return refused(problem)
@@ -185,6 +183,19 @@ def means_of(options: Options) -> Means:
     )
 
 
+def planned(options: Options, means: Means) -> tuple[list[Task], list[Job]]:
+    """The tasks and all runs asked for; ValueError where an arm named runs on none of the tasks."""
+    tasks, arms = chosen_tasks(options, means.data_root), chosen_arms(options.arms)
+    jobs = plan(tasks, arms, range(whole_seeds(options.seeds)))
+    for arm in arms if options.arms else ():
+        if tasks and arm not in {job.arm for job in jobs}:
+            raise ValueError(
+                f"{arm.name} would repeat another arm on {', '.join(task.name for task in tasks)}, "
+                "whose recipes have no adjustment of decisions; leave it out"
+            )
+    return tasks, jobs
+
+
 def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
     """The tasks by name with their settings; those that cannot run are named on the way."""
     if ALL in options.tasks and options.tasks != (ALL,):
@@ -192,14 +203,18 @@ def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
     if options.tasks != (ALL,):
         refuse_unknown("task", options.tasks, TASKS)
     tasks = dict(TASKS)
+    wanted: dict[str, list[str]] = {}
     for assignment in options.set:
         name, dot, rest = assignment.partition(".")
         if not dot or name not in tasks:
             raise ValueError(f"{assignment!r} does not begin with a task: {', '.join(tasks)}")
+        wanted.setdefault(name, []).append(rest)
+    for name, assignments in wanted.items():
         try:
-            tasks[name] = changed(tasks[name], rest)
+            tasks[name] = changed(tasks[name], *assignments)
         except ValueError as problem:
-            raise ValueError(f"--set {assignment}: {problem}") from None
+            listed = " ".join(f"{name}.{rest}" for rest in assignments)
+            raise ValueError(f"--set {listed}: {problem}") from None
     if options.skip_bad:
         tasks = {name: without_bad_files(task) for name, task in tasks.items()}
     if options.tasks == (ALL,):

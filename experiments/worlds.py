@@ -94,13 +94,10 @@ def chosen(name: str, settings: Sequence[str]) -> Simulated:
     """
     if name not in WORLDS:
         raise ValueError(f"there is no world {name!r}; there are {', '.join(WORLDS)}")
-    task = WORLDS[name]
-    for setting in settings:
-        try:
-            task = changed(task, setting)
-        except ValueError as problem:
-            raise ValueError(f"--set {setting}: {problem}") from None
-    return task
+    try:
+        return changed(WORLDS[name], *settings)
+    except ValueError as problem:
+        raise ValueError(f"--set {' '.join(settings)}: {problem}") from None
 
 
 KNOBS = {

@@ -2,13 +2,17 @@
 
 The base is MM student (MKE). Every other arm is a copy of it with some fields changed, and the
 report prints those fields. Placebos ask what the gain is made of: the second modality's content,
-the structure of the teacher's errors, or the number of parameters.
+the structure of the teacher's errors, or the number of parameters. The rival asks whether a change
+of the teacher's decisions would have done as well as a student.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mke_theory.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Arm:
     perturbed: whether T and L_reg are on. pairing: β as recorded, or shuffled across D_u.
     errors: pseudo labels of the teacher, or the truth with as many errors in random places.
     size: the task's own width, or the width that gives the parameters of the MM student.
+    decision: as the trained model has it, or less the share of the classes' frequency that the
+        recipe's `adjustment` takes from the students (see `adjusted`).
     """
 
     name: str = "mm_student"
@@ -33,11 +39,16 @@ class Arm:
     pairing: Literal["as recorded", "shuffled"] = "as recorded"
     errors: Literal["teacher's", "independent"] = "teacher's"
     size: Literal["task", "as MM student"] = "task"
+    decision: Literal["as trained", "adjusted"] = "as trained"
 
     @property
     def needs_truth(self) -> bool:
         """True where the labels it learns from are made from the truth on D_u."""
         return self.learns_from == "truth" or self.errors == "independent"
+
+    def differs_under(self, objective: Objective) -> bool:
+        """False where the objective leaves nothing of what tells the arm from another one."""
+        return self.decision == "as trained" or objective.adjustment > 0
 
 
 MM_STUDENT = Arm()
@@ -67,7 +78,18 @@ PLACEBOS: tuple[Arm, ...] = (
     ),
 )
 
-ARMS: dict[str, Arm] = {arm.name: arm for arm in (*SIX_ARMS, *PLACEBOS)}
+RIVALS: tuple[Arm, ...] = (
+    Arm(
+        "um_teacher_adjusted",
+        "rival: UM teacher, adjusted",
+        modalities="teacher's",
+        learns_from="labels",
+        perturbed=False,
+        decision="adjusted",
+    ),
+)
+
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*SIX_ARMS, *PLACEBOS, *RIVALS)}
 """Every arm by name, in the order of the tables."""
 
 

@@ -252,9 +252,9 @@ def _carried_out(
 
 def _taught(
     cells: Iterable[Cell], means: Means, trained: Callable[[list[Student], str], list[Fit | str]]
-) -> dict[Cell, tuple[Problem, nn.Module] | str]:
+) -> dict[Cell, tuple[Problem, Fit] | str]:
     """The problem of every task and seed with its trained teacher, or the error."""
-    taught: dict[Cell, tuple[Problem, nn.Module] | str] = {}
+    taught: dict[Cell, tuple[Problem, Fit] | str] = {}
     ready: list[tuple[Cell, Problem, Student]] = []
     for cell in cells:
         problem = _tried(problem_of, *cell, means.data_root)
@@ -265,7 +265,7 @@ def _taught(
             ready.append((cell, problem, teacher))
     outcomes = trained([teacher for _, _, teacher in ready], "teachers")
     for (cell, problem, _), outcome in zip(ready, outcomes, strict=True):
-        taught[cell] = (problem, outcome.model) if isinstance(outcome, Fit) else outcome
+        taught[cell] = (problem, outcome) if isinstance(outcome, Fit) else outcome
     return taught
 
 
@@ -285,19 +285,20 @@ class _Waiting:
         return _trained(self.job, self.problem, self.teacher, self.pseudo, outcome)
 
 
-def _begun(job: Job, taught: tuple[Problem, nn.Module] | str) -> _Waiting | Trained | Failure:
+def _begun(job: Job, taught: tuple[Problem, Fit] | str) -> _Waiting | Trained | Failure:
     """The student of a job before training; the teacher's own arm needs none."""
     if isinstance(taught, str):
         return Failure(job, taught)
-    problem, teacher = taught
-    arm = job.task.adapt(job.arm)
+    (problem, teacher), arm = taught, job.task.adapt(job.arm)
     if arm.learns_from == "labels":
-        own = _tried(as_teacher, job.task, problem, teacher)
-        if isinstance(own, str):
-            return Failure(job, own)
-        return _trained(job, problem, teacher, own[1], own[0])
-    found = _tried(student_to_be, job.task, arm, job.seed, problem, teacher)
-    return Failure(job, found) if isinstance(found, str) else _Waiting(job, *taught, *found)
+        found = _tried(as_teacher, job.task, arm, problem, teacher)
+        if isinstance(found, str):
+            return Failure(job, found)
+        return _trained(job, problem, teacher.model, found[1], found[0])
+    found = _tried(student_to_be, job.task, arm, job.seed, problem, teacher.model)
+    if isinstance(found, str):
+        return Failure(job, found)
+    return _Waiting(job, problem, teacher.model, *found)
 
 
 def _trained(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -24,6 +25,17 @@ def lacking(*modules: str) -> str | None:
         if find_spec(module) is None:
             return f'{_package(module)} is not installed: pip install "mke_theory[data]"'
     return None
+
+
+def versions_of(*modules: str) -> dict[str, str]:
+    """The package of each module and its version, or "none"."""
+    versions = {}
+    for name in map(_package, modules):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "none"
+    return versions
 
 
 def _package(module: str) -> str:

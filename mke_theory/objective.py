@@ -64,7 +64,8 @@ class Objective:
     adjustment: τ ≥ 0; L_pl judges f + τ log π, π being the shares of the classes among the lessons
     (at least 0.001 each), so that f itself does without that much of the classes' frequency. With
     τ = 1 f aims at equal recall; where a model adds the evidence of m modalities, each of which
-    would count π, τ = (m − 1)/m counts it once. Ref: menon2021long, section 4.2.
+    would count π, τ = (m − 1)/m counts it once. Ref: menon2021long, section 5.1, equation 10; the
+    τ of m modalities is derived here.
     """
 
     labels: Literal["hard", "soft"] = "hard"
@@ -231,7 +232,7 @@ def student_loss(
             f"adjustment is {objective.adjustment}, so the classes' shares are "
             + ("needed" if shares is None else "of no use")
         )
-    prior = None if shares is None else shares.clamp(min=_LEAST_SHARE).log()
+    prior = None if shares is None else log_prior(shares)
 
     def loss(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         batch = augmented(batch, objective.augment, stream)
@@ -245,7 +246,7 @@ def student_loss(
 
         def taught(logits: Tensor) -> Tensor:
             if prior is not None:
-                logits = logits + objective.adjustment * _along_classes(prior, logits)
+                logits = logits + objective.adjustment * along_classes(prior, logits)
             values = pseudo_label_loss(logits, batch.target, objective, dim=axis)
             return objective.label_weight * losses.per_sample(values)
 
@@ -264,7 +265,12 @@ def student_loss(
     return loss
 
 
-def _along_classes(prior: Tensor, logits: Tensor) -> Tensor:
+def log_prior(shares: Tensor) -> Tensor:
+    """Log π of the classes' shares [k], of which none counts as less than 0.001."""
+    return shares.clamp(min=_LEAST_SHARE).log()
+
+
+def along_classes(prior: Tensor, logits: Tensor) -> Tensor:
     """The classes' numbers [k] beside logits [n, k', ...]; classes never taught have the least."""
     rest = logits.shape[1] - len(prior)
     padded = nn.functional.pad(prior, (0, rest), value=math.log(_LEAST_SHARE))

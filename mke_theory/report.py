@@ -41,13 +41,13 @@ def show(done: Sequence[Record]) -> None:
 def sizes(own: Sequence[Record]) -> str:
     """Who was labelled, unlabelled and test, and by which rule the weights were chosen."""
     counts = own[0]["counts"]
-    rules = sorted({record["rule"] for record in own if record["arm"] != "um_teacher"})
+    rules = sorted({record["rule"] for record in own} - {"as the teacher"})
     seeds = sorted({record["seed"] for record in own})
     skipped = {line for record in own for line in record.get("skipped", ())}
-    damaged = f" {len(skipped)} damaged files left out." if skipped else ""
+    left_out = f" Left out: {len(skipped)}, listed in the records." if skipped else ""
     return (
         f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
-        f"seeds {seeds[0]} to {seeds[-1]}.{damaged}\n"
+        f"seeds {seeds[0]} to {seeds[-1]}.{left_out}\n"
         f"Students' weights: {', '.join(rules) or 'none trained'}. "
         f"Between seeds vary: {own[0]['varies']}."
     )

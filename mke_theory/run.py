@@ -7,7 +7,7 @@ and on test as they were recorded, whatever it was trained on.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from mke_theory import artifacts, metrics, records
+from mke_theory import artifacts, libraries, metrics, records
 from mke_theory.accounting import Account
+from mke_theory.adjusted import Adjusted
 from mke_theory.arms import ARMS, MM_STUDENT, Arm, differences
 from mke_theory.checkpoint import Checkpoint
 from mke_theory.hardware import Hardware
 from mke_theory.lessons import has_place_for, modalities_of, student_to_be, teacher_to_be
 from mke_theory.mke import account_of, fit_teacher, pseudo_label
 from mke_theory.models import count_parameters
-from mke_theory.objective import Objective
+from mke_theory.objective import Objective, shares_of
 from mke_theory.prediction import predict
 from mke_theory.pseudo_labels import PseudoLabels, decide
 from mke_theory.rng import torch_seed
@@ -65,13 +66,13 @@ def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
         config_hash=records.config_hash(config_of(task, arm)),
         data_hash=task.data_hash(place.data_root),
         code=written_code(),
-        environment=environment_of(place),
+        environment=environment_of(task, place),
     )
 
 
-def environment_of(place: Place) -> dict[str, str]:
+def environment_of(task: Task, place: Place) -> dict[str, str]:
     """Versions, machine, device and precision."""
-    return versions() | place.hardware.named()
+    return versions() | libraries.versions_of(*task.libraries()) | place.hardware.named()
 
 
 @lru_cache(maxsize=1)
@@ -102,13 +103,17 @@ def config_of(task: Task, arm: Arm) -> dict[str, Any]:
 
 
 def run(
-    task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module, place: Place
+    task: Task, arm: Arm, seed: int, problem: Problem, taught: Fit, place: Place
 ) -> tuple[dict[str, Any], nn.Module]:
-    """The record of one arm on one problem, and its model."""
-    started = time.perf_counter()
+    """The record of one arm on one problem, and its model; `taught` is what `train_teacher` gave.
+
+    The cost of training is that of the arm's own model: for an arm that only uses the teacher, what
+    the teacher took, and None where it was trained in an earlier run.
+    """
+    started, teacher = time.perf_counter(), taught.model
     arm = task.adapt(arm)
     if arm.learns_from == "labels":
-        trained, pseudo = as_teacher(task, problem, teacher)
+        trained, pseudo = as_teacher(task, arm, problem, taught)
     else:
         ready, pseudo = student_to_be(task, arm, seed, problem, teacher)
         trained = fit_alone(
@@ -118,7 +123,7 @@ def run(
         )
     root = place.data_root
     record = record_of(task, arm, seed, problem, teacher, trained, pseudo, data_root=root)
-    record["environment"] = environment_of(place)
+    record["environment"] = environment_of(task, place)
     record["key"] = key_of(task, arm, seed, place)
     if place.folder is not None:
         kept = artifacts.keep(
@@ -133,7 +138,7 @@ def run(
     return record, trained.model
 
 
-def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> nn.Module:
+def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> Fit:
     """Step 1 for a (task, seed): the same weights wherever and whenever it is called."""
     ready = teacher_to_be(task, seed, problem)
     return fit_teacher(
@@ -146,14 +151,23 @@ def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> nn.M
         fabric=fabric_of(place.hardware),
         select_on=ready.select_on,
         checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place)),
-    ).model
+    )
 
 
-def as_teacher(task: Task, problem: Problem, teacher: nn.Module) -> tuple[Fit, PseudoLabels]:
-    """The teacher as the result of its own arm, and its labels on D_u."""
-    objective = Objective(multilabel=task.recipe.objective.multilabel)
-    pseudo = pseudo_label(teacher, problem.unlabelled, objective)
-    return Fit(teacher, 0, (), "as the teacher", 0, None), pseudo
+def as_teacher(task: Task, arm: Arm, problem: Problem, taught: Fit) -> tuple[Fit, PseudoLabels]:
+    """The teacher as the result of an arm that trains nothing more, and its labels on D_u.
+
+    The arm's decision is its own or, by the students' τ and π, adjusted; the labels stay its own.
+    """
+    objective = task.recipe.objective
+    plain = Objective(multilabel=objective.multilabel)
+    pseudo = pseudo_label(taught.model, problem.unlabelled, plain)
+    taught = replace(taught, rule="as the teacher")
+    if arm.decision == "as trained":
+        return taught, pseudo
+    lessons = pseudo_label(taught.model, problem.unlabelled, objective).target
+    shares = shares_of(problem.unlabelled.with_labels(lessons))
+    return replace(taught, model=Adjusted(taught.model, shares, objective.adjustment)), pseudo
 
 
 def record_of(

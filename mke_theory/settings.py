@@ -13,43 +13,67 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 
+_Change = tuple[list[str], str, str]
+"""What is left of a path, the text, and the whole path for messages."""
 
-def changed(value: T, assignment: str) -> T:
-    """A copy of a dataclass with `path=text` carried out; the path is relative to `value`.
+
+def changed(value: T, *assignments: str) -> T:
+    """A copy of a dataclass with every `path=text` carried out; paths are relative to `value`.
+
+    All are carried out together, so that settings which depend on each other come in any order; of
+    two for one path the later counts.
 
     >>> from mke_theory.train import TrainConfig
-    >>> changed(TrainConfig(), "steps=5").steps
-    5
+    >>> changed(TrainConfig(), "warmup_steps=2000", "steps=5000").warmup_steps
+    2000
     """
-    path, equals, text = assignment.partition("=")
-    if not equals or not path:
-        raise ValueError(f"{assignment!r} is not of the form path=value")
-    return _changed(value, path.split("."), text, path)
+    wanted: list[_Change] = []
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise ValueError(f"{assignment!r} is not of the form path=value")
+        wanted.append((path.split("."), text, path))
+    return _changed(value, wanted)
 
 
-def _changed(value: Any, path: list[str], text: str, whole: str) -> Any:
-    head, rest = path[0], path[1:]
+def _changed(value: Any, wanted: list[_Change]) -> Any:
+    """A copy of a dataclass or a tuple of them; `wanted` is not empty, nor are its paths."""
     if isinstance(value, tuple):
-        return _changed_item(value, head, rest, text, whole)
+        return _changed_items(value, wanted)
     if not is_dataclass(value) or isinstance(value, type):
+        (head, *_), _, whole = wanted[0]
         raise ValueError(f"{whole}: {type(value).__name__} has no field {head!r}")
     known = [f.name for f in fields(value)]
-    if head not in known:
-        raise ValueError(f"{whole}: there is no {head!r}; there are {', '.join(known)}")
-    if rest:
-        return replace(value, **{head: _changed(getattr(value, head), rest, text, whole)})
-    kind = get_type_hints(type(value))[head]
-    return replace(value, **{head: parsed(text, kind, whole)})
+    found: dict[str, Any] = {}
+    for head, own in _by_head(wanted).items():
+        if head not in known:
+            raise ValueError(f"{own[0][2]}: there is no {head!r}; there are {', '.join(known)}")
+        for _, text, whole in (one for one in own if not one[0]):
+            found[head] = parsed(text, get_type_hints(type(value))[head], whole)
+        if deeper := [one for one in own if one[0]]:
+            found[head] = _changed(found.get(head, getattr(value, head)), deeper)
+    return replace(value, **found)
 
 
-def _changed_item(
-    value: tuple[Any, ...], head: str, rest: list[str], text: str, whole: str
-) -> tuple[Any, ...]:
+def _changed_items(value: tuple[Any, ...], wanted: list[_Change]) -> tuple[Any, ...]:
     listed = ", ".join(f"{i} ({type(item).__name__})" for i, item in enumerate(value)) or "none"
-    if not head.isdecimal() or int(head) >= len(value) or not rest:
-        raise ValueError(f"{whole}: name an item by its number and a field of it; items: {listed}")
-    at = int(head)
-    return (*value[:at], _changed(value[at], rest, text, whole), *value[at + 1 :])
+    items = list(value)
+    for head, own in _by_head(wanted).items():
+        for rest, _, whole in own:
+            if not head.isdecimal() or int(head) >= len(value) or not rest:
+                raise ValueError(
+                    f"{whole}: name an item by its number and a field of it; items: {listed}"
+                )
+        items[int(head)] = _changed(items[int(head)], own)
+    return tuple(items)
+
+
+def _by_head(wanted: list[_Change]) -> dict[str, list[_Change]]:
+    """The changes by the first name of their paths, which is taken off."""
+    found: dict[str, list[_Change]] = {}
+    for (head, *rest), text, whole in wanted:
+        found.setdefault(head, []).append((rest, text, whole))
+    return found
 
 
 def parsed(text: str, kind: Any, whole: str) -> Any:

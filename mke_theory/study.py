@@ -79,11 +79,20 @@ class Means:
 
 
 def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> list[Job]:
-    """All jobs, teachers first; the teacher's arm is always among them, as what gains refer to."""
+    """All jobs, teachers first; the teacher's arm is always among them, as what gains refer to.
+
+    An arm that under a task's objective would repeat another one is not run on it.
+    """
     tasks, seeds = list(tasks), list(seeds)
-    students = [arm for arm in arms if arm.name != TEACHER.name]
+    others = [arm for arm in arms if arm.name != TEACHER.name]
     teachers = [Job(task, TEACHER, seed) for task in tasks for seed in seeds]
-    return teachers + [Job(task, arm, seed) for task in tasks for seed in seeds for arm in students]
+    return teachers + [
+        Job(task, arm, seed)
+        for task in tasks
+        for seed in seeds
+        for arm in others
+        if arm.differs_under(task.recipe.objective)
+    ]
 
 
 def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[str]]:
@@ -110,11 +119,9 @@ def _unfit(job: Job, knows_truth: bool) -> str | None:
     if job.arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
     objective = job.task.recipe.objective
-    hard = objective.labels == "hard" and objective.threshold == 0 and not objective.multilabel
-    if job.arm.errors == "independent" and not hard:
-        return (
-            "random errors stand for hard pseudo labels of one class a sample, without a threshold"
-        )
+    whole = objective.threshold == 0 and not objective.multilabel
+    if job.arm.errors == "independent" and not whole:
+        return "random errors stand for labels of one class a sample, without a threshold"
     return None
 
 

@@ -64,6 +64,13 @@ class Task:
         """A hash that changes with the files the task reads; None where it reads none."""
         return None
 
+    def libraries(self) -> tuple[str, ...]:
+        """Modules beside torch and numpy that decide what a run computes: who reads, who encodes.
+
+        Their versions are part of what a run is.
+        """
+        return ()
+
     def knows_truth(self, data_root: Path | None) -> bool:
         """True where every sample of D_u carries its class; without it some arms cannot run."""
         return True

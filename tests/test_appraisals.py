@@ -93,7 +93,7 @@ def test_the_answers_of_the_mm_student_alone_are_kept(
     assert right.mean() == pytest.approx(student["metrics"]["unlabelled"])
     agree = answers["student"] == answers["pseudo"]
     assert agree.mean() == pytest.approx(student["metrics"]["agreement"])
-    teacher = train_teacher(Moons(), 0, problem, Place())
+    teacher = train_teacher(Moons(), 0, problem, Place()).model
     assert (decide(predict(teacher, problem.unlabelled)).numpy() == answers["pseudo"]).all()
 
 

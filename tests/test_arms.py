@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from mke_theory.arms import ARMS, MM_STUDENT, PLACEBOS, SIX_ARMS, Arm, adapted, differences
+from mke_theory.arms import (
+    ARMS,
+    MM_STUDENT,
+    PLACEBOS,
+    RIVALS,
+    SIX_ARMS,
+    Arm,
+    adapted,
+    differences,
+)
+from mke_theory.objective import Objective
 
 # What the paper, and the question behind each placebo, say about an arm: (in the method, in it).
 DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
@@ -30,13 +40,20 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
         "modalities": ("all", "teacher's"),
         "size": ("task", "as MM student"),
     },
+    "um_teacher_adjusted": {
+        "modalities": ("all", "teacher's"),
+        "learns_from": ("pseudo labels", "labels"),
+        "perturbed": (True, False),
+        "decision": ("as trained", "adjusted"),
+    },
 }
 
 
-def test_six_arms_and_three_placebos_by_name() -> None:
+def test_six_arms_three_placebos_and_a_rival_by_name() -> None:
     assert list(ARMS) == list(DECLARED)
     assert [arm.name for arm in SIX_ARMS] == list(DECLARED)[:6]
-    assert [arm.name for arm in PLACEBOS] == list(DECLARED)[6:]
+    assert [arm.name for arm in PLACEBOS] == list(DECLARED)[6:9]
+    assert [arm.name for arm in RIVALS] == list(DECLARED)[9:]
     assert ARMS["mm_student"] is MM_STUDENT == Arm()
     assert all(arm.name == name for name, arm in ARMS.items())
 
@@ -67,6 +84,13 @@ def test_every_setting_is_used_by_some_arm_and_switches_one_thing() -> None:
     assert used == {f.name for f in fields(Arm)} - {"name", "title"}
     for arm in PLACEBOS[:2]:
         assert len(differences(arm)) == 1
+
+
+def test_an_adjusted_decision_differs_where_something_is_adjusted() -> None:
+    (rival,) = RIVALS
+    assert rival.differs_under(Objective(adjustment=0.5))
+    assert not rival.differs_under(Objective())
+    assert all(arm.differs_under(Objective()) for arm in (*SIX_ARMS, *PLACEBOS))
 
 
 def test_a_task_adapts_an_arm_by_name() -> None:

@@ -31,6 +31,7 @@ from mke_theory.models.backbones import (
     SoundShape,
     SoundSize,
 )
+from mke_theory.models.pretrained import content_of
 
 transformers = pytest.importorskip("transformers")
 
@@ -328,11 +329,40 @@ def test_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_what_a_folder_of_weights_holds_is_told_by_its_files(tmp_path: Path) -> None:
+    """The same files elsewhere are the same; any other weight or setting is not."""
+    first, second = (saved(theirs("resnet"), tmp_path / name) for name in ("one", "two"))
+    assert content_of(first) == content_of(first)
+    for name in ("config.json", "model.safetensors"):
+        (Path(second) / name).write_bytes((Path(first) / name).read_bytes())
+    same = content_of(second)
+    assert same == content_of(first)
+    weights = Path(second) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    assert content_of(second) != same
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors"):
+        content_of(second)
+
+
+def test_what_a_name_on_the_hub_stands_for_is_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cached(name: str, file: str, revision: str) -> str:
+        return str(tmp_path / name / "snapshots" / f"{revision:0<40}" / file)
+
+    monkeypatch.setattr(transformers.utils, "cached_file", cached)
+    assert content_of("some/model@abc") == "abc" + 13 * "0"
+    assert content_of("some/model") == "main" + 12 * "0"
+
+
 @pytest.mark.parametrize("name", ["some/model", "some/model@v2"])
 def test_the_hub_without_a_network_names_the_remedy(name: str) -> None:
     message = r"is no folder here, .* run `hf download some/model --local-dir FOLDER`, and name"
     with pytest.raises(FileNotFoundError, match=message):
         picture_backbone("resnet", weights=name)
+    with pytest.raises(FileNotFoundError, match=message):
+        content_of(name)
 
 
 def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:

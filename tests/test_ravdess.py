@@ -371,6 +371,6 @@ def test_a_teacher_of_faces_is_far_above_chance(data_root: Path) -> None:
     """One draw: 1 of 8 is chance, which 360 recordings exceed by 0.125 once in 10^9 draws."""
     task = FaceSpeech()
     problem = task.problem(0, data_root)
-    teacher = train_teacher(task, 0, problem, Place(data_root))
+    teacher = train_teacher(task, 0, problem, Place(data_root)).model
     said = predict(teacher, problem.test).argmax(dim=1)
     assert task.scores(said, problem.test.labels)["accuracy"] > 0.25

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from mke_theory.artifacts import is_planar
 from mke_theory.augmentation import CropFlip
 from mke_theory.hardware import Hardware
 from mke_theory.lessons import build_student, lessons, unperturbed
+from mke_theory.libraries import versions_of
 from mke_theory.mke import expand
 from mke_theory.models import MLP, count_parameters, multimodal
 from mke_theory.objective import Objective
@@ -40,7 +42,7 @@ from mke_theory.types import Pool, Problem
 
 SHORT = TrainConfig(steps=6, batch_size=8, learning_rate=0.03)
 ALL = list(ARMS)
-STUDENTS = [name for name in ARMS if name != "um_teacher"]
+STUDENTS = [arm.name for arm in ARMS.values() if arm.learns_from != "labels"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,12 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in ("seconds", "training")}
 
 
+def test_versions_are_those_of_packages() -> None:
+    found = versions_of("torch.nn", "PIL.Image", "none_of_that_name")
+    assert list(found) == ["torch", "pillow", "none_of_that_name"]
+    assert (found["torch"], found["none_of_that_name"]) == (version("torch"), "none")
+
+
 # --- pure in settings and seed -------------------------------------------------------------------
 
 
@@ -121,7 +129,7 @@ def test_a_run_is_pure_in_its_settings_and_its_seed(arm: str, place: Place) -> N
     assert same(model, again)
 
 
-def test_every_part_of_a_run_is_in_its_key(place: Place) -> None:
+def test_every_part_of_a_run_is_in_its_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     toy, arm = Toy(), ARMS["mm_student"]
     shorter = replace(toy.recipe, student=replace(SHORT, steps=7))
     keys = {
@@ -133,7 +141,9 @@ def test_every_part_of_a_run_is_in_its_key(place: Place) -> None:
         key_of(toy, arm, 0, replace(place, hardware=Hardware("cuda"))),
         key_of(toy, arm, 0, replace(place, hardware=Hardware(precision="bf16-mixed"))),
     }
-    assert len(keys) == 7
+    monkeypatch.setattr(Toy, "libraries", lambda self: ("scipy",))
+    keys.add(key_of(toy, arm, 0, place))
+    assert len(keys) == 8
     assert carried_out(place)[0]["key"] == key_of(Toy(), arm, 0, place)
     assert set(config_of(toy, arm)) == {"task", "arm"}
 
@@ -236,7 +246,7 @@ def test_an_arm_is_algorithm_1_with_its_settings(
 ) -> None:
     toy, problem = Toy(), Toy().problem(0)
     by_hand = expand(
-        train_teacher(toy, 0, problem, place),
+        train_teacher(toy, 0, problem, place).model,
         problem.unlabelled.only(used),
         build_student(toy, ARMS[arm], problem, used, 0),
         objective=toy.recipe.objective if perturbed else Objective(),
@@ -323,7 +333,7 @@ def test_a_record_is_complete_and_plain(arm: str, place: Place) -> None:
 
 def test_the_teachers_own_record_neither_corrects_nor_damages(place: Place) -> None:
     problem = Toy().problem(0)
-    teacher = train_teacher(Toy(), 0, problem, place)
+    teacher = train_teacher(Toy(), 0, problem, place).model
     record, model = carried_out(place, "um_teacher")
     assert same(model, teacher)
     metrics = record["metrics"]
@@ -430,7 +440,7 @@ def test_independent_errors_on_dense_labels_and_without_truth() -> None:
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 def test_what_each_arm_learns_and_is_measured_against(labels: Any, place: Place) -> None:
     problem = Toy().problem(0)
-    teacher = train_teacher(Toy(), 0, problem, place)
+    teacher = train_teacher(Toy(), 0, problem, place).model
     objective, truth = Objective(labels=labels), problem.unlabelled.labels
     own = lessons(ARMS["mm_student"], objective, problem, teacher, 0)
     errors = int((own[0].hard != truth).sum())
@@ -522,7 +532,7 @@ def test_the_sizes_match_on_av_digits(name: str, data_root: Path) -> None:
 def test_a_student_begins_as_its_teacher_or_not_at_all(place: Place) -> None:
     task = Toy(recipe=replace(Toy().recipe, from_teacher=True))
     problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, place)
+    teacher = train_teacher(task, 0, problem, place).model
     alone = build_student(task, ARMS["um_student"], problem, ("a",), 0, teacher)
     assert same(alone, teacher)
     for weight, source in zip(alone.parameters(), teacher.parameters(), strict=True):

@@ -148,18 +148,24 @@ def test_maps_of_pixels_in_every_arm(arm: str) -> None:
     assert record["metrics"]["test"] > 0.5  # chance is a third
 
 
-@pytest.mark.parametrize("arm", ["mm_student", "mm_student_sup"])
+@pytest.mark.parametrize("arm", ["mm_student", "mm_student_sup", "mm_student_flips"])
 def test_soft_maps_are_kept_in_half_precision_and_learned_from(arm: str) -> None:
     task = Maps(recipe("soft", False))
     problem = task.problem(0)
     teacher = train_teacher(task, 0, problem, PLACE)
-    ready, pseudo = student_to_be(task, ARMS[arm], 0, problem, teacher)
+    ready, pseudo = student_to_be(task, ARMS[arm], 0, problem, teacher.model)
     assert pseudo.target.dtype == torch.float16 and pseudo.hard.dtype == torch.int8
     assert ready.samples[slice(0, 2)].target.dtype == torch.float32
     void = ready.samples.labels[:, :, 0, 0].float().sum(dim=1)
-    assert torch.equal(void, torch.full((16,), 0.0 if arm == "mm_student_sup" else 1.0)) or (
-        arm == "mm_student" and torch.allclose(void, torch.ones(16), atol=2e-3)
-    )
+    if arm == "mm_student":
+        assert torch.allclose(void, torch.ones(16), atol=2e-3)
+    else:  # labels made from the truth are certain, and none where it is void
+        assert torch.equal(void, torch.zeros(16))
+        known, truth = ready.samples.labels.sum(dim=1) == 1, problem.unlabelled.labels
+        assert torch.equal(known, truth != UNKNOWN)
+        wrong = int((ready.samples.labels.argmax(dim=1) != truth)[known].sum())
+        errors = int((pseudo.hard != truth)[known].sum())
+        assert errors > 0 and wrong == (errors if arm == "mm_student_flips" else 0)
     assert run(task, ARMS[arm], 0, problem, teacher, PLACE)[0]["metrics"]["test"] > 0.5
 
 
@@ -218,7 +224,7 @@ class Branches(Maps):
 def test_the_teachers_branch_begins_as_the_teacher() -> None:
     task = Branches()
     problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE)
+    teacher = train_teacher(task, 0, problem, PLACE).model
     student = build_student(task, ARMS["mm_student"], problem, ("image", "depth"), 0, teacher)
     test = problem.test.only(["image"])  # depth is missing: the sum has one term
     assert torch.allclose(predict(student, test), predict(teacher, test), atol=1e-6)
@@ -238,5 +244,32 @@ def test_an_arm_that_cannot_begin_as_the_teacher_says_so() -> None:
     }
     assert found["um_student_matched"]["differences"]["begins as"] == ["the teacher", "new"]
     assert all("begins as" not in found[a]["differences"] for a in ("um_teacher", "um_student"))
-    assert found["um_teacher"]["training"]["seconds"] is None  # it was trained elsewhere
-    assert found["um_student"]["training"]["seconds"] > 0
+
+
+def test_the_cost_of_a_teacher_is_that_of_its_training(tmp_path: Path) -> None:
+    """Once trained it is only loaded, and then nothing was paid."""
+    task, place = Branches(), Place(folder=tmp_path)
+    problem = task.problem(0)
+    for paid in (True, False):
+        teacher = train_teacher(task, 0, problem, place)
+        record, _ = run(task, ARMS["um_teacher"], 0, problem, teacher, place)
+        assert (record["training"]["seconds"] is not None) is paid
+        assert record["rule"] == "as the teacher" and record["selected_step"] == SHORT.steps
+
+
+def test_the_adjusted_teacher_is_the_teacher_less_the_classes_frequency() -> None:
+    """By hand: π is its mean answer on D_u, and τ log π comes off the logits; its labels stay."""
+    task = Branches(replace(recipe("soft", False), objective=Objective("soft", adjustment=2.0)))
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, PLACE)
+    record, model = run(task, ARMS["um_teacher_adjusted"], 0, problem, teacher, PLACE)
+    plain, _ = run(task, ARMS["um_teacher"], 0, problem, teacher, PLACE)
+    own = predict(teacher.model, problem.unlabelled)
+    shares = torch.softmax(own, dim=1).half().double().mean(dim=[0, 2, 3])
+    shares = shares / shares.sum()  # halves do not add up to 1 by themselves
+    expected = own - 2.0 * shares.log().reshape(1, -1, 1, 1)
+    assert torch.allclose(predict(model, problem.unlabelled).double(), expected, atol=1e-5)
+    assert record["metrics"]["pseudo_labels"] == plain["metrics"]["pseudo_labels"]
+    assert 0.0 < record["metrics"]["agreement"] < 1.0 == plain["metrics"]["agreement"]
+    assert record["differences"]["decision"] == ["as trained", "adjusted"]
+    assert record["counts"]["parameters"] == plain["counts"]["parameters"]

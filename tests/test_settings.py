@@ -13,6 +13,7 @@ from mke_theory.objective import Objective
 from mke_theory.settings import changed
 from mke_theory.task import Recipe
 from mke_theory.tasks.digits import Digits
+from mke_theory.train import TrainConfig
 from mke_theory.transforms import InputNoise, ModalityDropout
 
 
@@ -73,6 +74,22 @@ def test_a_path_sets_one_field_in_its_own_type(assignment: str, expected: Tree) 
     found = changed(Tree(), assignment)
     assert found == expected
     assert repr(found) == repr(expected)  # 2 == 2.0 and 1 == True, but their types differ
+
+
+def test_settings_that_depend_on_each_other_come_in_any_order() -> None:
+    few = TrainConfig(steps=10, warmup_steps=5)
+    wanted = ("warmup_steps=50", "steps=100")
+    for order in (wanted, wanted[::-1]):
+        assert changed(few, *order) == TrainConfig(steps=100, warmup_steps=50)
+    with pytest.raises(ValueError, match="warmup_steps is 50"):
+        changed(few, "warmup_steps=50")
+
+
+def test_of_two_settings_for_one_path_the_later_counts_and_items_add_up() -> None:
+    tree = changed(Tree(parts=(Part(1), Part(2))), "steps=3", "parts.0.size=5", "steps=4")
+    assert tree == Tree(steps=4, parts=(Part(5), Part(2)))
+    both = changed(tree, "parts.0.size=6", "parts.1.size=7", "parts.0.names=a")
+    assert both.parts == (Part(6, ("a",)), Part(7))
 
 
 def test_the_original_stays_as_it_was() -> None:

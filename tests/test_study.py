@@ -13,6 +13,7 @@ from mke_theory import study
 from mke_theory.arms import ARMS
 from mke_theory.hardware import Hardware
 from mke_theory.models import coordinates
+from mke_theory.objective import Objective
 from mke_theory.records import Records
 from mke_theory.run import Place
 from mke_theory.study import TEACHER, Job, Means, execute, feasible, plan
@@ -65,7 +66,13 @@ def test_teachers_come_first_and_are_always_there() -> None:
         ("mm_student", 0),
         ("mm_student", 1),
     ]
-    assert len(plan([Tiny()], ARMS.values(), range(1))) == len(ARMS)
+
+
+def test_an_arm_that_would_repeat_another_is_not_planned() -> None:
+    adjusted = Recipe(QUICK, QUICK, Objective(adjustment=0.5))
+    for task, missing in ((Tiny(), {"um_teacher_adjusted"}), (Tiny(adjusted), set())):
+        planned = {job.arm.name for job in plan([task], ARMS.values(), range(1))}
+        assert planned == set(ARMS) - missing
 
 
 def test_arms_that_need_the_truth_are_left_out_by_name() -> None:

@@ -221,7 +221,7 @@ def test_twomoon_as_published_is_the_notebooks_draw() -> None:
 def test_twomoon_as_published_has_the_notebooks_teacher() -> None:
     task = TwoMoonPublished()
     problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, Place())
+    teacher = train_teacher(task, 0, problem, Place()).model
     right = {
         part: int((predict(teacher, pool).argmax(1) == pool.labels).sum())
         for part, pool in parts(problem).items()

@@ -68,7 +68,7 @@ class AVDigits(Task):
     cache: str | None = field(default=None, compare=False)
 
     def missing(self, data_root: Path | None) -> str | None:
-        if absent := lacking("soundfile", "transformers"):
+        if absent := lacking(*self.libraries()):
             return absent
         if data_root is not None and (data_root / "av_digits").is_dir():
             return None
@@ -76,6 +76,9 @@ class AVDigits(Task):
             f"no folder av_digits in {data_root}; fetch it by `{data.PREPARE} {data_root}`, or "
             "name the folder above it by --data-root"
         )
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("soundfile", "transformers")
 
     def data_hash(self, data_root: Path | None) -> str | None:
         return _content_hash(_folder(data_root))

@@ -23,6 +23,7 @@ from mke_theory.augmentation import CropFlip
 from mke_theory.libraries import lacking
 from mke_theory.models.backbones import Kind, Size, picture_backbone
 from mke_theory.models.dense import DenseFusion, segmenter, segmenter_on
+from mke_theory.models.pretrained import content_of
 from mke_theory.objective import Objective
 from mke_theory.stored import Stored
 from mke_theory.task import Recipe, Task
@@ -159,7 +160,7 @@ class NYUDepth(Task):
             raise ValueError(f"{self.name}.labelled_frames is {self.labelled_frames}; at least 1")
 
     def missing(self, data_root: Path | None) -> str | None:
-        if absent := lacking("PIL", "h5py"):
+        if absent := lacking(*self.libraries()):
             return absent
         if self.extra and not Path(self.extra).is_dir():
             return f"there is no folder {self.extra}, named by {self.name}.extra"
@@ -172,7 +173,11 @@ class NYUDepth(Task):
 
     def data_hash(self, data_root: Path | None) -> str | None:
         files = self._files(data_root)
-        return content_hash(files.folder, files.source, files.extra)
+        content = content_hash(files.folder, files.source, files.extra)
+        return f"{content} {content_of(self.weights)}" if self.weights else content
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("PIL", "h5py") if self.encoder == "small" else ("PIL", "h5py", "transformers")
 
     def knows_truth(self, data_root: Path | None) -> bool:
         return not self.extra

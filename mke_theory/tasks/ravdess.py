@@ -124,7 +124,7 @@ class FaceSpeech(Task):
         folder = None if data_root is None else data_root / "ravdess"
         source = None if folder is None else self._there(folder)
         if source == "originals":
-            return lacking("av", "soundfile", "transformers")
+            return lacking(*self.libraries())
         if source == "pack":
             return None
         wanted = {
@@ -141,6 +141,9 @@ class FaceSpeech(Task):
 
     def data_hash(self, data_root: Path | None) -> str | None:
         return _content_hash(*self._place(data_root))
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("av", "soundfile", "transformers")
 
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The committed split of actors; the seed picks who of train is labelled."""

@@ -28,6 +28,7 @@ from mke_theory import metrics
 from mke_theory.libraries import lacking
 from mke_theory.models import Frames, multimodal
 from mke_theory.models.backbones import Kind, picture_encoder, sound_encoder
+from mke_theory.models.pretrained import content_of
 from mke_theory.objective import Objective
 from mke_theory.rng import seed32_for
 from mke_theory.task import Recipe, Task
@@ -148,7 +149,7 @@ class VGGSound(Task):
                 raise ValueError(f"{self.name}.{kind}_weights is {weights!r}, but {kind} is 'conv'")
 
     def missing(self, data_root: Path | None) -> str | None:
-        if absent := lacking("av", "soundfile", "transformers"):
+        if absent := lacking(*self.libraries()):
             return absent
         for name in self._lists():
             if data_root is None or not (data_root / FOLDER / name).is_file():
@@ -168,7 +169,12 @@ class VGGSound(Task):
     def data_hash(self, data_root: Path | None) -> str | None:
         root = _root(data_root)
         lists = [root / FOLDER / name for name in (*self._lists(), *FULL)]
-        return _hash_of((root / PREPARED / INDEX, *lists, TABLE, MANIFEST))
+        content = _hash_of((root / PREPARED / INDEX, *lists, TABLE, MANIFEST))
+        weights = (self.picture_weights, self.sound_weights)
+        return " ".join([content, *(content_of(one) for one in weights if one)])
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("av", "soundfile", "transformers")
 
     def knows_truth(self, data_root: Path | None) -> bool:
         return not bool((self.cut(data_root).unlabelled.truth == UNKNOWN).any())

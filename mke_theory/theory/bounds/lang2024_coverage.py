@@ -8,10 +8,11 @@ P(N(U) | S_good) ≥ c₁ P(U | T_i) and P(N(U) | S_bad) ≥ c₂ P(U | T_i). A 
                    + max{q, (L01(f, ỹ | S_i) − c₂a) / (c₁ − (c₁ + c₂)a)},
 
 c_min and c_max the smaller and the larger of c₁ and c₂. It needs c_min/c_max > 2a, and a student
-that is not mostly wrong: L01(f, ỹ | S_i) + P(f not robust | T_i) < c₁ (1 − q − a). That condition
-is stated as derived here: were the robust points of T_i that f labels right no more than q, those
-that it labels wrong would reach so much of S_good that it fails. Without it the bound is false for
-q > 0. "Robust" and N go by the same number of steps, as in `lang2024_correction`.
+that is not mostly wrong: L01(f, ỹ | S_i) + P(f not robust | T_i) < c₁ (1 − q − a). What the
+condition does: were the robust points of T_i that f labels right no more than q, those that it
+labels wrong would reach so much of S_good that it fails. Without it the bound is false for q > 0.
+The theorem asks for c₁ of mistakes and c₂ of what is no mistake; of all U here, which is more.
+"Robust" and N go by the same number of steps, as in `lang2024_correction`.
 Ref: lang2024theoretical, Theorem B.2.
 """
 
