@@ -23,7 +23,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from mke_theory.arms import ARMS, PLACEBOS
+from mke_theory.arms import ARMS, PLACEBOS, RIVALS
 from mke_theory.records import Record, write_atomic
 from mke_theory.tables import BASE, gains, gains_by_seed
 
@@ -138,9 +138,12 @@ def account_by_class(
     """The path of a figure with one panel a task: what became of the teacher's labels, by class.
 
     Bars are shares of the samples of a true class, summed over seeds. Up to the end of "corrected"
-    the student is right. Tasks with more than 40 classes, or without an account, are passed over;
-    raises ValueError where none is left.
+    the student is right. Classes have their names where the records hold them, else numbers. Tasks
+    with more than 40 classes, or without an account, are passed over; raises ValueError where none
+    is left.
     """
+    records = list(records)
+    names_of = {record["task"]: record.get("class_names") for record in records}
     counts = _counts_by_class(records, part, arm)
     if not counts:
         raise ValueError(
@@ -151,7 +154,7 @@ def account_by_class(
     width = min(5.0, max(2.8, 0.5 + 0.24 * widest))
     figure, panels = _panels(len(counts), width=width, height=2.5, left=0.5, columns=2)
     for axes, (task, (runs, table)) in zip(panels, counts.items(), strict=True):
-        _draw_account(axes, table)
+        _draw_account(axes, table, names_of[task] or ())
         total = int(table.to_numpy().sum())
         axes.set_title(f"{task}\nn = {total:,} labels, {_seeds(runs)}")
     figure.supylabel("share of class (%)", fontsize=9)
@@ -188,7 +191,7 @@ def decision_regions(
 
 def _draw_gains(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame, arms: list[str]) -> None:
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    hollow = {placebo.name for placebo in PLACEBOS}
+    hollow = {arm.name for arm in (*PLACEBOS, *RIVALS)}
     for row in rows.to_dict("records"):
         at, mean = arms.index(row["arm"]), 100 * row["mean"]
         dots = 100 * singles.loc[singles["arm"] == row["arm"], "gain"].to_numpy()
@@ -220,7 +223,7 @@ def _counts_by_class(
     return {task: (runs, table) for task, (runs, table) in found.items() if table.to_numpy().any()}
 
 
-def _draw_account(axes: Axes, counts: pd.DataFrame) -> None:
+def _draw_account(axes: Axes, counts: pd.DataFrame, names: Sequence[str]) -> None:
     known = counts[counts.sum(axis=1) > 0]
     shares = 100 * known.div(known.sum(axis=1), axis=0)
     bottom = np.zeros(len(shares))
@@ -241,7 +244,12 @@ def _draw_account(axes: Axes, counts: pd.DataFrame) -> None:
     margin = 0.6 + max(0, 8 - len(counts)) / 2  # few classes should not make bars like walls
     axes.set_xlim(-margin, len(counts) - 1 + margin)
     step = 1 if len(counts) <= 12 else 5
-    axes.set_xticks(range(0, len(counts), step))
+    at = range(0, len(counts), step)
+    axes.set_xticks(at)
+    if names:
+        axes.set_xticklabels(
+            [names[i] for i in at], rotation=45, ha="right", rotation_mode="anchor"
+        )
 
 
 def _draw_region(axes: Axes, region: Region) -> None:

@@ -185,6 +185,15 @@ def test_the_account_is_summed_over_seeds(tmp_path: Path, drawn: list[Figure]) -
     assert "MM student (MKE): the teacher's labels on unlabelled data" in found
 
 
+def test_classes_have_their_names_where_records_hold_them(
+    tmp_path: Path, drawn: list[Figure]
+) -> None:
+    named = [{**one, "class_names": ["calm", "happy", "sad"]} for one in example(("ravdess",))]
+    plots.account_by_class([*named, *example(("digits",))], tmp_path / "account.svg")
+    shown = [[tick.get_text() for tick in axes.get_xticklabels()] for axes in drawn[0].axes]
+    assert shown == [["calm", "happy", "sad"], ["0", "1", "2"]]
+
+
 def test_bars_stand_on_each_other(tmp_path: Path, drawn: list[Figure]) -> None:
     plots.account_by_class(example(), tmp_path / "account.svg")
     tops = np.zeros(2)
