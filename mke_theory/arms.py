@@ -9,10 +9,7 @@ of the teacher's decisions would have done as well as a student.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from mke_theory.objective import Objective
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,6 @@ class Arm:
     def needs_truth(self) -> bool:
         """True where the labels it learns from are made from the truth on D_u."""
         return self.learns_from == "truth" or self.errors == "independent"
-
-    def differs_under(self, objective: Objective) -> bool:
-        """False where the objective leaves nothing of what tells the arm from another one."""
-        return self.decision == "as trained" or objective.adjustment > 0
 
 
 MM_STUDENT = Arm()

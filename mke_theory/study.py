@@ -91,8 +91,13 @@ def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> li
         for task in tasks
         for seed in seeds
         for arm in others
-        if arm.differs_under(task.recipe.objective)
+        if not repeats_another(arm, task)
     ]
+
+
+def repeats_another(arm: Arm, task: Task) -> bool:
+    """True where the task's objective has nothing of what tells the arm from another one."""
+    return arm.decision == "adjusted" and task.recipe.objective.adjustment == 0
 
 
 def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[str]]:
