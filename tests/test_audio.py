@@ -121,6 +121,14 @@ def test_garbage_and_absence_are_refused(tmp_path: Path) -> None:
         read_wav(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.aiff"])
+def test_what_is_no_wav_is_refused(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / name, tone(), 8000)
+    (tmp_path / name).rename(tmp_path / "a.wav")
+    with pytest.raises(ValueError, match=r"a\.wav: is \w+, a wav file is wanted; convert it"):
+        read_wav(tmp_path / "a.wav")
+
+
 @pytest.mark.parametrize(
     ("module", "use"),
     [
@@ -131,6 +139,8 @@ def test_garbage_and_absence_are_refused(tmp_path: Path) -> None:
 def test_a_missing_library_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, use: object
 ) -> None:
+    for loaded in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, loaded)  # by a test before
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"mke_theory\[data\]"):
         use(tmp_path / "a.wav")  # type: ignore[operator]

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hypothesis.extra import numpy as arrays_of
 from joblib import parallel_config
 
 from mke_theory.tasks import prepared as module
-from mke_theory.tasks.prepared import collect, key_of, prepared
+from mke_theory.tasks.prepared import collect, key_of, libraries_of, prepared
 
 MIB = 1 << 20
 
@@ -194,7 +195,7 @@ def test_the_manifest_says_what_is_there(tmp_path: Path) -> None:
         "manifest.json",
     }
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["format"], manifest["key"]) == (1, "the key")
+    assert (manifest["format"], manifest["key"]) == (2, "the key")
     assert manifest["arrays"]["frames"]["shape"] == [3, 4]
     assert manifest["arrays"]["names"]["dtype"] == "<U1"
     assert len(manifest["arrays"]["names"]["sha256"]) == 64
@@ -255,6 +256,65 @@ def test_what_is_damaged_is_made_anew(
     assert only_folder(tmp_path).is_dir()
 
 
+def without_an_array(manifest: dict[str, Any]) -> None:
+    del manifest["arrays"]["names"]
+
+
+def without_any_array(manifest: dict[str, Any]) -> None:
+    manifest["arrays"] = {}
+
+
+def without_a_seal(manifest: dict[str, Any]) -> None:
+    del manifest["sha256"]
+
+
+def of_other_libraries(manifest: dict[str, Any]) -> None:
+    manifest["libraries"]["av"] = "0.1"
+
+
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize(
+    "change", [without_an_array, without_any_array, without_a_seal, of_other_libraries]
+)
+def test_a_changed_manifest_is_noticed(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], removed: bool
+) -> None:
+    """Also where the array that it no longer lists was removed with its entry."""
+    build = Counted()
+    prepared("clips", "key", build, cache=tmp_path)
+    folder = only_folder(tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    if removed:
+        (folder / "names.npy").unlink()
+    with pytest.warns(RuntimeWarning, match=r"damaged \(.*; made anew"):
+        assert same(prepared("clips", "key", build, cache=tmp_path), made())
+    assert same(prepared("clips", "key", build, cache=tmp_path), made())
+    assert build.calls == 2
+
+
+def test_an_array_that_is_not_listed_is_noticed(tmp_path: Path) -> None:
+    build = Counted()
+    prepared("clips", "key", build, cache=tmp_path)
+    np.save(only_folder(tmp_path) / "sound.npy", np.zeros(3))
+    with pytest.warns(RuntimeWarning, match=r"sound\.npy is not in manifest\.json"):
+        assert same(prepared("clips", "key", build, cache=tmp_path), made())
+    assert not (only_folder(tmp_path) / "sound.npy").exists()
+
+
+def test_the_libraries_are_recorded_and_others_make_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Counted()
+    prepared("clips", "key", build, cache=tmp_path)
+    found = libraries_of(only_folder(tmp_path))
+    assert found["numpy"] == np.__version__ and {"av", "soundfile", "pillow"} <= found.keys()
+    monkeypatch.setattr(module, "versions_of", lambda *names: {"numpy": "0.1"})
+    assert same(prepared("clips", "key", build, cache=tmp_path), made())
+    assert build.calls == 1 and libraries_of(only_folder(tmp_path)) == found
+
+
 def test_the_middle_of_a_large_array_is_looked_at_on_request(tmp_path: Path) -> None:
     build = Counted(lambda: {"frames": np.zeros(5 * MIB, np.uint8)})
     prepared("clips", "key", build, cache=tmp_path)
@@ -268,11 +328,11 @@ def test_the_middle_of_a_large_array_is_looked_at_on_request(tmp_path: Path) -> 
 def test_another_version_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = Counted()
     prepared("clips", "key", build, cache=tmp_path)
-    monkeypatch.setattr(module, "_FORMAT", 2)
+    monkeypatch.setattr(module, "_FORMAT", 3)
     for _ in range(2):
         assert same(prepared("clips", "key", build, cache=tmp_path), made())
     assert build.calls == 2
-    assert json.loads((only_folder(tmp_path) / "manifest.json").read_text())["format"] == 2
+    assert json.loads((only_folder(tmp_path) / "manifest.json").read_text())["format"] == 3
 
 
 def test_arrays_stay_usable_while_their_folder_is_replaced(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from mke_theory.tasks.vggsound_prepare import PREPARED, REPORT, main, prepare, w
 from mke_theory.tasks.vggsound_shards import INDEX, Shards, read_shards
 from mke_theory.types import Pool
 from tests.clips import cut as cut_short
-from tests.clips import write_clip, write_sound
+from tests.clips import sine, write_clip, write_sound
 from tests.vggsound_made import COLOURS, PER_CLASS, READING, TONES, Corpus, make_corpus
 
 PARTS = ("labelled", "unlabelled", "test")
@@ -102,6 +102,16 @@ def test_a_file_that_is_no_clip_is_refused_by_name(tmp_path: Path) -> None:
     whole_film = write_sound(tmp_path / "film.wav", seconds=13, rate=8000)
     with pytest.raises(ValueError, match=r"film\.wav: lasts 13\.0 s"):
         read_clip(whole_film, READING, pictures=False)
+    long = write_clip(
+        tmp_path / "long.mp4",
+        seconds=14,
+        fps=2,
+        size=(32, 32),
+        sound=sine(440, 10, 8000)[None],
+        rate=8000,
+    )
+    with pytest.raises(ValueError, match=r"long\.mp4: lasts 14\.0 s"):
+        read_clip(long, READING, pictures=True)
     sound_alone = write_clip(tmp_path / "sound.mp4", size=None, rate=8000)
     with pytest.raises(ValueError, match=r"sound\.mp4: has no video track"):
         read_clip(sound_alone, READING, pictures=True)
@@ -112,6 +122,27 @@ def test_a_file_that_is_no_clip_is_refused_by_name(tmp_path: Path) -> None:
     for seconds in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"hop is .* s; it has to lie above 0"):
             Reading(hop=seconds)
+
+
+@pytest.mark.parametrize(("shown", "heard"), [(1.0, 10.0), (8.5, 10.0), (10.0, 4.0)])
+def test_pictures_and_sound_have_to_end_together(
+    tmp_path: Path, shown: float, heard: float
+) -> None:
+    def clip(seconds: float) -> Path:
+        return write_clip(
+            tmp_path / "a.mp4",
+            seconds=seconds,
+            fps=2,
+            size=(32, 32),
+            sound=sine(440, heard, 8000)[None],
+            rate=8000,
+        )
+
+    read_clip(clip(heard + 0.5), READING, pictures=True)
+    apart = rf"a\.mp4: its pictures end after {shown} s and its sound after {heard:g}\.\d s"
+    with pytest.raises(ValueError, match=apart):
+        read_clip(clip(shown), READING, pictures=True)
+    read_clip(clip(shown), READING, pictures=False)  # its sound is whole
 
 
 def test_clips_are_found_in_any_folder_and_by_the_first_kind_of_file(tmp_path: Path) -> None:
@@ -264,7 +295,17 @@ def test_a_damaged_or_removed_shard_is_refused(corpus: Corpus) -> None:
     assert len(read_shards(folder).vggsound.clips) == 42
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"version": 0}', '{"version": 1, "reading": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        "[]",
+        '{"version": 2, "reading": {}, "shards": {}}',
+        '{"version": 0}',
+        '{"version": 1, "reading": 3}',
+    ],
+)
 def test_a_damaged_index_is_refused(corpus: Corpus, text: str) -> None:
     (corpus.root / PREPARED / INDEX).write_text(text)
     with pytest.raises(ValueError, match="prepare the clips again"):
@@ -470,9 +511,27 @@ def test_the_commands_prepare_and_name_what_is_missing(
 
     gone = min(corpus.clips["test"])
     corpus.file("vggsound", gone).unlink()
-    assert command("missing") == f"vggsound {gone}\n"
+    assert command("missing").splitlines() == [
+        "# labelled: 18 clips of audioset listed, 18 present, 0 missing",
+        "# unlabelled: 24 clips of vggsound listed, 24 present, 0 missing",
+        "# test: 18 clips of vggsound listed, 17 present, 1 missing",
+        f"vggsound test {gone}",
+    ]
     reading = (f"--reading.{name}={value}" for name, value in vars(READING).items())
     assert "vggsound: 41 of 42 clips prepared, 1 missing, 0 bad" in command("prepare", *reading)
+    shutil.rmtree(corpus.root / "audioset_clips")
+    others = sorted(corpus.clips["unlabelled"])
+    for clip in others:
+        corpus.file("vggsound", clip).unlink()
+    assert command("missing").splitlines() == [
+        "# labelled: 18 clips of audioset listed, 0 present, 18 missing",
+        "# unlabelled: 24 clips of vggsound listed, 0 present, 24 missing",
+        "# test: 18 clips of vggsound listed, 17 present, 1 missing",
+        f"# {corpus.root / 'audioset_clips'}: no such folder; it is where clips of audioset belong",
+        *(f"audioset labelled {clip}" for clip in sorted(corpus.clips["labelled"])),
+        *(f"vggsound unlabelled {clip}" for clip in others),
+        f"vggsound test {gone}",
+    ]
     shutil.rmtree(corpus.lists)
     with pytest.raises(SystemExit, match=r"error: .*no such list"):
         command("prepare")

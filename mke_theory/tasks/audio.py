@@ -27,6 +27,7 @@ FLOOR = -60.0
 
 _CACHE_VERSION = 1  # raise it when the same settings come to give other numbers
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs that stream a wav write where its size belongs
+_WAV = ("WAV", "WAVEX", "RF64")
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 _LISTED = 10  # how many bad files one message names
 
@@ -95,8 +96,8 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
     """The samples of a wav file, [n] float32 in [-1, 1], n ≥ 1; channels are averaged.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
-    where it is truncated, not a recording, empty, silent (peak below `SILENCE`), not finite, or at
-    another sample rate than `rate`.
+    where it is truncated, not a wav (`media.read_sound` knows other kinds), empty, silent (peak
+    below `SILENCE`), not finite, or at another sample rate than `rate`.
     """
     soundfile = library("soundfile", "reading wav needs")
     path = Path(path)
@@ -104,7 +105,11 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
         raise FileNotFoundError(f"{path}: no such file")
     refuse_truncated(path)
     try:
-        samples, found = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            # Of other kinds the length is what they state, which need not be all there is.
+            if file.format not in _WAV:
+                raise ValueError(f"{path}: is {file.format}, a wav file is wanted; convert it")
+            samples, found = file.read(dtype="float32", always_2d=True), file.samplerate
     except soundfile.SoundFileError as error:
         raise ValueError(f"{path}: not a readable wav file ({error}); fetch it again") from error
     if found != rate:

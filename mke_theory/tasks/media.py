@@ -6,7 +6,7 @@ import math
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,50 +14,73 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from mke_theory.libraries import library
-from mke_theory.tasks.audio import SILENCE, UNKNOWN_SIZES, refuse_truncated
+from mke_theory.tasks.audio import SILENCE, refuse_truncated
+from mke_theory.tasks.media_containers import SLACK as SLACK
+from mke_theory.tasks.media_containers import (
+    refuse_cut,
+    refuse_early_end,
+    refuse_odd_flac,
+    refuse_odd_ogg,
+)
 
-SLACK = 0.5
-"""By how many seconds a track may end before the length that its file states."""
+LATE = 0.1
+"""By how many seconds one track may begin after the other, or a sound pause, before it counts.
+
+Codecs begin some hundredths of a second late or early, which says nothing of the film.
+"""
 
 LONGEST_STILL = 3600.0
-"""Seconds that one frame of a film may last."""
+"""Seconds that one frame of a film, or a pause in its sound, may last."""
 
 HIGHEST_RATE = 768_000
 """Hz; no recording in use has more."""
 
-_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # what begins an mp4 or mov
-_MATROSKA = b"\x1a\x45\xdf\xa3"  # what begins an mkv or webm
+_ASKEW = 0.05  # the tangent of the angle that a film may lack to a quarter turn, about 3°
 _PICTURES = {"RGB": ("RGB",), "L": ("L",), "I;16": ("I;16", "I;16B", "I;16L", "I")}
 
 
 def read_frames(path: Path | str, *, every: float = 0.5, size: tuple[int, int]) -> np.ndarray:
     """Pictures of a film, one for each `every` seconds of it: [f, height, width, 3] uint8 RGB.
 
-    Picture k is what the film shows at (k + ½)·every seconds after its first frame, scaled to
-    `size` = (height, width) with the sides' ratio given up. A film shorter than every/2 gives its
-    first frame, so f ≥ 1. Frames are decoded one after the other on one thread.
+    Picture k is what the film shows at (k + ½)·every seconds after it begins, turned and mirrored
+    as the film asks for and scaled to `size` = (height, width) with the sides' ratio given up.
+    Where the sound begins first, by more than `LATE`, so does the film, and the first frame stands
+    until the second. A film shorter than every/2 gives its first frame, so f ≥ 1. Frames are
+    decoded one after the other on one thread.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
-    where it is no film, has no video track or no frames, is damaged, or is truncated. In mp4,
-    mov, mkv, webm and avi every missing byte is noticed (but not whole parts of an mp4 that was
-    written in parts); in other containers, an end that comes more than `SLACK` early. Changed bytes
-    are noticed where the decoder stumbles over them, which is not always: hashes are for that.
+    where it is no film, has no video track or no frames, asks to be shown askew, is damaged, or is
+    truncated. In mp4, mov, mkv, webm and avi every missing byte is noticed (but not whole parts of
+    an mp4 that was written in parts); in other containers, an end that comes more than `SLACK`
+    early. Changed bytes are noticed where the decoder stumbles over them, which is not always:
+    hashes are for that.
+    """
+    return frames_and_end(path, every=every, size=size)[0]
+
+
+def frames_and_end(
+    path: Path | str, *, every: float, size: tuple[int, int]
+) -> tuple[np.ndarray, float]:
+    """What `read_frames` gives, and when the last frame ends, in seconds after the film begins.
+
+    Raises as `read_frames` does.
     """
     if not 0 < every < math.inf:
         raise ValueError(f"every must be a finite number of seconds above 0; got {every}")
-    scaled = _scaler(size)
+    scaled = _scaler(path, size)
     pictures: list[np.ndarray] = []
+    end = 0.0
     with _track(path, "video") as (film, stream):
         for end, frame in _shown(path, film, stream):
             if not pictures:
                 pictures.append(scaled(frame))
             while (len(pictures) - 0.5) * every < end:
                 pictures.append(scaled(frame))
-    return np.stack(pictures[1:] or pictures)
+    return np.stack(pictures[1:] or pictures), end
 
 
 def frame_at(path: Path | str, seconds: float, size: tuple[int, int]) -> np.ndarray:
-    """What a film shows `seconds` after its first frame: [height, width, 3] uint8 RGB.
+    """What a film shows `seconds` after it begins: [height, width, 3] uint8 RGB.
 
     All frames before it are decoded, so the time this takes grows with `seconds`. Raises as
     `read_frames` does (where the film ends is not looked at), and ValueError where the film has
@@ -65,7 +88,7 @@ def frame_at(path: Path | str, seconds: float, size: tuple[int, int]) -> np.ndar
     """
     if not 0 <= seconds < math.inf:
         raise ValueError(f"seconds must be finite and at least 0; got {seconds}")
-    scaled = _scaler(size)
+    scaled = _scaler(path, size)
     end = 0.0
     with _track(path, "video") as (film, stream):
         for end, frame in _shown(path, film, stream):
@@ -79,16 +102,20 @@ def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarr
 
     Reads wav, flac and ogg, and the first audio track of a film (mp4, mkv, ...), told apart by
     content. Another sample rate is converted with a polyphase filter: n = ⌈n₀·rate/rate₀⌉. Full
-    scale is ±1, which a compressed or converted sound may exceed a little.
+    scale is ±1, which a compressed or converted sound may exceed a little. The first sample is
+    where the film begins, with the first of its pictures or of its sound: what is missing before
+    and between the parts of a track, if more than `LATE`, is silence. A flac is read to its end,
+    whatever length its head states.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
-    where it has no audio track or no samples, is damaged or truncated (see `read_frames`), has more
-    than `HIGHEST_RATE` samples a second, is not finite, or is silent (peak below `audio.SILENCE`)
-    while `silent` does not allow that.
+    where it has no audio track or no samples, is damaged or truncated (see `read_frames`), changes
+    its sample rate on the way, has more than `HIGHEST_RATE` samples a second, is not finite, or is
+    silent (peak below `audio.SILENCE`) while `silent` does not allow that.
     """
     if rate < 1:
         raise ValueError(f"rate must be at least 1 Hz; got {rate}")
     path = _present(path)
+    refuse_odd_ogg(path)
     wave, found = _recording(path) if _is_recording(path) else _sound_track(path)
     if not len(wave):
         raise ValueError(f"{path}: has no samples; fetch it again or leave it out")
@@ -159,7 +186,7 @@ def _track(path: Path | str, kind: Literal["video", "audio"]) -> Iterator[tuple[
     """The opened film and its first track of this kind; what goes wrong inside is a ValueError."""
     av = library("av", "reading films needs")
     path = _present(path)
-    _refuse_cut(path)
+    refuse_cut(path)
     try:
         # "file:" keeps a colon in the name from being read as a protocol.
         with av.open(f"file:{path}", metadata_errors="replace") as film:
@@ -171,6 +198,8 @@ def _track(path: Path | str, kind: Literal["video", "audio"]) -> Iterator[tuple[
             if tracks[0].codec_context is None:
                 raise ValueError(f"{path}: its {kind} track is of no known kind; convert it")
             tracks[0].codec_context.thread_count = 1
+            if tracks[0].codec_context.name == "flac":  # which has a checksum for each frame
+                tracks[0].codec_context.options = {"err_detect": "crccheck+bitstream+explode"}
             yield film, tracks[0]
     except av.FFmpegError as error:
         raise ValueError(
@@ -179,34 +208,52 @@ def _track(path: Path | str, kind: Literal["video", "audio"]) -> Iterator[tuple[
 
 
 def _shown(path: Path | str, film: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-    """Each frame, with the time at which the next one takes its place, in seconds after the first.
+    """Each frame, with the time at which the next one takes its place, in seconds of the film.
 
     Damage is hidden by the decoder, and drags on in the frames that follow, so one is enough.
     """
-    last, origin = None, 0.0
+    last, origin, start, since = None, 0.0, 0.0, 0.0
     for frame in film.decode(stream):
         if frame.time is None:
             raise ValueError(f"{path}: has a frame without a time; convert it, for instance to mp4")
-        if frame.is_corrupt:
-            raise ValueError(f"{path}: damaged at {frame.time - origin:.2f} s; fetch it again")
         if last is None:
-            origin = frame.time
-        else:
-            _refuse_still(path, frame.time - last.time)
-            yield frame.time - origin, last
+            origin = _origin(film, frame.time)
+            start = frame.time - origin
+        now = frame.time - origin
+        if frame.is_corrupt:
+            raise ValueError(f"{path}: damaged at {now:.2f} s; fetch it again")
+        _refuse_still(path, now - since)
+        if last is not None:
+            yield now, last
+            since = now
         last = frame
     if last is None:
         raise ValueError(f"{path}: has no frames; fetch it again or leave it out")
     _refuse_still(path, _length(last, stream))
     end = last.time - origin + _length(last, stream)
-    _refuse_early_end(path, film, stream, end)
+    refuse_early_end(path, film, stream, origin=origin, start=start, end=end)
     yield end, last
 
 
-def _refuse_still(path: Path | str, seconds: float) -> None:
-    """Raise ValueError where one frame is shown so long that its copies could fill the memory."""
+def _origin(film: Any, first: float) -> float:
+    """When a film begins, on its own clock; `first` is when the track that is read does.
+
+    That is with the earlier of the tracks for pictures and sound, unless that is hardly earlier.
+    """
+    cover = library("av.stream", "reading films needs").Disposition.attached_pic
+    starts = [
+        float(track.start_time * track.time_base)
+        for track in (*film.streams.video[:1], *film.streams.audio[:1])
+        if track.start_time is not None and not track.disposition & cover
+    ]
+    begins = min([first, *starts])
+    return first if first - begins <= LATE else begins
+
+
+def _refuse_still(path: Path | str, seconds: float, what: str = "one frame lasts") -> None:
+    """Raise ValueError where a frame or a pause lasts so long that it could fill the memory."""
     if seconds > LONGEST_STILL:
-        raise ValueError(f"{path}: damaged, one frame lasts {seconds:g} s; fetch it again")
+        raise ValueError(f"{path}: damaged, {what} {seconds:g} s; fetch it again")
 
 
 def _length(frame: Any, stream: Any) -> float:
@@ -217,105 +264,47 @@ def _length(frame: Any, stream: Any) -> float:
 
 
 def _sound_track(path: Path) -> tuple[np.ndarray, int]:
-    """The mean of the channels, and the sample rate."""
-    resampler = library("av", "reading films needs").AudioResampler(format="fltp")
-    blocks: list[np.ndarray] = []
+    """The mean of the channels, from when the film begins, and the sample rate."""
+    mean = _channels()
+    blocks = [np.zeros(0, np.float32)]
+    rate, count, origin, start = 0, 0, 0.0, 0.0
     with _track(path, "audio") as (film, stream):
         for frame in film.decode(stream):
-            frame.pts = None  # the resampler would rather count by itself
-            blocks += [block.to_ndarray().mean(axis=0) for block in resampler.resample(frame)]
-        wave = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        rate = resampler.rate or stream.rate
-        if len(wave):
-            _refuse_early_end(path, film, stream, len(wave) / rate)
-    return wave, rate
-
-
-def _stated(film: Any, stream: Any) -> float | None:
-    """How long the file says that this track is, or else the whole; in seconds."""
-    if film.format.name == "aac":  # a stream of frames that states nothing; FFmpeg guesses
-        return None
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    if "DURATION" in stream.metadata:  # Matroska, as hours:minutes:seconds
-        with suppress(ValueError):  # a damaged tag, or not three numbers
-            hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
-            return 3600 * hours + 60 * minutes + seconds
-    return film.duration / library("av", "reading films needs").time_base if film.duration else None
-
-
-def _refuse_early_end(path: Path | str, film: Any, stream: Any, end: float) -> None:
-    stated = _stated(film, stream)
-    if stated is not None and end < stated - SLACK:
-        raise ValueError(
-            f"{path}: truncated, its {stream.type} ends after {end:.2f} s of {stated:.2f} s; fetch "
-            "it again"
-        )
-
-
-def _refuse_cut(path: Path) -> None:
-    """Raise ValueError where an mp4, mov, mkv, webm or avi ends before one of its parts does."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length_of = _walk(file.read(8))
-        at = 0 if length_of else size
-        while length_of and at < size:
-            file.seek(at)
-            at += length_of(file.read(20).ljust(20, b"\0"), size - at)
-    if at > size:
-        raise ValueError(f"{path}: truncated, {at - size} bytes are missing; fetch it again")
-
-
-def _walk(head: bytes) -> Callable[[bytes, int], int] | None:
-    """How to tell the length of a part from its first bytes, and from how many are left."""
-    if head[4:] in _BOXES:
-        return _box_length
-    if head[:4] == b"RIFF":
-        return _chunk_length
-    return _element_length if head[:4] == _MATROSKA else None
-
-
-def _box_length(head: bytes, left: int) -> int:
-    length, _, long = struct.unpack(">I4sQ", head[:16])
-    return left if length == 0 else max(8, long if length == 1 else length)
-
-
-def _chunk_length(head: bytes, left: int) -> int:
-    (length,) = struct.unpack("<I", head[4:8])
-    return left if length in UNKNOWN_SIZES else 8 + length
-
-
-def _element_length(head: bytes, left: int) -> int:
-    """Of name and size, the leading zeros of the first byte tell how many bytes follow it."""
-    name = 9 - head[0].bit_length()
-    width = 9 - head[name].bit_length()
-    largest = (1 << 7 * width) - 1
-    length = int.from_bytes(head[name : name + width]) & largest
-    return left if length == largest else name + width + length
+            now = count / rate if rate else 0.0
+            if not rate:
+                rate = frame.sample_rate
+                origin = _origin(film, frame.time or 0.0)
+                start = (frame.time or 0.0) - origin
+            if frame.sample_rate != rate:
+                raise ValueError(
+                    f"{path}: its sample rate changes from {rate} to {frame.sample_rate} Hz after "
+                    f"{now:.2f} s; convert it to one"
+                )
+            pause = 0.0 if frame.time is None else frame.time - origin - now
+            if pause > LATE:
+                _refuse_still(path, pause, "its sound pauses for")
+                blocks.append(np.zeros(round(pause * rate), np.float32))
+                count += len(blocks[-1])
+            blocks += (parts := mean(frame))
+            count += sum(map(len, parts))
+        if count:
+            end = count / rate
+            refuse_early_end(path, film, stream, origin=origin, start=start, end=end)
+    refuse_odd_flac(path, count)
+    return np.concatenate(blocks), rate
 
 
 def _is_recording(path: Path) -> bool:
+    """Whether libsndfile reads it; of flac, also inside ogg, it would not see the true end."""
     with path.open("rb") as file:
-        head = file.read(12)
-    return head[:4] in (b"fLaC", b"OggS") or head[:4] + head[8:] == b"RIFFWAVE"
-
-
-def _refuse_cut_ogg(path: Path) -> None:
-    """Raise ValueError where an ogg does not end with a whole page that says it is the last."""
-    content = path.read_bytes()
-    if not content.startswith(b"OggS"):
-        return
-    page = content[content.rfind(b"OggS") :]
-    last = len(page) >= 27 and page[5] & 4
-    if not last or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]):
-        raise ValueError(f"{path}: truncated, its last page is missing; fetch it again")
+        head = file.read(64)
+    return head[:4] + head[8:12] == b"RIFFWAVE" or (head[:4] == b"OggS" and b"\x7fFLAC" not in head)
 
 
 def _recording(path: Path) -> tuple[np.ndarray, int]:
     """The mean of the channels, and the sample rate."""
     soundfile = library("soundfile", "reading sound needs")
     refuse_truncated(path)
-    _refuse_cut_ogg(path)
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
@@ -323,7 +312,22 @@ def _recording(path: Path) -> tuple[np.ndarray, int]:
     return samples.mean(axis=1), rate
 
 
-def _scaler(size: tuple[int, int]) -> Any:
+def _channels() -> Callable[[Any], list[np.ndarray]]:
+    """A function from a decoded frame of sound to the mean of its channels, parts [n] float32."""
+    resampler_of = library("av", "reading films needs").AudioResampler
+    resamplers: dict[tuple[str, str], Any] = {}
+
+    def mean(frame: Any) -> list[np.ndarray]:
+        kind = (frame.layout.name, frame.format.name)  # either may change on the way
+        if kind not in resamplers:
+            resamplers[kind] = resampler_of(format="fltp")
+        frame.pts = None  # the resampler would rather count by itself
+        return [part.to_ndarray().mean(axis=0) for part in resamplers[kind].resample(frame)]
+
+    return mean
+
+
+def _scaler(path: Path | str, size: tuple[int, int]) -> Any:
     """A function from a decoded frame to [height, width, 3] uint8, upright as it is shown."""
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be (height, width), both at least 1; got {size}")
@@ -332,9 +336,28 @@ def _scaler(size: tuple[int, int]) -> Any:
     reformatter = VideoReformatter()  # one for all frames: each would take megabytes of its own
 
     def scaled(frame: Any) -> np.ndarray:
-        turns = round(frame.rotation / 90) % 4
-        height, width = size if turns % 2 == 0 else size[::-1]
-        small = reformatter.reformat(frame, width=width, height=height, format="rgb24")
-        return np.rot90(small.to_ndarray(), turns)
+        swapped, flipped = _orientation(path, frame)
+        height, width = size[::-1] if swapped else size
+        small = reformatter.reformat(frame, width=width, height=height, format="rgb24").to_ndarray()
+        return np.flip(small.swapaxes(0, 1) if swapped else small, flipped)
 
     return scaled
+
+
+def _orientation(path: Path | str, frame: Any) -> tuple[bool, tuple[int, ...]]:
+    """Whether a frame is shown with its sides swapped, and which axes are then reversed.
+
+    The film's matrix [[a, b], [c, d]] puts the point (x, y) at (ax + cy, bx + dy), y downwards.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, ()
+    a, b, _, c, d = struct.unpack("=9i", bytes(matrix))[:5]
+    swapped = abs(b) > abs(a)
+    across, down, *rest = (c, b, a, d) if swapped else (a, d, b, c)
+    if max(map(abs, rest)) > _ASKEW * min(abs(across), abs(down)) or across * down == 0:
+        raise ValueError(
+            f"{path}: is shown askew (display matrix {a} {b} {c} {d}); quarter turns and mirror "
+            "images are known, so convert it"
+        )
+    return swapped, tuple(axis for axis, sign in ((0, down), (1, across)) if sign < 0)

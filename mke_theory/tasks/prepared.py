@@ -18,6 +18,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from mke_theory.libraries import versions_of
 from mke_theory.tasks.audio import cache_folder
 from mke_theory.tasks.download import sha256_of
 
@@ -25,8 +26,12 @@ Arrays = Mapping[str, np.ndarray]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-_FORMAT = 1  # raise it when the folder is laid out in another way
+SEAL = "sha256"
+"""What a file that lists others calls the hash of all else in it (see `seal_of`)."""
+
+_FORMAT = 2  # raise it when the folder is laid out in another way
 _MANIFEST = "manifest.json"
+_READERS = ("PIL", "av", "h5py", "numpy", "scipy", "soundfile", "transformers")
 _LISTED = 10  # how many bad files one message names
 _END = 1 << 20
 _ATTEMPTS = 5
@@ -91,11 +96,16 @@ def prepared(
     """The arrays that `build` makes, memory-mapped from disk and read-only.
 
     They lie in a folder of `cache` (default: `audio.cache_folder()`), called by `name` and `key`:
-    one .npy an array, and manifest.json with the version of the layout, the key, and each array's
-    shape, type and hashes. The folder appears whole or not at all, also where two processes
-    build at once. It is used again where it has this version and key and no array is damaged, and
-    made anew where not, with a RuntimeWarning for damage. Damage is looked for in the size and in
-    the first and the last MiB of each array; `thorough` reads all of it.
+    one .npy an array, and manifest.json with the version of the layout, the key, the versions of
+    the libraries that read files, each array's shape, type and hashes, and a hash of all this.
+    The folder appears whole or not at all, also where two processes build at once. It is used
+    again where it has this version and key, and nothing is damaged, missing, or there without
+    being listed; it is made anew where not, with a RuntimeWarning for damage. Damage is looked for
+    in the size and in the first and the last MiB of each array; `thorough` reads all of it.
+
+    Other versions of the libraries may decode a film into slightly other numbers. They make nothing
+    anew, as results should not change in the midst of a study because of an upgrade: what was used
+    is in the manifest, and whoever wants the arrays of the new ones removes the folder.
 
     `key` has to change whenever the arrays would (`key_of`), and so has to cover whether bad files
     are skipped. Raises ValueError where `build` gives no arrays, or arrays of Python objects, and
@@ -145,6 +155,19 @@ def key_of(version: int, settings: Mapping[str, Any], files: Sequence[Path]) -> 
     return digest.hexdigest()
 
 
+def seal_of(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of what JSON can hold, whatever its layout and the order of its names."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def libraries_of(folder: Path) -> dict[str, str]:
+    """The versions that the arrays in a folder of `prepared` were made with."""
+    found: dict[str, str] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))[
+        "libraries"
+    ]
+    return found
+
+
 @dataclass(frozen=True)
 class _Bad:
     message: str
@@ -187,8 +210,13 @@ def _open(folder: Path, key: str, *, thorough: bool) -> tuple[dict[str, np.ndarr
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != _FORMAT or manifest["key"] != key:
             return None, ""
-        described = manifest["arrays"].items()
-        return {each: _array(folder, each, said, thorough) for each, said in described}, ""
+        described = manifest["arrays"]
+        if manifest.pop(SEAL) != seal_of(manifest):
+            raise ValueError(f"{_MANIFEST} has changed")
+        if strange := sorted({path.stem for path in folder.glob("*.npy")} - set(described)):
+            raise ValueError(f"{strange[0]}.npy is not in {_MANIFEST}")
+        found = described.items()
+        return {each: _array(folder, each, said, thorough) for each, said in found}, ""
     except (FileNotFoundError, NotADirectoryError) as error:
         return None, f"{error.filename} is missing" if folder.is_dir() else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -232,7 +260,13 @@ def _write(folder: Path, key: str, arrays: Arrays) -> None:
             "sha256": sha256_of(file),
             "quick": _quick_hash(file),
         }
-    text = json.dumps({"format": _FORMAT, "key": key, "arrays": described}, indent=1) + "\n"
+    manifest = {
+        "format": _FORMAT,
+        "key": key,
+        "libraries": versions_of(*_READERS),
+        "arrays": described,
+    }
+    text = json.dumps(manifest | {SEAL: seal_of(manifest)}, indent=1) + "\n"
     (folder / _MANIFEST).write_text(text, encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mke_theory.tasks.audio import FrontEnd
-from mke_theory.tasks.media import read_frames, read_sound
+from mke_theory.tasks.media import frames_and_end, read_sound
 from mke_theory.tasks.vggsound_lists import Clip, parse_name
 
 SECONDS = 10.0
@@ -22,6 +22,9 @@ SECONDS = 10.0
 
 MOST_SECONDS = 12.0
 """A file that lasts longer was not cut, and its middle would be another part of the film."""
+
+MOST_APART = 1.0
+"""By how many seconds sound and pictures of a clip may end apart; files end within some tenths."""
 
 FILMS = (".mp4", ".mkv", ".webm", ".mov")
 SOUNDS = (".wav", ".flac", ".ogg", ".m4a", *FILMS)
@@ -120,13 +123,14 @@ def find_clips(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...])
 def read_clip(path: Path, reading: Reading, *, pictures: bool) -> Features:
     """The features of the clip in a file.
 
-    Raises ValueError or FileNotFoundError, with the file's name, where it cannot be read, lasts
-    longer than `MOST_SECONDS`, or has no sound between 50 Hz and the highest band.
+    Raises ValueError or FileNotFoundError, with the file's name, where it cannot be read, its sound
+    or its pictures last longer than `MOST_SECONDS`, they end more than `MOST_APART` from each other
+    (half of the film is missing, or another part of it is shown than is heard), or there is no
+    sound between 50 Hz and the highest band.
     """
     wave = read_sound(path, rate=reading.rate)
     seconds = len(wave) / reading.rate
-    if seconds > MOST_SECONDS:
-        raise ValueError(f"{path}: lasts {seconds:.1f} s; cut the {SECONDS:g} s of its name first")
+    _refuse_long(path, seconds)
     try:
         audio = reading.front_end()(wave)[None].astype(np.float16)
     except ValueError as error:
@@ -134,6 +138,17 @@ def read_clip(path: Path, reading: Reading, *, pictures: bool) -> Features:
     if not pictures:
         return Features(audio, None)
     side = (reading.side, reading.side)
-    shown = read_frames(path, every=SECONDS / reading.pictures, size=side)
+    shown, end = frames_and_end(path, every=SECONDS / reading.pictures, size=side)
+    _refuse_long(path, end)
+    if abs(end - seconds) > MOST_APART:
+        raise ValueError(
+            f"{path}: its pictures end after {end:.1f} s and its sound after {seconds:.1f} s; at "
+            f"most {MOST_APART:g} s apart are allowed; fetch it again or leave it out"
+        )
     middle = (np.arange(reading.pictures) + 0.5) * len(shown) / reading.pictures
     return Features(audio, np.moveaxis(shown[middle.astype(int)], -1, 1))
+
+
+def _refuse_long(path: Path, seconds: float) -> None:
+    if seconds > MOST_SECONDS:
+        raise ValueError(f"{path}: lasts {seconds:.1f} s; cut the {SECONDS:g} s of its name first")

@@ -1,5 +1,9 @@
 """The clips of AudioSet and VGGSound turned into features, once: `prepare` and `missing`.
 
+    python -m mke_theory.tasks.vggsound_prepare missing --data-root DIR > missing.txt
+
+counts the clips of each part that are listed, present and missing, and names the missing ones.
+
     python -m mke_theory.tasks.vggsound_prepare prepare --data-root DIR [--skip-bad]
 
 reads the lists in DIR/av_event_metadata (see `vggsound_lists`) and the clips in DIR/audioset_clips
@@ -14,7 +18,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from mke_theory.tasks.commands import run_command
 from mke_theory.tasks.vggsound_classes import Sharing
@@ -34,6 +38,10 @@ from mke_theory.tasks.vggsound_shards import PREPARED as PREPARED
 CLIPS: dict[Set, str] = {"audioset": "audioset_clips", "vggsound": "vggsound_clips"}
 REPORT = "report.json"
 
+Part = Literal["labelled", "unlabelled", "test"]
+"""What clips are for: to train on with labels or without, or to test on."""
+
+_SET: dict[Part, Set] = {"labelled": "audioset", "unlabelled": "vggsound", "test": "vggsound"}
 _ENDINGS: dict[Set, tuple[str, ...]] = {"audioset": SOUNDS, "vggsound": FILMS}
 _LISTED = 10  # how many clips one message names
 
@@ -95,6 +103,18 @@ def wanted_clips(lists: Path) -> tuple[dict[Set, frozenset[Clip]], tuple[str, ..
 
     With them come notes on what was left out because its film would have been in two parts.
     """
+    parts, notes = wanted_parts(lists)
+    wanted = {
+        which: frozenset(
+            clip for part, clips in parts.items() for clip in clips if _SET[part] == which
+        )
+        for which in SETS
+    }
+    return wanted, notes
+
+
+def wanted_parts(lists: Path) -> tuple[dict[Part, frozenset[Clip]], tuple[str, ...]]:
+    """The clips of each part that some setting asks for, and the notes of `wanted_clips`."""
     described, annotated = (lists / ONTOLOGY).is_file(), (lists / ANNOTATION).is_file()
     annotations: tuple[Annotation, ...] = ("list", "VGGSounder") if annotated else ("list",)
     # More classes make D_l larger, which takes films from D_u: the largest cut does not hold all.
@@ -104,11 +124,10 @@ def wanted_clips(lists: Path) -> tuple[dict[Set, frozenset[Clip]], tuple[str, ..
         for sharing in reversed(get_args(Sharing))
         for annotation in annotations
     ]
-    heard = frozenset(clip for cut in cuts for clip in cut.labelled.clips)
-    seen = frozenset(
-        clip for cut in cuts for part in (cut.unlabelled, cut.test) for clip in part.clips
-    )
-    return {"audioset": heard, "vggsound": seen}, cuts[0].notes
+    wanted = {
+        part: frozenset(clip for cut in cuts for clip in getattr(cut, part).clips) for part in _SET
+    }
+    return wanted, cuts[0].notes
 
 
 def report_text(outcomes: Mapping[Set, Outcome], notes: Sequence[str]) -> str:
@@ -194,23 +213,33 @@ def _prepare_command(
 def _missing_command(
     data_root: Path, audioset_clips: Path | None = None, vggsound_clips: Path | None = None
 ) -> None:
-    """List the clips that are wanted and not there, without reading any.
+    """Count and name the clips that are wanted and not there, without reading any.
+
+    First comes a line for each part, "# part: n clips of SET listed, n present, n missing", then
+    one for each missing clip, "SET part YTID_SSSSSS". Listed are the clips that some setting wants.
 
     Args:
         data_root: folder of av_event_metadata.
         audioset_clips: folder of AudioSet's clips, if not audioset_clips in the data root.
         vggsound_clips: folder of VGGSound's clips, if not vggsound_clips in the data root.
     """
-    wanted, _ = wanted_clips(data_root / FOLDER)
+    parts, _ = wanted_parts(data_root / FOLDER)
     places = _places(data_root, audioset_clips, vggsound_clips)
+    missing: list[str] = []
+    for part, wanted in parts.items():
+        which = _SET[part]
+        absent = wanted - _present(places[which], wanted, _ENDINGS[which])
+        listed, there = len(wanted), len(wanted) - len(absent)
+        print(f"# {part}: {listed} clips of {which} listed, {there} present, {len(absent)} missing")
+        missing += [f"{which} {part} {clip}" for clip in sorted(absent)]
     for which in SETS:
-        there: Collection[Clip] = (
-            find_clips(places[which], wanted[which], _ENDINGS[which]).files
-            if places[which].is_dir()
-            else ()
-        )
-        for clip in sorted(wanted[which] - set(there)):
-            print(f"{which} {clip}")
+        if not places[which].is_dir():
+            print(f"# {places[which]}: no such folder; it is where clips of {which} belong")
+    print(*missing, sep="\n", end="\n" if missing else "")
+
+
+def _present(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -> set[Clip]:
+    return set(find_clips(folder, wanted, endings).files) if folder.is_dir() else set()
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 A shard is a folder of `prepared.prepared`, which names it by a hash of the clips' files and of the
 settings. So what is done is found again, and a shard with a new clip, or of other settings, is made
-anew. `index.json` lists the shards that belong together.
+anew. `index.json` lists the shards that belong together, and which versions of the libraries that
+decode films they were made with: others may give slightly other numbers, but make nothing anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mke_theory.tasks.download import sha256_of
-from mke_theory.tasks.prepared import collect, key_of, prepared
+from mke_theory.tasks.prepared import SEAL, collect, key_of, libraries_of, prepared, seal_of
 from mke_theory.tasks.vggsound_clips import Reading, read_clip
 from mke_theory.tasks.vggsound_lists import Clip, parse_name
 
@@ -33,7 +35,7 @@ INDEX = "index.json"
 Set = Literal["audioset", "vggsound"]
 SETS: tuple[Set, ...] = get_args(Set)
 
-_VERSION = 1  # raise it when the same clips and settings come to give other numbers
+_VERSION = 2  # raise it when the same clips and settings come to give other numbers
 _SHARD = re.compile(r"(?:audioset|vggsound)-[0-9a-f]{16}(?:\.[0-9a-f]{8}\.part)?")
 
 
@@ -144,18 +146,17 @@ def make_shards(
 
 def write_index(folder: Path, reading: Reading, made: Mapping[Set, Made]) -> None:
     """`folder` lists these shards, and holds no others."""
-    text = json.dumps(
-        {
-            "version": _VERSION,
-            "reading": asdict(reading),
-            "shards": {which: list(made[which].keys) for which in SETS},
-        },
-        indent=1,
-    )
-    new = folder / f"{INDEX}.part"
-    new.write_text(text + "\n", encoding="utf-8")
-    os.replace(new, folder / INDEX)
     kept = {_open(folder, which, key)[1] for which in SETS for key in made[which].keys}
+    libraries = [libraries_of(shard) for shard in sorted(kept)]
+    index = {
+        "version": _VERSION,
+        "reading": asdict(reading),
+        "libraries": [one for at, one in enumerate(libraries) if one not in libraries[:at]],
+        "shards": {which: list(made[which].keys) for which in SETS},
+    }
+    new = folder / f"{INDEX}.part"
+    new.write_text(json.dumps(index | {SEAL: seal_of(index)}, indent=1) + "\n", encoding="utf-8")
+    os.replace(new, folder / INDEX)
     for path in folder.iterdir():
         if _SHARD.fullmatch(path.name) and path not in kept:
             shutil.rmtree(path, ignore_errors=True)
@@ -164,21 +165,26 @@ def write_index(folder: Path, reading: Reading, made: Mapping[Set, Made]) -> Non
 def read_shards(folder: Path) -> Prepared:
     """What the index of `folder` lists, memory-mapped.
 
-    Raises FileNotFoundError where there is no index, and ValueError where it is damaged or of
-    another version, or a shard is missing or damaged.
+    Raises FileNotFoundError where there is no index, and ValueError where it was changed or is of
+    another version, or a shard is missing or damaged. A shard that is not listed, as of a
+    preparation that was not finished, is left out with a RuntimeWarning.
     """
     path = folder / INDEX
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         if index["version"] != _VERSION:
             raise ValueError(f"has version {index['version']}, {_VERSION} is wanted")
+        if index.pop(SEAL) != seal_of(index):
+            raise ValueError("was changed after it was written")
         reading = Reading(**index["reading"])
         keys = {which: list(map(str, index["shards"][which])) for which in SETS}
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; prepare the clips first") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not usable ({error!r}); prepare the clips again") from error
-    shelves = {which: _shelf(folder, which, keys[which]) for which in SETS}
+    opened = {which: [_open(folder, which, key) for key in keys[which]] for which in SETS}
+    _warn_of_others(folder, {place for shards in opened.values() for _, place in shards})
+    shelves = {which: _shelf(which, [shard for shard, _ in opened[which]]) for which in SETS}
     return Prepared(reading, shelves["audioset"], shelves["vggsound"])
 
 
@@ -238,11 +244,26 @@ def _open(folder: Path, which: Set, key: str) -> tuple[dict[str, np.ndarray], Pa
 
     arrays = prepared(which, key, absent, cache=folder)
     mapped = next(array for array in arrays.values() if isinstance(array, np.memmap))
-    return arrays, Path(str(mapped.filename)).parent
+    # What is mapped has an absolute name, without links, and `folder` need not.
+    return arrays, folder / Path(str(mapped.filename)).parent.name
 
 
-def _shelf(folder: Path, which: Set, keys: Sequence[str]) -> Shelf:
-    shards = [_open(folder, which, key)[0] for key in keys]
+def _warn_of_others(folder: Path, listed: Collection[Path]) -> None:
+    others = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if _SHARD.fullmatch(path.name) and not path.name.endswith(".part") and path not in listed
+    ]
+    if others:
+        warnings.warn(
+            f"{folder}: {len(others)} shards are left out, because {INDEX} does not list them (the "
+            f"first is {others[0]}); prepare the clips again to have them all",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _shelf(which: Set, shards: Sequence[Mapping[str, np.ndarray]]) -> Shelf:
     filled = [shard for shard in shards if len(shard["clip"])]
     names = ("audio", "video") if which == "vggsound" else ("audio",)
 
