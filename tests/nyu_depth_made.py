@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mke_theory.tasks.nyu_depth_cut import read_split
+
 HEIGHT, WIDTH = 48, 64
 LABELS = 894
+TRAIN = tuple(read_split()["train"][:40].tolist())
+"""Frames 3 to 8, 10 to 13, 19, 20, 22 to 27, 44, 45, 48 to 55, 58 and 64 to 74."""
+TEST = (1, 2, 9)
 
 
 def colours(frame: int) -> np.ndarray:
@@ -45,9 +50,7 @@ def labels40(frame: int) -> np.ndarray:
     return np.concatenate([[0], map_class()])[labels894(frame)].astype(np.uint8)
 
 
-def write_pack(
-    folder: Path, train: tuple[int, ...] = tuple(range(1, 41)), test: tuple[int, ...] = (41, 42, 43)
-) -> Path:
+def write_pack(folder: Path, train: tuple[int, ...] = TRAIN, test: tuple[int, ...] = TEST) -> Path:
     """The folder of pictures, with the fixed cut of the train frames in its index."""
     from PIL import Image
 
@@ -69,9 +72,9 @@ def write_pack(
 
 def write_official(
     folder: Path,
-    train: tuple[int, ...] = (1, 2, 3, 5),
-    test: tuple[int, ...] = (4, 6),
-    scenes: tuple[str, ...] = ("k1", "k1", "k2", "o1", "k2", "o2"),
+    train: tuple[int, ...] = (3, 4, 5, 6),
+    test: tuple[int, ...] = (1, 2),
+    scenes: tuple[str, ...] = ("o1", "o2", "k1", "k1", "k2", "k2"),
     **instead: np.ndarray,
 ) -> Path:
     """The three .mat files, axes as MATLAB leaves them; `instead` replaces arrays by name."""

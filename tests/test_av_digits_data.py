@@ -488,9 +488,9 @@ def test_the_command_ends_with_one_line_of_error(tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, "--data-root", str(tmp_path)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1 and done.stdout == ""
+    assert done.returncode == 2 and done.stdout == ""
     lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith(f"error: {tmp_path}")
+    assert len(lines) == 1 and lines[0].startswith(f"error: data root {tmp_path}: has no folder")
 
 
 def test_the_commands_hand_on_their_options(

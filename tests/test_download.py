@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.tasks.download import download, sha256_of, unpack
+from mke_theory.tasks.download import download, sha256_of, stamp_of, unpack
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -257,6 +257,17 @@ def test_progress_goes_to_the_error_stream(
     assert out == "" and "file" in err and "300k" in err
 
 
+def test_what_cannot_be_had_leaves_no_folder(site: Site, tmp_path: Path) -> None:
+    """An empty one would look like a data set that is there."""
+    with pytest.raises(ConnectionError):
+        fetch(site, tmp_path / "new/file", url="http://127.0.0.1:1/file", attempts=1)
+    with pytest.raises(FileNotFoundError):
+        fetch(site, tmp_path / "new/file", url=(tmp_path / "absent").as_uri())
+    assert not (tmp_path / "new").exists()
+    fetch(site, tmp_path / "new/file")
+    assert (tmp_path / "new/file").read_bytes() == CONTENT
+
+
 # unpack
 
 
@@ -388,3 +399,22 @@ def test_the_hash_is_that_of_the_content(
     path = tmp_path_factory.getbasetemp() / "hashed"
     path.write_bytes(content)
     assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_stamp_is_that_of_paths_sizes_and_times(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"abc")
+    found = [stamp_of([first, second])]
+    assert stamp_of(path for path in (first, second)) == found[0] and len(found[0]) == 64
+    now = first.stat().st_mtime_ns
+    os.utime(first, ns=(now, now + 1))
+    found.append(stamp_of([first, second]))
+    first.write_bytes(b"abcd")
+    os.utime(first, ns=(now, now + 1))
+    found.append(stamp_of([first, second]))
+    second.write_bytes(b"")
+    found.append(stamp_of([first, second]))
+    found.append(stamp_of([second, first]))
+    first.rename(tmp_path / "third")
+    found.append(stamp_of([tmp_path / "third", second]))
+    assert len(set(found)) == 6

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from mke_theory.tasks import nyu_depth_cut as cutting
 from mke_theory.tasks import nyu_depth_originals as originals
+from mke_theory.tasks.download import sha256_of
 from mke_theory.tasks.nyu_depth import DepthNYU, NYUDepth
 from mke_theory.tasks.nyu_depth_frames import averaged, class_map, small
 from mke_theory.tasks.nyu_depth_pack import read_extra, read_index, read_pack
 from mke_theory.types import Pool
-from tests.nyu_depth_made import colours, depth_in_metres, labels40, write_pack
+from tests.nyu_depth_made import TEST, TRAIN, colours, depth_in_metres, labels40, write_pack
 
 Image = pytest.importorskip("PIL.Image", reason="needs the extra mke_theory[data]")
 pytest.importorskip("h5py", reason="needs the extra mke_theory[data]")
@@ -144,14 +145,21 @@ def test_a_changed_split_is_noticed(tmp_path: Path) -> None:
         cutting.read_split(tmp_path / "split.json")
 
 
-def test_another_split_of_all_frames_is_refused() -> None:
+@pytest.mark.parametrize("kept", [slice(None), slice(1, None), slice(100, 102), slice(100, 101)])
+def test_another_split_of_some_or_all_frames_is_refused(kept: slice) -> None:
     split = cutting.read_split()
     number = np.arange(1, cutting.FRAMES + 1)
     part = np.where(np.isin(number, split["test"]), "test", "train")
-    cutting.refuse_other_split("index.csv", number, part)
+    cutting.refuse_other_split("index.csv", number[kept], part[kept])
     part[100] = "test" if part[100] == "train" else "train"
-    with pytest.raises(ValueError, match=r"index\.csv: 1 frames .* frame 101"):
-        cutting.refuse_other_split("index.csv", number, part)
+    with pytest.raises(ValueError, match=r"index\.csv: 1 frames .* frame 101, which is 'train'"):
+        cutting.refuse_other_split("index.csv", number[kept], part[kept])
+
+
+@pytest.mark.parametrize("frame", [0, 1450])
+def test_a_frame_outside_the_data_set_is_refused(frame: int) -> None:
+    with pytest.raises(ValueError, match=f"lists frame {frame}; the data set has frames 1 to 1449"):
+        cutting.refuse_other_split("index.csv", np.array([3, frame]), np.array(["train"] * 2))
 
 
 @given(
@@ -203,7 +211,7 @@ def test_modalities_and_labels(made: Path, tmp_path: Path) -> None:
     assert batch.inputs["image"].shape == (3, 3, *SIZE)
     assert batch.inputs["depth"].shape == (3, 2, *SIZE)
     assert batch.target.shape == (3, *SIZE) and batch.target.dtype == torch.int64
-    kept = labels40(41)[2::4, 2::4]
+    kept = labels40(TEST[0])[2::4, 2::4]
     expected = class_map(13, otherprop_is_void=True).of_label[kept]
     np.testing.assert_array_equal(batch.target[0], expected)
     assert bool((batch.target[:, :, 0] >= 0).any()) and problem.classes == 13
@@ -221,7 +229,7 @@ def test_inputs_are_standardised_over_train(made: Path, tmp_path: Path) -> None:
 
 def test_statistics_know_nothing_of_test(root: Path, tmp_path: Path) -> None:
     before = task(tmp_path / "a").problem(0, root)
-    for frame in (41, 42, 43):
+    for frame in TEST:
         picture = Image.fromarray(np.full((*WHOLE, 3), 255, dtype=np.uint8))
         picture.save(root / f"nyudv2/rgb/{frame:04d}.jpg")
         Image.fromarray(np.full(WHOLE, 250, dtype=np.uint8)).save(
@@ -262,7 +270,7 @@ def test_scenes_are_the_test_frames_before_scaling(made: Path, tmp_path: Path) -
     problem = whole.problem(0, made)
     shown = whole.scenes(problem)
     assert shown["rows"].tolist() == [0, 1, 2] and shown["names"].tolist()[0] == "bed"
-    expected = small(colours(42), depth_in_metres(42), labels40(42), SIZE, "")
+    expected = small(colours(2), depth_in_metres(2), labels40(2), SIZE, "")
     np.testing.assert_allclose(
         shown["image"][1].transpose(2, 0, 1).astype(int), expected["image"].astype(int), atol=12
     )
@@ -286,10 +294,44 @@ def test_what_was_read_once_is_not_read_again(
     from mke_theory.tasks import nyu_depth_load as loading
 
     before = task(tmp_path).problem(0, made)
-    loading.load.cache_clear()
+    loading._load.cache_clear()
     monkeypatch.setattr(loading, "read_pack", None)
     after = task(tmp_path).problem(0, made)
     _same_inputs(before.test[slice(0, 3)].inputs, after.test[slice(0, 3)].inputs)
+
+
+def test_a_file_that_changes_is_noticed_by_the_same_process(root: Path, tmp_path: Path) -> None:
+    whole = task(tmp_path)
+    before, hashed = whole.problem(0, root), whole.data_hash(root)
+    path = root / f"nyudv2/depth/{TEST[0]:04d}.png"
+    size = path.stat().st_size
+    Image.fromarray(np.full(WHOLE, 250, dtype=np.uint8)).save(path)
+    with path.open("ab") as file:
+        file.write(bytes(size - path.stat().st_size))  # what follows a picture is not read
+    after = whole.problem(0, root)
+    x, y = (problem.test[slice(0, 3)].inputs["depth"] for problem in (before, after))
+    assert not torch.equal(x[0], y[0]) and torch.equal(x[1:], y[1:])
+    assert whole.data_hash(root) != hashed
+
+
+def test_a_process_hashes_each_file_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mke_theory.tasks import nyu_depth_load as loading
+
+    hashed: list[Path] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr(loading, "sha256_of", counted)
+    for _ in range(3):
+        problems = [task(tmp_path).problem(seed, root) for seed in (0, 1)]
+        assert task(tmp_path).data_hash(root)
+    assert len(hashed) == len(set(hashed)) == 1 + 3 * 43
+    stored = [problem.test.inputs["image"] for problem in problems]
+    assert stored[0].values is stored[1].values  # nor are the frames read twice
 
 
 def _groups(pool: Pool) -> list[str]:
@@ -384,17 +426,19 @@ def test_what_is_left_out_moves_no_block(root: Path) -> None:
     (root / "nyudv2/depth/0005.png").unlink()
     found = read_pack(root / "nyudv2", SIZE, skip_bad=True)
     assert 5 not in found.number
-    assert found.group[list(found.number).index(16)] == "train block 1"
-    assert found.group[list(found.number).index(15)] == "train block 0"
+    first, second = (list(found.number).index(frame) for frame in TRAIN[14:16])
+    assert found.group[first] == "train block 0" and found.group[second] == "train block 1"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("0003,train,labelled", "0003,train,unlabelled", "by the rule"),
-        ("0003,train,labelled", "0003,valid,labelled", "line 4, frame 3: split has to be"),
-        ("0003,train,labelled", "0002,train,labelled", "listed before"),
+        ("0003,train,labelled", "0003,valid,labelled", "line 2, frame 3: split has to be"),
+        ("0003,train,labelled", "0004,train,labelled", "listed before"),
         ("0003,train,labelled", "0000,train,labelled", "count from 1"),
+        ("0003,train,labelled", "0021,train,labelled", "frame 21, which is 'test' there"),
+        ("0074,train", "1450,train", "lists frame 1450; the data set has frames 1 to 1449"),
         ("0003,train,labelled", "three,train,labelled", "not a table"),
         ("0003,train,labelled", "0003,,labelled", "empty cells"),
         ("frame,split", "picture,split", "not a table"),
@@ -449,6 +493,16 @@ def test_extra_depth_is_read_in_millimetres(tmp_path: Path) -> None:
     expected = depth_in_metres(1)  # "a" comes before "b.2"
     np.testing.assert_allclose(found.depth[0][2:], expected[2:], atol=2e-3)
     assert not found.depth[:, :2].any() and not found.label.any()
+
+
+def test_a_sign_for_missing_depth_is_not_taken_for_depth(tmp_path: Path) -> None:
+    """Missing is 0; some files have 65535 instead, or the two bytes of a number turned."""
+    extra_frames(tmp_path, ("a",))
+    measured = np.round(1000 * depth_in_metres(0)).astype(np.uint16)
+    for wrong in (np.where(measured > 1500, 65535, measured), measured.byteswap()):
+        Image.fromarray(wrong.astype(np.uint16)).save(tmp_path / "depth/a.png")
+        with pytest.raises(ValueError, match=r"a\.png: depth is up to 6.* or a sign for"):
+            read_extra(tmp_path, WHOLE, "millimetres")
 
 
 def test_extra_depth_coded_as_the_pack_is_eight_bit(tmp_path: Path) -> None:

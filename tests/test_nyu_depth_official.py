@@ -49,7 +49,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 def test_frames_come_out_upright(made: Path) -> None:
     found = read_official(made, WHOLE, "in-painted")
     assert found.number.tolist() == [1, 2, 3, 4, 5, 6]
-    assert found.part.tolist() == ["train"] * 3 + ["test", "train", "test"]
+    assert found.part.tolist() == ["test"] * 2 + ["train"] * 4
     for row, frame in enumerate(found.number.tolist()):
         np.testing.assert_array_equal(found.image[row].transpose(1, 2, 0), colours(frame))
         np.testing.assert_allclose(found.depth[row], depth_in_metres(frame), atol=1e-3)
@@ -62,10 +62,10 @@ def test_frames_come_out_upright(made: Path) -> None:
 
 def test_scenes_are_the_groups(made: Path, tmp_path: Path) -> None:
     scenes = read_official(made, SIZE, "in-painted").group.tolist()
-    assert scenes == ["k1", "k1", "k2", "o1", "k2", "o2"]
+    assert scenes == ["o1", "o2", "k1", "k1", "k2", "k2"]
     nameless = write_official(tmp_path / "nyudv2", scenes=())
     blocks = read_official(nameless, SIZE, "in-painted").group.tolist()
-    assert blocks == ["train block 0"] * 3 + ["test block 0", "train block 0", "test block 0"]
+    assert blocks == ["test block 0"] * 2 + ["train block 0"] * 4
 
 
 def test_holes_are_kept_where_depth_is_as_measured(made: Path) -> None:
@@ -77,7 +77,7 @@ def test_holes_are_kept_where_depth_is_as_measured(made: Path) -> None:
 
 
 def test_pictures_and_mat_files_of_the_same_frames_agree(made: Path, tmp_path: Path) -> None:
-    pack = read_pack(write_pack(tmp_path / "nyudv2", (1, 2, 3, 5), (4, 6)), SIZE)
+    pack = read_pack(write_pack(tmp_path / "nyudv2", (3, 4, 5, 6), (1, 2)), SIZE)
     official = read_official(made, SIZE, "in-painted")
     np.testing.assert_array_equal(pack.label, official.label)
     np.testing.assert_array_equal(pack.part, official.part)
@@ -111,7 +111,7 @@ def test_scenes_for_other_frames_are_refused(tmp_path: Path, scenes: tuple[str, 
 
 
 def test_the_task_draws_whole_scenes(tmp_path: Path) -> None:
-    scenes = ("a", "a", "b", "x", "c", "y")
+    scenes = ("x", "y", "a", "a", "b", "c")
     write_official(tmp_path / "nyudv2", scenes=scenes)
     task = NYUDepth(
         size=SIZE,
@@ -129,13 +129,13 @@ def test_the_task_draws_whole_scenes(tmp_path: Path) -> None:
         assert not set(labelled) & set(problem.unlabelled.groups.tolist())
     batch = problem.test[slice(0, 1)]
     assert problem.classes == 40 and batch.target.max() < 40 and batch.target.min() >= 0
-    exact = np.concatenate([[0], map_class()])[labels894(4)[2::4, 2::4]] - 1
+    exact = np.concatenate([[0], map_class()])[labels894(1)[2::4, 2::4]] - 1
     np.testing.assert_array_equal(batch.target[0], exact)
     assert not bool(batch.inputs["depth"][0, :, 0, 0].any())  # a hole: 0 metres, not measured
 
 
 def test_a_room_in_train_and_test_is_refused(tmp_path: Path) -> None:
-    write_official(tmp_path / "nyudv2", scenes=("a", "b", "c", "a", "d", "e"))
+    write_official(tmp_path / "nyudv2", scenes=("a", "x", "b", "c", "a", "d"))
     task = NYUDepth(size=SIZE, labelled_frames=1, cache=str(tmp_path))
     with pytest.raises(ValueError, match="group 'a'"):
         task.problem(0, tmp_path)
@@ -158,11 +158,13 @@ def _with(folder: Path, name: str, values: np.ndarray | None) -> Path:
         ("labels", None, "has no labels"),
         ("images", np.zeros((6, 3, 48, 64), np.uint8), "expected is"),  # turned already
         ("images", np.zeros((6, 64, 48, 3), np.uint8), "expected is"),
+        ("images", np.zeros((6, 3, 64, 48), np.uint16), "images is uint16 .* expected is uint8"),
         ("depths", np.zeros((6, 48, 64), np.float32), "depths is float32"),
         ("depths", np.zeros((6, 64, 48), np.uint16), "depths is uint16"),
         ("labels", np.zeros((5, 64, 48), np.uint16), "labels is uint16"),
         ("labels", np.full((6, 64, 48), 895, np.uint16), "frame 1: has label 895"),
         ("depths", np.full((6, 64, 48), 1500, np.float32), "frame 1.*another unit"),
+        ("depths", np.full((6, 64, 48), 21, np.float32), "frame 1.*at most 20"),
     ],
 )
 def test_another_content_is_refused(
@@ -196,15 +198,18 @@ def test_missing_and_damaged_files_are_named(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        ((1, 2, 3, 7), (4, 5, 6), "lists frame 7; there are frames 1 to 6"),
-        ((0, 1, 2, 3), (4, 5, 6), "lists frame 0"),
+        ((1, 2, 3, 7), (4, 5, 6), "trainNdxs lists 7; allowed are whole numbers from 1 to 6"),
+        ((0, 1, 2, 3), (4, 5, 6), "trainNdxs lists 0"),
+        ((1, 2, 3), (4, 5, 6.5), r"testNdxs lists 6\.5"),
+        ((1, 2, 3), (4, 5, np.nan), "testNdxs lists nan"),
+        ((1, 2, 3), (4, 5, 1e300), r"testNdxs lists 1e\+300"),
         ((1, 2, 3), (3, 4, 5, 6), "frame 3 is listed 2 times"),
         ((1, 2, 2), (3, 4, 5, 6), "frame 2 is listed 2 times"),
         ((1, 2, 3), (5, 6), "frame 4 is listed 0 times"),
     ],
 )
 def test_bad_splits_are_refused(
-    folder: Path, train: tuple[int, ...], test: tuple[int, ...], message: str
+    folder: Path, train: tuple[float, ...], test: tuple[float, ...], message: str
 ) -> None:
     from scipy.io import savemat
 
@@ -216,8 +221,11 @@ def test_bad_splits_are_refused(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"mapClass": np.arange(1, 41)}, "40 numbers from 1 to 40"),
-        ({"mapClass": np.full(894, 41)}, "from 41 to 41"),
+        ({"mapClass": np.arange(1, 41)}, "40 numbers; expected are 894"),
+        ({"mapClass": np.full(894, 41)}, "mapClass lists 41; .* from 1 to 40"),
+        ({"mapClass": np.full(894, 1.5)}, r"mapClass lists 1\.5"),
+        ({"mapClass": np.full(894, np.nan)}, "mapClass lists nan"),
+        ({"mapClass": np.array(["wall"], dtype=object)}, "mapClass holds texts"),
         ({"other": np.ones(894)}, "has no mapClass"),
         (
             {"mapClass": np.ones(894), "className": np.array(["floor", "wall"], dtype=object)},
@@ -231,6 +239,12 @@ def test_bad_maps_are_refused(folder: Path, content: dict[str, np.ndarray], mess
     savemat(folder / "classMapping40.mat", content)
     with pytest.raises(ValueError, match=rf"classMapping40\.mat.*{message}"):
         read_mapping(folder / "classMapping40.mat")
+
+
+def test_another_split_of_some_frames_is_refused(tmp_path: Path) -> None:
+    folder = write_official(tmp_path / "nyudv2", train=(2, 4, 5, 6), test=(1, 3))
+    with pytest.raises(ValueError, match=r"splits\.mat: 2 frames .* frame 2, which is 'test'"):
+        read_official(folder, SIZE, "in-painted", skip_bad=True)
 
 
 # prepare and check

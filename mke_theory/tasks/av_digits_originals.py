@@ -32,15 +32,17 @@ from mke_theory.tasks.av_digits_data import (
     shortened,
 )
 from mke_theory.tasks.av_digits_pairs import (
+    PREPARE,
     held_out_writers,
     make_pairs,
     parse_name,
     write_pairs,
     write_table,
 )
-from mke_theory.tasks.commands import run_command
+from mke_theory.tasks.commands import data_set, refuse_root_to_fill, run_command
 from mke_theory.tasks.download import download, unpack
 
+FOLDER = "av_digits"
 RECORDINGS_URL = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.tar.gz"
 )
@@ -69,7 +71,7 @@ def prepare(
     `mnist_url` is the folder of the two t10k files; `writers_url` is QMNIST's table of test labels.
     Raises as `download`, `unpack` and `check` do.
     """
-    folder = data_root / "av_digits"
+    folder = data_root / FOLDER
     wanted, fetched = read_manifest(manifest), folder / "fetched"
     for name in (IMAGES, LABELS):
         url = f"{mnist_url.rstrip('/')}/{Path(name).name}"
@@ -158,11 +160,12 @@ def _prepare_command(
     """Fetch the public originals into <data-root>/av_digits and verify them.
 
     Args:
-        data_root: folder above av_digits; it is made where it does not exist.
+        data_root: folder above av_digits; it is made where the folder above it is there.
         recordings_url: tar or zip archive of the Free Spoken Digit Dataset.
         mnist_url: folder of the two t10k files.
         writers_url: QMNIST's extended test labels.
     """
+    refuse_root_to_fill(data_root, FOLDER)
     folder = prepare(
         data_root, recordings_url=recordings_url, mnist_url=mnist_url, writers_url=writers_url
     )
@@ -175,8 +178,10 @@ def _check_command(data_root: Path) -> None:
     Args:
         data_root: folder above av_digits.
     """
-    check(data_root / "av_digits")
-    print(f"{data_root / 'av_digits'}: complete and verified")
+    remedy = f"name the folder above {FOLDER}, or fetch the data by `{PREPARE} {data_root}`"
+    folder = data_set(data_root, FOLDER, ("recordings", "mnist"), remedy)
+    check(folder)
+    print(f"{folder}: complete and verified")
 
 
 def main() -> None:

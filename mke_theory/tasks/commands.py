@@ -2,17 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 
+class WrongRootError(FileNotFoundError):
+    """What was named as the data root is not the folder above the data set."""
+
+
 def run_command(module: str, commands: Mapping[str, Callable[..., Any]]) -> None:
-    """One of the commands by name, its options from its signature; one line for what is wrong."""
+    """One of the commands by name, its options from its signature; one line for what is wrong.
+
+    The exit code is 2 where the call is wrong, its data root included, and 1 where the data are.
+    """
     import tyro
 
     try:
         tyro.extras.subcommand_cli_from_dict(
             dict(commands), prog=f"python -m mke_theory.tasks.{module}"
         )
+    except WrongRootError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def data_set(data_root: Path, name: str, holds: Sequence[str], remedy: str) -> Path:
+    """`<data_root>/<name>`, which has to be there with something that one of `holds` matches.
+
+    Raises WrongRootError, ending with the remedy, and makes nothing.
+    """
+    _refuse_no_root(data_root, name)
+    folder = data_root / name
+    if not data_root.exists():
+        raise WrongRootError(f"data root {data_root}: no such folder; {remedy}")
+    if not folder.is_dir():
+        raise WrongRootError(f"data root {data_root}: has no folder {name}; {remedy}")
+    if not any(any(folder.glob(pattern)) for pattern in holds):
+        raise WrongRootError(f"{folder}: has none of {', '.join(holds)}; {remedy}")
+    return folder
+
+
+def refuse_root_to_fill(data_root: Path, name: str) -> None:
+    """Raise WrongRootError where `<data_root>/<name>` is no place to fetch the data set to.
+
+    The root itself may be missing, but not the folder above it, or a slip of the pen would fill the
+    disk in a place of its own.
+    """
+    _refuse_no_root(data_root, name)
+    above = data_root.absolute().parent
+    if not above.is_dir():
+        raise WrongRootError(
+            f"data root {data_root}: no such folder, and none above it either; make {above}, or "
+            f"name the folder that {name} shall be in"
+        )
+
+
+def _refuse_no_root(data_root: Path, name: str) -> None:
+    if data_root.exists() and not data_root.is_dir():
+        raise WrongRootError(f"data root {data_root}: is a file; name the folder above {name}")
+    if data_root.absolute().name == name and not (data_root / name).exists():
+        raise WrongRootError(
+            f"data root {data_root}: is the data set itself; name the folder above it, "
+            f"{data_root.absolute().parent}"
+        )

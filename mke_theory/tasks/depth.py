@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-FARTHEST = 100.0
-"""Metres; a value above this is no indoor depth but another unit."""
+FARTHEST = 20.0
+"""Metres, twice what a Kinect gives: what is above is in another unit, or stands for missing (as
+65535 mm does in some files)."""
 
 Array = NDArray[Any]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -83,7 +84,7 @@ def metres(depth: NDArray[np.floating], where: str) -> NDArray[np.float16]:
     if depth[measured].max() > FARTHEST:
         raise ValueError(
             f"{where}: depth is up to {depth[measured].max():g} m; allowed is at most "
-            f"{FARTHEST:g}. Is it in another unit?"
+            f"{FARTHEST:g}. Is it in another unit, or a sign for what is missing?"
         )
     return np.where(measured, depth, 0).astype(np.float16)
 

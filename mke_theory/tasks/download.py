@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -71,7 +71,6 @@ def download(
         raise ValueError(f"attempts must be at least 1; got {attempts}")
     if sha256 is not None and target.is_file() and sha256_of(target) == sha256:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     for attempt in range(attempts):
         try:
@@ -95,6 +94,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp_of(files: Iterable[Path]) -> str:
+    """64 hexadecimal digits that change with a file's path, size or time of change, cheaply.
+
+    A missing file counts as missing. It tells a process whether what it has read is still what is
+    on disk; a copy has other times, so that it is nothing to keep.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        found = path.stat() if path.is_file() else None
+        said = "absent" if found is None else f"{found.st_size} {found.st_mtime_ns}"
+        digest.update(f"{said}  {path}\n".encode())
+    return digest.hexdigest()
+
+
 def _fetch(url: str, part: Path, *, size: int | None, timeout: float, progress: bool) -> None:
     """Append to `part` what it lacks, or write it anew where the server sends all of the file."""
     have = part.stat().st_size if part.exists() else 0
@@ -113,6 +126,7 @@ def _fetch(url: str, part: Path, *, size: int | None, timeout: float, progress: 
             raise ValueError(
                 f"{url}: is {total} bytes, {size} are expected; the file there is another one"
             )
+        part.parent.mkdir(parents=True, exist_ok=True)  # not before there is something to put in
         with (
             part.open("ab" if start else "wb") as file,
             tqdm(

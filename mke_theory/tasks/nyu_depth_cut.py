@@ -44,17 +44,25 @@ def read_split(path: Path = SPLIT) -> dict[str, Integers]:
 
 
 def refuse_other_split(where: str, number: Integers, part: NDArray[np.str_]) -> None:
-    """Raise ValueError where the whole data set is there but not split as its authors did."""
-    if len(number) != FRAMES:
-        return
-    official = read_split()
-    for name in ("train", "test"):
-        other = np.setxor1d(number[part == name], official[name])
-        if len(other):
-            raise ValueError(
-                f"{where}: {len(other)} frames are not in the part of the official split, the "
-                f"first is frame {other[0]}"
-            )
+    """Raise ValueError where frames, all or some of the data set, are not split as its authors did.
+
+    number: [n], the frames that there are. part: [n], "train" or "test". ValueError also for a
+    number outside the data set.
+    """
+    outside = number[(number < 1) | (number > FRAMES)]
+    if len(outside):
+        raise ValueError(
+            f"{where}: lists frame {outside[0]}; the data set has frames 1 to {FRAMES}, take the "
+            "others out"
+        )
+    official = np.where(np.isin(number, read_split()["test"]), "test", "train")
+    other = np.flatnonzero(part != official)
+    if len(other):
+        at = other[0]
+        raise ValueError(
+            f"{where}: {len(other)} frames are not in the part of the official split, the first is "
+            f"frame {number[at]}, which is {str(official[at])!r} there; correct or fetch the file"
+        )
 
 
 def blocks(count: int, length: int = BLOCK) -> Integers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from mke_theory.tasks.download import sha256_of
+from mke_theory.tasks.download import sha256_of, stamp_of
 from mke_theory.tasks.nyu_depth_frames import Frames, joined
 from mke_theory.tasks.nyu_depth_official import FILES, Reading, read_official
 from mke_theory.tasks.nyu_depth_pack import Coding, files_of_pack, read_extra, read_pack
@@ -34,12 +33,17 @@ class Files:
     skip_bad: bool = False
 
 
-@lru_cache(maxsize=2)
 def load(files: Files, cache: Path | None = None) -> Frames:
     """The frames of these files, from the cache folder where they were read before.
 
-    Raises as `read_pack`, `read_official` and `read_extra` do.
+    One process gives the same arrays again until a file changes. Raises as `read_pack`,
+    `read_official` and `read_extra` do.
     """
+    return _load(files, content_hash(files.folder, files.source, files.extra), cache)
+
+
+@lru_cache(maxsize=2)
+def _load(files: Files, content: str, cache: Path | None) -> Frames:
 
     def build() -> dict[str, np.ndarray]:
         frames = _read(files)
@@ -47,7 +51,7 @@ def load(files: Files, cache: Path | None = None) -> Frames:
 
     settings = {
         "version": _VERSION,
-        "content": content_hash(files.folder, files.source, files.extra),
+        "content": content,
         "source": files.source,
         "size": files.size,
         "depth": files.depth,
@@ -57,14 +61,27 @@ def load(files: Files, cache: Path | None = None) -> Frames:
     return Frames(**prepared("nyu_depth", json.dumps(settings), build, cache=cache))
 
 
-@lru_cache(maxsize=2)
 def content_hash(folder: Path, source: str, extra: Path | None = None) -> str:
-    """A hash of the names and contents of the files that are read, of those that are there."""
-    digest = hashlib.sha256()
+    """A hash of the names and contents of the files that are read, of those that are there.
+
+    One process reads a file again only where its size or its time of change has become another.
+    """
     named = files_of_pack(folder) if source == "pack" else [folder / name for name in FILES]
-    _add(digest, folder, named)
+    roots = [(folder, tuple(sorted(named)))]
     if extra is not None:
-        _add(digest, extra, (*(extra / "rgb").rglob("*"), *(extra / "depth").rglob("*")))
+        others = (*(extra / "rgb").rglob("*"), *(extra / "depth").rglob("*"))
+        roots.append((extra, tuple(sorted(others))))
+    return _content_hash(tuple(roots), stamp_of(path for _, paths in roots for path in paths))
+
+
+@lru_cache(maxsize=2)
+def _content_hash(roots: tuple[tuple[Path, tuple[Path, ...]], ...], stamp: str) -> str:
+    digest = hashlib.sha256()
+    for root, paths in roots:
+        for path in paths:
+            if path.is_file():
+                line = f"{path.relative_to(root).as_posix()} {sha256_of(path)}\n"
+                digest.update(line.encode())
     return digest.hexdigest()[:16]
 
 
@@ -77,8 +94,3 @@ def _read(files: Files) -> Frames:
         return frames
     others = read_extra(files.extra, files.size, files.extra_depth, skip_bad=files.skip_bad)
     return joined(frames, others)
-
-
-def _add(digest: hashlib._Hash, root: Path, paths: Iterable[Path]) -> None:
-    for path in sorted(path for path in paths if path.is_file()):
-        digest.update(f"{path.relative_to(root).as_posix()} {sha256_of(path)}\n".encode())

@@ -28,6 +28,7 @@ from mke_theory.libraries import library
 from mke_theory.tasks.depth import Array
 from mke_theory.tasks.nyu_depth_cut import blocks, refuse_other_split
 from mke_theory.tasks.nyu_depth_frames import OTHERPROP, Frames, class_table, small, stacked
+from mke_theory.tasks.nyu_depth_mat import Value, read_mat
 from mke_theory.tasks.prepared import collect
 
 FRAMES_FILE = "nyu_depth_v2_labeled.mat"
@@ -110,13 +111,14 @@ def refuse_other_structure(file: Any) -> int:
             f"{where}: images are {shape}; expected is (n, 3, w, h) with w : h = 4 : 3, as MATLAB "
             "writes it"
         )
-    for name, kinds in (("images", "u"), ("depths", "f"), ("rawDepths", "f"), ("labels", "u")):
+    kinds = {"images": np.uint8, "depths": np.floating, "rawDepths": np.floating}
+    for name, kind in (kinds | {"labels": np.unsignedinteger}).items():
         wanted = shape if name == "images" else (shape[0], *shape[2:])
         found = file[name]
-        if found.shape != wanted or found.dtype.kind not in kinds:
+        if found.shape != wanted or not np.issubdtype(found.dtype, kind):
             raise ValueError(
-                f"{where}: {name} is {found.dtype} {found.shape}; expected is {wanted} of kind "
-                f"{kinds!r}"
+                f"{where}: {name} is {found.dtype} {found.shape}; expected is {kind.__name__} "
+                f"{wanted}; fetch the file again"
             )
     return int(shape[0])
 
@@ -124,22 +126,15 @@ def refuse_other_structure(file: Any) -> int:
 def read_parts(path: Path, count: int) -> NDArray[np.str_]:
     """The part, "train" or "test", of each of `count` frames, from `trainNdxs` and `testNdxs`."""
     content = _loaded(path, ("trainNdxs", "testNdxs"))
-    listed = {
-        name: np.asarray(content[f"{name}Ndxs"]).ravel().astype(np.int64)
-        for name in ("train", "test")
-    }
-    numbers = np.concatenate(list(listed.values()))
-    outside = numbers[(numbers < 1) | (numbers > count)]
-    if len(outside):
-        raise ValueError(f"{path}: lists frame {outside[0]}; there are frames 1 to {count}")
-    times = np.bincount(numbers, minlength=count + 1)[1:]
+    train, test = (_whole(path, content, name, count) for name in ("trainNdxs", "testNdxs"))
+    times = np.bincount(np.concatenate([train, test]), minlength=count + 1)[1:]
     wrong = np.flatnonzero(times != 1)
     if len(wrong):
         raise ValueError(
             f"{path}: frame {wrong[0] + 1} is listed {times[wrong[0]]} times in train and test; "
             "once is expected"
         )
-    return np.where(np.isin(np.arange(1, count + 1), listed["train"]), "train", "test")
+    return np.where(np.isin(np.arange(1, count + 1), train), "train", "test")
 
 
 @dataclass(frozen=True)
@@ -158,20 +153,16 @@ def read_mapping(path: Path) -> Mapping40:
 
     Raises ValueError where it is none, or names other classes than `class_table` does.
     """
-    content = _loaded(path, ("mapClass",))
-    classes = np.asarray(content["mapClass"]).ravel()
-    if classes.shape != (LABELS,) or classes.min() < 1 or classes.max() > OTHERPROP:
-        raise ValueError(
-            f"{path}: mapClass has {classes.size} numbers from {classes.min(initial=LABELS)} to "
-            f"{classes.max(initial=0)}; expected are {LABELS} from 1 to {OTHERPROP}"
-        )
+    content = _loaded(path, ("mapClass",), ("className", "allClassName"))
+    classes = _whole(path, content, "mapClass", OTHERPROP)
+    if len(classes) != LABELS:
+        raise ValueError(f"{path}: mapClass has {len(classes)} numbers; expected are {LABELS}")
     ours = class_table()["name40"].to_list()[1:]
-    for mine, theirs in zip(ours, _cells(content, "className"), strict=False):
+    for mine, theirs in zip(ours, content.get("className", ()), strict=False):
         if _letters(mine) != _letters(theirs):
             raise ValueError(f"{path}: calls a class {theirs!r} where {mine!r} is expected")
-    return Mapping40(
-        np.concatenate([[0], classes]).astype(np.int8), _cells(content, "allClassName")
-    )
+    labels = tuple(map(str, content.get("allClassName", ())))
+    return Mapping40(np.concatenate([[0], classes]).astype(np.int8), labels)
 
 
 def texts(file: Any, name: str) -> list[str]:
@@ -193,26 +184,30 @@ def _frame(
     return small(turned, depth.T, mapping.classes[label.T], size, where)
 
 
-def _loaded(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    from scipy.io import loadmat
-
+def _loaded(path: Path, names: tuple[str, ...], more: tuple[str, ...] = ()) -> dict[str, Value]:
+    """The variables called `names`, which have to be there, and `more`, which need not."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; `{PREPARE} {path.parent.parent}` fetches it"
         )
-    try:
-        content: dict[str, Any] = loadmat(path)
-    except Exception as error:  # SciPy raises whatever its parser trips over
-        raise ValueError(f"{path}: damaged, or no MATLAB 5 file ({error})") from error
+    content = read_mat(path, (*names, *more))
     for name in names:
         if name not in content:
-            raise ValueError(f"{path}: has no {name}")
+            raise ValueError(f"{path}: has no {name}; remove it and fetch it again")
     return content
 
 
-def _cells(content: dict[str, Any], name: str) -> tuple[str, ...]:
-    """The texts of a MATLAB 5 cell array; none where it is not there."""
-    return tuple(str(np.asarray(cell).ravel()[0]) for cell in np.ravel(content.get(name, [])))
+def _whole(path: Path, content: dict[str, Value], name: str, most: int) -> NDArray[np.int64]:
+    """The numbers called `name`, in one line; ValueError where one is not among 1, 2, …, `most`."""
+    values = np.ravel(content[name])
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"{path}: {name} holds texts; numbers are expected")
+    wrong = values[~((values >= 1) & (values <= most) & (values == np.floor(values)))]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: {name} lists {wrong[0]:g}; allowed are whole numbers from 1 to {most}"
+        )
+    return values.astype(np.int64)
 
 
 def _letters(text: str) -> str:

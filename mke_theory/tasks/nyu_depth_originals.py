@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mke_theory.tasks.commands import run_command
+from mke_theory.tasks.commands import data_set, refuse_root_to_fill, run_command
 from mke_theory.tasks.depth import Array
 from mke_theory.tasks.download import download, sha256_of
 from mke_theory.tasks.nyu_depth_cut import FRAMES, SPLIT, refuse_other_split
@@ -24,6 +24,7 @@ from mke_theory.tasks.nyu_depth_official import (
     FRAMES_FILE,
     LABELS,
     MAPPING_FILE,
+    PREPARE,
     SPLITS_FILE,
     Mapping40,
     opened,
@@ -38,6 +39,7 @@ FRAMES_URL = "http://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/nyu_depth_v2_
 SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
 MAPPING_URL = "https://github.com/ankurhanda/nyuv2-meta-data/raw/master/classMapping40.mat"
 
+FOLDER = "nyudv2"
 SHAPE = (FRAMES, 3, 640, 480)
 DEEPEST = 10.0
 """Metres: the authors' tools cut depth off here."""
@@ -63,7 +65,7 @@ def prepare(
     there stay; one that `check` refuses has to be removed by hand. Raises as `download` and
     `check_official` do.
     """
-    folder = data_root / "nyudv2"
+    folder = data_root / FOLDER
     for url, name in zip(
         (splits_url, mapping_url, frames_url), (*FILES[1:], FILES[0]), strict=True
     ):
@@ -162,11 +164,12 @@ def _prepare_command(
     """Fetch the public originals (2.8 GB) into <data-root>/nyudv2 and look through them.
 
     Args:
-        data_root: folder above nyudv2; it is made where it does not exist.
+        data_root: folder above nyudv2; it is made where the folder above it is there.
         frames_url: the labelled frames, a MATLAB 7.3 file.
         splits_url: the authors' split.
         mapping_url: the map from 894 labels to 40 classes.
     """
+    refuse_root_to_fill(data_root, FOLDER)
     folder = prepare(
         data_root, frames_url=frames_url, splits_url=splits_url, mapping_url=mapping_url
     )
@@ -179,7 +182,8 @@ def _check_command(data_root: Path) -> None:
     Args:
         data_root: folder above nyudv2.
     """
-    folder = data_root / "nyudv2"
+    remedy = f"name the folder above {FOLDER}, or fetch the data by `{PREPARE} {data_root}`"
+    folder = data_set(data_root, FOLDER, (INDEX, *FILES), remedy)
     if (folder / INDEX).is_file():
         print(f"{folder}: pictures of {FRAMES} frames, unchanged (hash {check_pictures(folder)})")
     if (folder / FRAMES_FILE).is_file() or not (folder / INDEX).is_file():

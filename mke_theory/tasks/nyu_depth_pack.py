@@ -158,5 +158,5 @@ def _refuse_other_cut(
         at = int(wrong[0])
         raise ValueError(
             f"{folder / INDEX}: frame {index['frame'][at]} is {index['mke_split'][at]!r} but by "
-            f"the rule of the cut (see nyu_depth_cut.py) it is {by_rule[at]!r}"
+            f"the rule of the cut (see nyu_depth_cut.py) it is {str(by_rule[at])!r}"
         )

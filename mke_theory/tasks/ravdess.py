@@ -9,7 +9,6 @@ Ref: livingstone2018ravdess; xue2021mke, experiment on RAVDESS.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +27,6 @@ from mke_theory.stored import Stored
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks import ravdess_films as films
 from mke_theory.tasks import ravdess_pack as pack
-from mke_theory.tasks.download import sha256_of
 from mke_theory.tasks.ravdess_clips import PREPARE, WANTED, Clips
 from mke_theory.tasks.ravdess_names import EMOTIONS, Recording, read_split
 from mke_theory.tasks.scaling import colour_normaliser, standardiser
@@ -210,7 +208,8 @@ class FaceSpeech(Task):
 
     def _clips(self, data_root: Path | None) -> Clips:
         folder, source = self._place(data_root)
-        return _load(folder, source, self.frames, self.side, self.skip_bad, self.cache)
+        content = _content_hash(folder, source)
+        return _load(folder, source, content, self.frames, self.side, self.skip_bad, self.cache)
 
     def _place(self, data_root: Path | None) -> tuple[Path, Literal["pack", "originals"]]:
         if data_root is None:
@@ -295,6 +294,7 @@ def _face(face: np.ndarray, train: np.ndarray) -> Tensor | Stored:
 def _load(
     folder: Path,
     source: Literal["pack", "originals"],
+    content: str,  # what is read is kept for as long as this stays
     frames: int,
     side: int,
     skip_bad: bool,
@@ -312,10 +312,5 @@ def _load(
     )
 
 
-@lru_cache(maxsize=2)
 def _content_hash(folder: Path, source: Literal["pack", "originals"]) -> str:
-    if source == "originals":
-        return films.content_hash(folder)
-    read = [folder / name for name in (pack.INDEX, pack.FACE, pack.SPEECH)]
-    found = " ".join(sha256_of(path) if path.is_file() else "absent" for path in read)
-    return hashlib.sha256(found.encode()).hexdigest()[:16]
+    return (films if source == "originals" else pack).content_hash(folder)

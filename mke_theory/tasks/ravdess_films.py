@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import joblib
 import numpy as np
 
+from mke_theory.tasks.download import stamp_of
 from mke_theory.tasks.media import read_frames, read_sound
 from mke_theory.tasks.prepared import collect, key_of, prepared
 from mke_theory.tasks.ravdess_clips import Clips, absent, in_order, listed, song_note
@@ -37,7 +39,10 @@ from mke_theory.tasks.ravdess_names import (
 )
 from mke_theory.tasks.ravdess_speech import RATE, log_mel, statistics, trimmed
 
-_VERSION = 2  # raise it when the same files and settings come to give other numbers
+ACTORS = "Actor_[0-9][0-9]/"
+"""How the folders of the actors are called; the slash keeps files out."""
+
+_VERSION = 3  # raise it when the same files and settings come to give other numbers
 _EVERY = 0.5  # seconds between two frames
 _ASPECT = 16 / 9  # of the films; the actor stands in the middle
 _FILES_A_WORKER = 50  # fewer are read faster by one process than others are started
@@ -200,8 +205,14 @@ def load_originals(
 def content_hash(folder: Path) -> str:
     """A hash of all names of clips, and of the sizes, beginnings and ends of those that are read.
 
-    See `prepared.key_of`.
+    See `prepared.key_of`. One process reads them again only where a size or a time of change has
+    become another.
     """
+    return _content_hash(folder, stamp_of(sorted(folder.glob("Actor_*/*"))))
+
+
+@lru_cache(maxsize=2)
+def _content_hash(folder: Path, stamp: str) -> str:
     found = find(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("Actor_*/*"))
     files = [path for both in found.recordings.values() for path in (both.face, both.sound)]
@@ -210,7 +221,7 @@ def content_hash(folder: Path) -> str:
 
 def has_originals(folder: Path) -> bool:
     """True where `folder` holds at least one folder of an actor."""
-    return any(path.is_dir() for path in folder.glob("Actor_[0-9][0-9]"))
+    return any(folder.glob(ACTORS))
 
 
 def _half(recording: Recording, there: Path, no_face: bool) -> str:

@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from mke_theory.tasks.commands import run_command
+from mke_theory.tasks.commands import data_set, run_command
 from mke_theory.tasks.download import unpack
 from mke_theory.tasks.ravdess_clips import PREPARE, WANTED
-from mke_theory.tasks.ravdess_films import has_originals, load_originals, read_originals
+from mke_theory.tasks.ravdess_films import ACTORS, has_originals, load_originals, read_originals
 from mke_theory.tasks.ravdess_names import SPEECH, Part, Recording, parse_name, read_split
 from mke_theory.tasks.ravdess_pack import INDEX, check_pack
 
+FOLDER = "ravdess"
 UNVERIFIED = (
     "not verified: that the files are the authors', bit for bit. No hash of the public archives is "
     "known here, so that they are judged by number, names and whether they can be read"
@@ -39,18 +40,12 @@ def prepare(
     """Unpack the archives in `<data_root>/ravdess`, look through all clips and keep what is read.
 
     Returns that folder. The archives have to be put there by hand; they may be removed afterwards.
-    May be stopped at any moment, the next call goes on. Raises FileNotFoundError, with what to
-    fetch, where there are neither archives nor clips, and as `download.unpack` and `read_originals`
-    do.
+    May be stopped at any moment, the next call goes on. Raises WrongRootError, with what to fetch,
+    where there are neither archives nor clips, and as `download.unpack` and `read_originals` do.
     """
-    folder = data_root / "ravdess"
-    archives = sorted(folder.glob("*.zip"))
-    if not archives and not has_originals(folder):
-        raise FileNotFoundError(
-            f"{folder}: holds no archives and no folders Actor_01 to Actor_24. Fetch {WANTED}, put "
-            f"them into that folder as they are, and run `{PREPARE} {data_root}` again"
-        )
-    for archive in archives:
+    remedy = f"fetch {WANTED}, put them into {data_root / FOLDER} as they are, and run this again"
+    folder = data_set(data_root, FOLDER, ("*.zip", ACTORS), remedy)
+    for archive in sorted(folder.glob("*.zip")):
         _unpack(archive, folder)
     load_originals(folder, split or read_split(), skip_bad=skip_bad, cache=cache)
     return folder
@@ -59,10 +54,11 @@ def prepare(
 def check(data_root: Path, split: Mapping[Recording, Part] | None = None) -> list[str]:
     """What is verified of `<data_root>/ravdess`, line by line; every file the task reads is read.
 
-    Raises FileNotFoundError where there is neither pack nor originals, and as `check_pack` and
+    Raises WrongRootError where there is neither pack nor originals, and as `check_pack` and
     `read_originals` do.
     """
-    folder, split = data_root / "ravdess", split or read_split()
+    remedy = f"name the folder above {FOLDER}; `{PREPARE} {data_root}` says what to fetch"
+    folder, split = data_set(data_root, FOLDER, (INDEX, ACTORS), remedy), split or read_split()
     lines = [check_pack(folder, split)] if (folder / INDEX).is_file() else []
     if has_originals(folder):
         clips = read_originals(folder, split)
@@ -73,11 +69,6 @@ def check(data_root: Path, split: Mapping[Recording, Part] | None = None) -> lis
             *clips.notes,
             UNVERIFIED,
         ]
-    if not lines:
-        raise FileNotFoundError(
-            f"{folder}: has no {INDEX} and no folders Actor_01 to Actor_24; `{PREPARE} {data_root}`"
-            " says what to fetch"
-        )
     return lines
 
 

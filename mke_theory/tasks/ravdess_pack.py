@@ -3,56 +3,71 @@
 Layout of the folder, `<data root>/ravdess`:
 
     index.csv       clip, label (0 to 7), actor, split; other columns are not read
-    face_au.csv     clip, 17 intensities AU.._r and 18 presences AU.._c, means over the film
+    face_au.csv     clip, 17 intensities AU.._r (0 to 5) and 18 presences AU.._c (0 to 1)
     logmel40.npz    clip; frames [t, 40], those of all clips one after the other; start; length
     SHA256SUMS      optional: `<SHA-256>  <file>`, read by `check`
 
 A clip is named by its recording (see `ravdess_names`), channel first. The action units are those
-of OpenFace.
+of OpenFace, means over the film.
 
 Ref: livingstone2018ravdess.
 """
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mke_theory.tasks.download import sha256_of
-from mke_theory.tasks.ravdess_clips import LISTED, Clips, absent, in_order, song_note
+from mke_theory.tasks.download import sha256_of, stamp_of
+from mke_theory.tasks.ravdess_clips import LISTED, Clips, absent, in_order, listed, song_note
+from mke_theory.tasks.ravdess_face import read_units
 from mke_theory.tasks.ravdess_names import SONG, Part, Recording, parse_recording
 from mke_theory.tasks.ravdess_speech import BANDS, statistics
 
 INDEX, FACE, SPEECH, SUMS = "index.csv", "face_au.csv", "logmel40.npz", "SHA256SUMS"
 NEEDED = f"the pack is {INDEX}, {FACE} and {SPEECH}"
-UNITS = 35
-
-_UNIT = re.compile("AU[0-9]{2}_[rc]")
 
 
 def read_pack(folder: Path, split: Mapping[Recording, Part], *, skip_bad: bool = False) -> Clips:
     """The recordings of `split` that the pack holds; song is left out.
 
     Raises FileNotFoundError where a file is missing, and ValueError, with file and clip, where
-    files disagree with each other, a label with its name or a part with `split`, a number is not
-    finite, or a recording is absent. With `skip_bad` absent ones are only noted.
+    files disagree with each other, a label with its name or a part with `split`, or a recording is
+    absent or its action units or its bands are damaged. With `skip_bad` absent and damaged ones are
+    left out, and `skipped` tells of them.
     """
+    for name in (INDEX, FACE, SPEECH):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file; {NEEDED}")
     table = _read_index(folder / INDEX)
     names = table["clip"].tolist()
-    face = _read_face(folder / FACE, names)
-    speech = _read_speech(folder / SPEECH, names)
+    face, bad = read_units(folder / FACE, names)
+    speech, more = _read_speech(folder / SPEECH, names)
+    bad += more
+    if bad and not skip_bad:
+        raise ValueError(
+            f"{listed(bad)}\nFetch the file again, or leave these recordings out with --skip-bad"
+        )
     _refuse_other_parts(folder / INDEX, table, split)
-    row = {recording: at for at, recording in enumerate(table["recording"])}
-    lacking = absent(folder, split, row, skip_bad=skip_bad)
-    kept = in_order(folder, split, row)
-    rows = [row[recording] for recording in kept]
+    clip = dict(zip(table["recording"], names, strict=True))
+    lacking = absent(folder, split, clip, skip_bad=skip_bad)
+    kept = in_order(folder, split, {r for r in clip if clip[r] in face and clip[r] in speech})
+    units, told = (np.stack([of[clip[r]] for r in kept]) for of in (face, speech))
     notes = song_note(folder / INDEX, int(table["sung"].sum()))
-    told = np.stack([speech[at] for at in rows])
-    return Clips(kept, face[rows], told, tuple(lacking), notes)
+    return Clips(kept, units, told, (*lacking, *bad), notes)
+
+
+def content_hash(folder: Path) -> str:
+    """A hash of the three files that are read; one that is not there counts as absent.
+
+    One process reads them for it again only where a size or a time of change has become another.
+    """
+    return _content_hash(folder, stamp_of(folder / name for name in (INDEX, FACE, SPEECH)))
 
 
 def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:
@@ -73,6 +88,13 @@ def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:
     found = len(read_pack(folder, split).recordings)
     listed = f"{count} files are those of {SUMS}" if count else f"no {SUMS} to compare with"
     return f"{folder}: {found} recordings, all readable; {listed}"
+
+
+@lru_cache(maxsize=2)
+def _content_hash(folder: Path, stamp: str) -> str:
+    read = [folder / name for name in (INDEX, FACE, SPEECH)]
+    found = " ".join(sha256_of(path) if path.is_file() else "absent" for path in read)
+    return hashlib.sha256(found.encode()).hexdigest()[:16]
 
 
 def _read_index(path: Path) -> pd.DataFrame:
@@ -96,24 +118,8 @@ def _read_index(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_face(path: Path, clips: Sequence[str]) -> np.ndarray:
-    """Action units [n, 35] in the order of `clips`."""
-    table = _read_table(path, {"clip": "str"}).set_index("clip")
-    units = [name for name in table.columns if _UNIT.fullmatch(name)]
-    if len(units) != UNITS:
-        raise ValueError(f"{path}: has {len(units)} columns AU.._r and AU.._c; {UNITS} are wanted")
-    _refuse_other_clips(path, table.index.tolist(), clips)
-    values = table.loc[list(clips), units].apply(pd.to_numeric, errors="coerce").to_numpy()
-    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(wrong):
-        raise ValueError(f"{path}: clip {clips[wrong[0]]} has cells that are no finite numbers")
-    return values.astype(np.float32)
-
-
-def _read_speech(path: Path, clips: Sequence[str]) -> list[np.ndarray]:
-    """The statistics of each of `clips`, in their order."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {NEEDED}")
+def _read_speech(path: Path, clips: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The statistics of `clips`, by clip, and a line for each whose bands have none."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             names = [str(name) for name in stored["clip"]]
@@ -132,14 +138,14 @@ def _read_speech(path: Path, clips: Sequence[str]) -> list[np.ndarray]:
         )
     _refuse_other_places(path, names, starts, lengths, len(frames))
     at = {name: row for row, name in enumerate(names)}
-    told = []
+    told, bad = {}, []
     for clip in clips:
         start, length = int(starts[at[clip]]), int(lengths[at[clip]])
         try:
-            told.append(statistics(frames[start : start + length]))
+            told[clip] = statistics(frames[start : start + length])
         except ValueError as error:
-            raise ValueError(f"{path}: clip {clip}: {error}") from error
-    return told
+            bad.append(f"{path}: clip {clip}: {error}")
+    return told, bad
 
 
 def _refuse_other_places(
@@ -162,8 +168,6 @@ def _refuse_other_places(
 
 
 def _read_table(path: Path, kinds: Mapping[str, str]) -> pd.DataFrame:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {NEEDED}")
     try:
         table = pd.read_csv(path, dtype=dict(kinds), encoding="utf-8")
     except (ValueError, OverflowError) as error:
