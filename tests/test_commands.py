@@ -15,7 +15,12 @@ from mke_theory.tasks.commands import (
     run_command,
 )
 
-MODULES = {"av_digits": "av_digits", "nyu_depth": "nyudv2", "ravdess": "ravdess"}
+MODULES = {
+    "av_digits_originals": "av_digits",
+    "nyu_depth_originals": "nyudv2",
+    "ravdess_originals": "ravdess",
+    "vggsound_prepare": "av_event_metadata",
+}
 WRONG = {
     "nowhere/at/all": "no such folder",
     "file": "is a file; name the folder above {name}",
@@ -23,7 +28,7 @@ WRONG = {
     "strange": "{name}: has none of ",
     "itself/{name}": "is the data set itself; name the folder above it",
 }
-FETCHES = {"av_digits", "nyu_depth"}
+FETCHES = {"av_digits_originals", "nyu_depth_originals"}
 """Whose `prepare` fetches the data, to where they are not yet."""
 TO_FILL = {"empty", "strange"}
 
@@ -43,7 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CALLS = [
     (module, command, wrong)
     for module in MODULES
-    for command in ("prepare", "check")
+    for command in ("prepare", "missing" if module == "vggsound_prepare" else "check")
     for wrong in WRONG
     if not (command == "prepare" and module in FETCHES and wrong in TO_FILL)
 ]
@@ -63,12 +68,12 @@ def test_a_wrong_root_is_a_wrong_call(
     root = wrong.format(name=name)
     monkeypatch.setattr(sys, "argv", ["x", command, "--data-root", root])
     with pytest.raises(SystemExit) as caught:
-        import_module(f"mke_theory.tasks.{module}_originals").main()
+        import_module(f"mke_theory.tasks.{module}").main()
     said = capsys.readouterr()
     assert caught.value.code == 2 and said.out == ""
     (line,) = said.err.splitlines()
     assert line.startswith("error: ") and WRONG[wrong].format(name=name) in line
-    assert root in line and ("fetch" in line or "name the folder" in line)
+    assert root in line and any(way in line for way in ("fetch", "name the folder", "put the"))
     assert sorted(place.rglob("*")) == before
 
 

@@ -25,6 +25,7 @@ from mke_theory.objective import Objective
 from mke_theory.rng import seed32_for
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks import av_digits_data as data
+from mke_theory.tasks.download import stamp_of
 from mke_theory.tasks.scaling import overall_standardiser
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import InputNoise, ModalityDropout
@@ -85,7 +86,8 @@ class AVDigits(Task):
 
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The published split of speakers and writers; the seed picks who is labelled."""
-        everything = _load(_folder(data_root), self.cache)
+        folder = _folder(data_root)
+        everything = _load(folder, _content_hash(folder), self.cache)
         train = everything.pairs.select("train", self.ranks)
         test = everything.pairs.select("test")
         labelled = self._labelled(train, seed)
@@ -155,7 +157,8 @@ class VADigits(AVDigits):
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, cache: str | None) -> data.DigitData:
+def _load(folder: Path, content: str, cache: str | None) -> data.DigitData:
+    """`content` is the hash of the files, so that changed ones are read anew."""
     return data.load(folder, cache=Path(cache) if cache else None)
 
 
@@ -169,11 +172,16 @@ def _scaled(scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> torch.T
     return torch.tensor(scale(x), dtype=torch.float32)
 
 
-@lru_cache(maxsize=1)
 def _content_hash(folder: Path) -> str:
-    """A hash of the names and contents of all files."""
+    """A hash of the names and contents of all files; one process reads those that changed."""
+    paths = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    return _hash_of(folder, paths, stamp_of(paths))
+
+
+@lru_cache(maxsize=1)
+def _hash_of(folder: Path, paths: tuple[Path, ...], stamp: str) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in paths:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()[:16]

@@ -20,11 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from mke_theory.tasks.commands import run_command
+from mke_theory.tasks.commands import data_set, run_command
 from mke_theory.tasks.vggsound_classes import Sharing
 from mke_theory.tasks.vggsound_clips import FILMS, SOUNDS, Found, Reading, find_clips
 from mke_theory.tasks.vggsound_cut import Annotation, cut_of
-from mke_theory.tasks.vggsound_lists import ANNOTATION, FOLDER, ONTOLOGY, Clip
+from mke_theory.tasks.vggsound_lists import (
+    ANNOTATION,
+    AUDIOSET,
+    CLASSES,
+    FOLDER,
+    ONTOLOGY,
+    TEST,
+    Clip,
+)
 from mke_theory.tasks.vggsound_shards import (
     CLIPS_PER_SHARD,
     SETS,
@@ -194,6 +202,7 @@ def _prepare_command(
         workers: how many processes read clips.
         reading: what of a clip is kept.
     """
+    _lists(data_root)
     outcomes = prepare(
         data_root,
         audioset=audioset_clips,
@@ -223,7 +232,7 @@ def _missing_command(
         audioset_clips: folder of AudioSet's clips, if not audioset_clips in the data root.
         vggsound_clips: folder of VGGSound's clips, if not vggsound_clips in the data root.
     """
-    parts, _ = wanted_parts(data_root / FOLDER)
+    parts, _ = wanted_parts(_lists(data_root))
     places = _places(data_root, audioset_clips, vggsound_clips)
     missing: list[str] = []
     for part, wanted in parts.items():
@@ -236,6 +245,12 @@ def _missing_command(
         if not places[which].is_dir():
             print(f"# {places[which]}: no such folder; it is where clips of {which} belong")
     print(*missing, sep="\n", end="\n" if missing else "")
+
+
+def _lists(data_root: Path) -> Path:
+    """The folder of the official lists; WrongRootError where there is none of them."""
+    remedy = f"put the official lists into {FOLDER} there, or name the folder above it"
+    return data_set(data_root, FOLDER, (AUDIOSET, CLASSES, TEST), remedy)
 
 
 def _present(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -> set[Clip]:
