@@ -30,8 +30,10 @@ from calls import refused
 
 from mke_theory import appraisals, plots, plots_confusion, records, tables, theory_report
 from mke_theory import published as published_numbers
+from mke_theory.arms import ARMS
 from mke_theory.plots_ssl import gains_by_method
 from mke_theory.records import Record, write_atomic
+from mke_theory.tasks import TASKS
 from mke_theory.tasks.twomoon import TwoMoonPublished
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,10 +147,17 @@ def _commit(
 
     `tasks` are those whose records are kept, by default all: thousands are told by a table.
     """
-    read = records.read(folder)
+    read = sorted(records.read(folder), key=_place)
     found = [compacted(record) for record in read if not tasks or record["task"] in tasks]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
     write_atomic(RESULTS / f"{name}.jsonl", lines)
+
+
+def _place(record: Record) -> tuple[int, int]:
+    """Runs end in any order; tables list tasks and arms as they are defined, and others last."""
+    known = (list(TASKS), record["task"]), (list(ARMS), record.get("arm"))
+    task, arm = (names.index(name) if name in names else len(names) for names, name in known)
+    return task, arm
 
 
 def compact(record: Record) -> Record:

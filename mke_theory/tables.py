@@ -21,6 +21,13 @@ Summaries = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 BASE = "um_teacher"
 MM_STUDENT = "mm_student"
+RIVALS = {
+    "gain of MKE": BASE,
+    "MKE over UM student": "um_student",
+    "MKE over adjusted teacher": "um_teacher_adjusted",
+}
+"""What the overview compares the MM student with, by the name of the row."""
+
 COLUMNS = ("test", "unlabelled", "corrected", "damaged", "agreement")
 NOT_AVAILABLE = "not available"
 ACCURACY = "accuracy"
@@ -153,8 +160,9 @@ def _score_cell(own: list[Record], name: str) -> str:
 def overview(records: Iterable[Record]) -> pd.DataFrame:
     """One row a task: test accuracy of every arm that was run, and what the MM student gains.
 
-    A task with another headline metric is named with it. Cells are percent, mean ± sd (n), the gain
-    in points with its 95% interval; arms in columns.
+    A task with another headline metric is named with it. Cells are percent, mean ± sd (n), gains in
+    points with their 95% intervals: over the teacher, the UM student and, where there is one, the
+    adjusted teacher. Arms in columns.
     """
     records = list(records)
     rows = {}
@@ -162,11 +170,14 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
         own = _of_task(records, task)
         titles = {record["arm"]: record["arm_title"] for record in own}
         row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
-        gain = _gain_rows(own).get(MM_STUDENT)
         metric = own[0].get("metric", ACCURACY)
         name = task if metric == ACCURACY else f"{task}, {metric}"
-        rows[name] = row | {"gain of MKE": NOT_AVAILABLE if gain is None else _gain_cell(gain)}
-    return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
+        gained = {title: _gain_rows(own, base).get(MM_STUDENT) for title, base in RIVALS.items()}
+        over = {title: _gain_cell(gain) for title, gain in gained.items() if gain}
+        rows[name] = row | {"gain of MKE": NOT_AVAILABLE} | over
+    found = pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
+    last = [title for title in RIVALS if title in found]
+    return found[[*(column for column in found if column not in last), *last]]
 
 
 def numbers(records: Iterable[Record], task: str) -> pd.DataFrame:
@@ -226,11 +237,11 @@ def _of_task(records: Iterable[Record], task: str) -> list[Record]:
     return [record for record in records if record["task"] == task]
 
 
-def _gain_rows(records: list[Record]) -> dict[str, dict[str, Any]]:
-    """Arm → {mean, sd, n, low, high}; empty where no teacher was run or nothing was tested."""
-    if not any(record["arm"] == BASE and "test" in record["metrics"] for record in records):
+def _gain_rows(records: list[Record], base: str = BASE) -> dict[str, dict[str, Any]]:
+    """Arm → {mean, sd, n, low, high}; empty where `base` was not run or nothing was tested."""
+    if not any(record["arm"] == base and "test" in record["metrics"] for record in records):
         return {}
-    return gains(records).drop(columns="task").set_index("arm").to_dict("index")
+    return gains(records, base=base).drop(columns="task").set_index("arm").to_dict("index")
 
 
 def cell(found: Mapping[str, Any] | None, scale: int = 100) -> str:

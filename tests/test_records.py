@@ -529,6 +529,21 @@ def test_the_overview_names_a_metric_that_is_not_accuracy() -> None:
     assert list(tables.overview(maps).index) == ["digits", "two moons, mIoU"]
 
 
+def test_the_overview_ends_with_what_the_student_gains_over_whom() -> None:
+    found = [{**one, "arm_title": one["arm"]} for one in example()]
+    rival = {**record("um_teacher_adjusted", 1, 0.75), "arm_title": "rival"}
+    table = tables.overview([*found, rival])
+    gains = ["gain of MKE", "MKE over UM student", "MKE over adjusted teacher"]
+    assert list(table)[-3:] == gains
+    assert list(table.loc["digits", gains]) == [
+        f"+20.0 [{100 * (0.2 - REACH):.1f}, {100 * (0.2 + REACH):.1f}] (3)",
+        "+30.0 (1)",  # one pair has no interval
+        "+5.0 (1)",
+    ]
+    assert set(table.loc["two moons", gains]) == {tables.NOT_AVAILABLE}
+    assert list(tables.overview(found))[-2:] == gains[:2]
+
+
 def test_one_row_a_task_arm_and_seed() -> None:
     found = tables.frame(example())
     assert list(found.columns) == ["task", "arm", "seed", "test", "agreement"]
