@@ -22,6 +22,7 @@ from typing import Any
 
 import certificates
 import dependence
+import equal_prior
 import pandas as pd
 import semi_supervised
 import twomoon
@@ -78,6 +79,8 @@ class Options:
     """Output folder of run_real.py."""
     benchmarks: Path | None = None
     """Output folder of run_real.py with RAVDESS and NYU Depth V2."""
+    prior: Path | None = None
+    """Output folder of run_real.py with `nyu_depth.recipe.objective.adjustment=0.2`."""
     few: Path | None = None
     """Output folder of run_real.py with 5 labels a class on av_digits."""
     twomoon: Path | None = None
@@ -109,6 +112,7 @@ def publish(options: Options) -> None:
     for name, folder in (
         ("real", options.real),
         ("benchmarks", options.benchmarks),
+        ("prior", options.prior),
         ("few", options.few),
         ("twomoon", options.twomoon),
     ):
@@ -143,21 +147,14 @@ def _commit(
     compacted: Callable[[Record], Record],
     tasks: tuple[str, ...] = (),
 ) -> None:
-    """Put the records of `folder` among the committed ones, in compact form.
+    """The records of `folder` in compact form, in place of those committed under this name.
 
     `tasks` are those whose records are kept, by default all: thousands are told by a table.
     """
-    read = sorted(records.read(folder), key=_place)
+    read = records.read(folder)
     found = [compacted(record) for record in read if not tasks or record["task"] in tasks]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
     write_atomic(RESULTS / f"{name}.jsonl", lines)
-
-
-def _place(record: Record) -> tuple[int, int]:
-    """Runs end in any order; tables list tasks and arms as they are defined, and others last."""
-    known = (list(TASKS), record["task"]), (list(ARMS), record.get("arm"))
-    task, arm = (names.index(name) if name in names else len(names) for names, name in known)
-    return task, arm
 
 
 def compact(record: Record) -> Record:
@@ -201,18 +198,26 @@ def committed(name: str) -> list[Record]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def runs(name: str) -> list[Record]:
+    """The committed records of the main job: runs end in any order, tables have that of `ARMS`."""
+    tasks, arms = list(TASKS), list(ARMS)
+    return sorted(
+        committed(name), key=lambda run: (tasks.index(run["task"]), arms.index(run["arm"]))
+    )
+
+
 def build() -> dict[Path, str]:
     """Every text that the committed records decide, by its path: tables, summary, README."""
-    real, published = committed("real"), committed("twomoon")
+    real, published = runs("real"), committed("twomoon")
     texts = {
         RESULTS / "summary.json": json.dumps(tables.summary(real), indent=2) + "\n",
         RESULTS / "overview.md": tables.overview(real).T.to_markdown() + "\n",
-        RESULTS / "overview_few_labels.md": tables.overview(committed("few")).T.to_markdown()
-        + "\n",
+        RESULTS / "overview_few_labels.md": tables.overview(runs("few")).T.to_markdown() + "\n",
     }
-    benchmarks = committed("benchmarks")
+    benchmarks = runs("benchmarks")
     texts[RESULTS / "overview_benchmarks.md"] = tables.overview(benchmarks).T.to_markdown() + "\n"
     texts[RESULTS / "beside_the_paper.md"] = published_numbers.markdown([*real, *benchmarks])
+    texts[RESULTS / "nyu_depth_prior.md"] = equal_prior.markdown(benchmarks, runs("prior")) + "\n"
     for found in (real, benchmarks):
         for task in dict.fromkeys(record["task"] for record in found):
             texts[RESULTS / f"results_{task}.md"] = tables.markdown(found, task)
@@ -244,10 +249,10 @@ def filled(text: str, texts: dict[Path, str]) -> str:
 
 def draw() -> None:
     """The figures that the committed records decide."""
-    real = committed("real")
+    real = runs("real")
     plots.gain_by_arm(real, FIGURES / "gain_by_arm.png")
     plots.account_by_class(real, FIGURES / "account_by_class.png")
-    benchmarks = committed("benchmarks")
+    benchmarks = runs("benchmarks")
     plots.gain_by_arm(benchmarks, FIGURES / "gain_by_arm_benchmarks.png")
     named = [record for record in benchmarks if record.get("class_names")]
     plots_confusion.confusion(named, FIGURES / "confusion.png")

@@ -31,11 +31,20 @@ from mke_theory.appraisals import appraise_all
 from mke_theory.arms import ARMS, Arm
 from mke_theory.hardware import Hardware
 from mke_theory.settings import changed
-from mke_theory.study import Job, Means, available_cores, execute, feasible, plan
+from mke_theory.study import (
+    Job,
+    Means,
+    available_cores,
+    execute,
+    feasible,
+    plan,
+    repeats_another,
+)
 from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
 
 ALL = "all"
+_IDLE = "would repeat another arm, as no decisions are adjusted by the recipe of"
 
 
 @dataclass(frozen=True)
@@ -188,11 +197,11 @@ def planned(options: Options, means: Means) -> tuple[list[Task], list[Job]]:
     tasks, arms = chosen_tasks(options, means.data_root), chosen_arms(options.arms)
     jobs = plan(tasks, arms, range(whole_seeds(options.seeds)))
     for arm in arms if options.arms else ():
-        if tasks and arm not in {job.arm for job in jobs}:
-            raise ValueError(
-                f"{arm.name} would repeat another arm on {', '.join(task.name for task in tasks)}, "
-                "whose recipes have no adjustment of decisions; leave it out"
-            )
+        idle = [task.name for task in tasks if repeats_another(arm, task)]
+        if idle and len(idle) == len(tasks):
+            raise ValueError(f"{arm.name} {_IDLE} {', '.join(idle)}; leave it out")
+        for name in idle:
+            print(f"left out {name} {arm.name}: it {_IDLE} it", file=sys.stderr)
     return tasks, jobs
 
 

@@ -108,7 +108,8 @@ def gain_by_arm(records: Iterable[Record], path: str | Path, metric: str = "test
     """The path of a figure with one panel a task: each arm's paired gain over the teacher.
 
     Points are means over seeds with Student's 95% interval, faint dots the single seeds; placebos
-    are hollow. Raises ValueError where no record has the metric or none is of the teacher.
+    and rivals are hollow. Raises ValueError where no record has the metric, or none is of the
+    teacher.
     """
     records = list(records)
     means, singles = gains(records, metric), gains_by_seed(records, metric)

@@ -72,7 +72,11 @@ def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
 
 def environment_of(task: Task, place: Place) -> dict[str, str]:
     """Versions, machine, device and precision."""
-    return versions() | libraries.versions_of(*task.libraries()) | place.hardware.named()
+    return (
+        versions()
+        | libraries.versions_of(*task.libraries(place.data_root))
+        | place.hardware.named()
+    )
 
 
 @lru_cache(maxsize=1)
@@ -201,7 +205,7 @@ def record_of(
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
         "task": task.name,
-        "class_names": list(task.class_names),
+        "class_names": list(task.class_names()),
         "title": task.title,
         "arm": arm.name,
         "arm_title": arm.title,

@@ -37,7 +37,7 @@ def changed(value: T, *assignments: str) -> T:
 
 
 def _changed(value: Any, wanted: list[_Change]) -> Any:
-    """A copy of a dataclass or a tuple of them; `wanted` is not empty, nor are its paths."""
+    """A copy of a dataclass or a tuple of them; no path of `wanted` is empty."""
     if isinstance(value, tuple):
         return _changed_items(value, wanted)
     if not is_dataclass(value) or isinstance(value, type):

@@ -103,13 +103,14 @@ def repeats_another(arm: Arm, task: Task) -> bool:
 def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[str]]:
     """The jobs that can be carried out, and a line for each arm that cannot.
 
-    The first problem of every task is drawn on the way, so that damaged data raise here, before
-    any work has started.
+    The first problem of every task is drawn on the way, and its data are hashed, so that what is
+    damaged or absent raises here, before any work has started.
     """
     knows = {}
     for job in jobs:
         if job.task not in knows:
             problem_of(job.task, job.seed, data_root)
+            job.task.data_hash(data_root)  # where the weights are, for instance
             knows[job.task] = job.task.knows_truth(data_root)
     problem_of.cache_clear()  # the runs have processes of their own
     reasons = {job: _unfit(job, knows[job.task]) for job in jobs}

@@ -21,9 +21,10 @@ Summaries = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 BASE = "um_teacher"
 MM_STUDENT = "mm_student"
-RIVALS = {
+COMPARED_WITH = {
     "gain of MKE": BASE,
     "MKE over UM student": "um_student",
+    "MKE over NOISY student": "noisy_student",
     "MKE over adjusted teacher": "um_teacher_adjusted",
 }
 """What the overview compares the MM student with, by the name of the row."""
@@ -119,7 +120,7 @@ def table(records: Iterable[Record], task: str) -> pd.DataFrame:
     95% interval: "+15.1 [13.0, 17.2] (5)". Raises ValueError for a task without records.
     """
     records = _of_task(records, task)
-    gained = {arm: _gain_cell(row) for arm, row in _gain_rows(records).items()}
+    gained = {arm: gain_cell(row) for arm, row in _gain_rows(records).items()}
     gained[BASE] = "reference"
     rows = {
         arm: [*(cell(cells.get(name)) for name in COLUMNS), gained.get(arm, NOT_AVAILABLE)]
@@ -161,8 +162,8 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
     """One row a task: test accuracy of every arm that was run, and what the MM student gains.
 
     A task with another headline metric is named with it. Cells are percent, mean ± sd (n), gains in
-    points with their 95% intervals: over the teacher, the UM student and, where there is one, the
-    adjusted teacher. Arms in columns.
+    points with their 95% intervals: over the teacher, the UM and the NOISY student and, where there
+    is one, the adjusted teacher. Arms in columns.
     """
     records = list(records)
     rows = {}
@@ -172,11 +173,13 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
         row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
         metric = own[0].get("metric", ACCURACY)
         name = task if metric == ACCURACY else f"{task}, {metric}"
-        gained = {title: _gain_rows(own, base).get(MM_STUDENT) for title, base in RIVALS.items()}
-        over = {title: _gain_cell(gain) for title, gain in gained.items() if gain}
+        gained = {
+            title: _gain_rows(own, base).get(MM_STUDENT) for title, base in COMPARED_WITH.items()
+        }
+        over = {title: gain_cell(gain) for title, gain in gained.items() if gain}
         rows[name] = row | {"gain of MKE": NOT_AVAILABLE} | over
     found = pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
-    last = [title for title in RIVALS if title in found]
+    last = [title for title in COMPARED_WITH if title in found]
     return found[[*(column for column in found if column not in last), *last]]
 
 
@@ -256,7 +259,8 @@ def cell(found: Mapping[str, Any] | None, scale: int = 100) -> str:
     return f"{scale * found['mean']:.{digits}f}{spread} ({found['n']})"
 
 
-def _gain_cell(row: Mapping[str, Any]) -> str:
+def gain_cell(row: Mapping[str, Any]) -> str:
+    """A row of `gains` as people read it, in points: "+4.7 [1.2, 8.2] (5)"."""
     interval = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return f"{100 * row['mean']:+.1f}{interval} ({row['n']})"
 

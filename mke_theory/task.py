@@ -50,8 +50,6 @@ class Task:
     """What differs between seeds, and what does not: the scope of every interval over seeds."""
     metric: ClassVar[str] = "accuracy"
     """The name of the headline metric, in which gains are counted; the first of `scores`."""
-    class_names: ClassVar[tuple[str, ...]] = ()
-    """The classes by name, for figures; none where their numbers say it all."""
     lasts: ClassVar[bool] = False
     """True where five seeds of all arms take an hour rather than minutes on a processor."""
     recipe: Recipe
@@ -64,11 +62,15 @@ class Task:
         """A hash that changes with the files the task reads; None where it reads none."""
         return None
 
-    def libraries(self) -> tuple[str, ...]:
+    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
         """Modules beside torch and numpy that decide what a run computes: who reads, who encodes.
 
         Their versions are part of what a run is.
         """
+        return ()
+
+    def class_names(self) -> tuple[str, ...]:
+        """The classes by name, for figures; none where their numbers say it all."""
         return ()
 
     def knows_truth(self, data_root: Path | None) -> bool:

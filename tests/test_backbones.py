@@ -31,7 +31,7 @@ from mke_theory.models.backbones import (
     SoundShape,
     SoundSize,
 )
-from mke_theory.models.pretrained import content_of
+from mke_theory.models.pretrained import weights_content
 
 transformers = pytest.importorskip("transformers")
 
@@ -332,17 +332,17 @@ def test_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
 def test_what_a_folder_of_weights_holds_is_told_by_its_files(tmp_path: Path) -> None:
     """The same files elsewhere are the same; any other weight or setting is not."""
     first, second = (saved(theirs("resnet"), tmp_path / name) for name in ("one", "two"))
-    assert content_of(first) == content_of(first)
+    assert weights_content(first) == weights_content(first)
     for name in ("config.json", "model.safetensors"):
         (Path(second) / name).write_bytes((Path(first) / name).read_bytes())
-    same = content_of(second)
-    assert same == content_of(first)
+    same = weights_content(second)
+    assert same == weights_content(first)
     weights = Path(second) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    assert content_of(second) != same
+    assert weights_content(second) != same
     weights.unlink()
     with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors"):
-        content_of(second)
+        weights_content(second)
 
 
 def test_what_a_name_on_the_hub_stands_for_is_its_commit(
@@ -352,8 +352,8 @@ def test_what_a_name_on_the_hub_stands_for_is_its_commit(
         return str(tmp_path / name / "snapshots" / f"{revision:0<40}" / file)
 
     monkeypatch.setattr(transformers.utils, "cached_file", cached)
-    assert content_of("some/model@abc") == "abc" + 13 * "0"
-    assert content_of("some/model") == "main" + 12 * "0"
+    assert weights_content("some/model@abc") == "abc" + 13 * "0"
+    assert weights_content("some/model") == "main" + 12 * "0"
 
 
 @pytest.mark.parametrize("name", ["some/model", "some/model@v2"])
@@ -362,7 +362,7 @@ def test_the_hub_without_a_network_names_the_remedy(name: str) -> None:
     with pytest.raises(FileNotFoundError, match=message):
         picture_backbone("resnet", weights=name)
     with pytest.raises(FileNotFoundError, match=message):
-        content_of(name)
+        weights_content(name)
 
 
 def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.tasks.download import download, sha256_of, stamp_of, unpack
+from mke_theory.contents import sha256_of, stamp_of
+from mke_theory.tasks.download import download, unpack
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 HASH = hashlib.sha256(CONTENT).hexdigest()

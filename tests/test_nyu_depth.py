@@ -14,9 +14,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mke_theory import contents
+from mke_theory.contents import sha256_of
 from mke_theory.tasks import nyu_depth_cut as cutting
 from mke_theory.tasks import nyu_depth_originals as originals
-from mke_theory.tasks.download import sha256_of
 from mke_theory.tasks.nyu_depth import DepthNYU, NYUDepth
 from mke_theory.tasks.nyu_depth_frames import averaged, class_map, small
 from mke_theory.tasks.nyu_depth_pack import read_extra, read_index, read_pack
@@ -317,15 +318,13 @@ def test_a_file_that_changes_is_noticed_by_the_same_process(root: Path, tmp_path
 def test_a_process_hashes_each_file_once(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mke_theory.tasks import nyu_depth_load as loading
-
     hashed: list[Path] = []
 
     def counted(path: Path) -> str:
         hashed.append(path)
         return sha256_of(path)
 
-    monkeypatch.setattr(loading, "sha256_of", counted)
+    monkeypatch.setattr(contents, "sha256_of", counted)
     for _ in range(3):
         problems = [task(tmp_path).problem(seed, root) for seed in (0, 1)]
         assert task(tmp_path).data_hash(root)
@@ -358,6 +357,8 @@ def _same_inputs(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
         ({"size": (4, 80)}, "at least 8"),
         ({"labelled_frames": 0}, "at least 1"),
         ({"cut": "fixed blocks", "labelled_frames": 30}, "the fixed cut has 105"),
+        ({"weights": "some/model"}, "encoder is 'small', which has no weights"),
+        ({"encoder_size": "tiny"}, "choose another encoder, or leave both out"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> None:
@@ -379,6 +380,14 @@ def test_what_the_pictures_cannot_give_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         task(tmp_path, **settings).problem(0, made)  # type: ignore[arg-type]
+
+
+def test_who_reads_and_encodes_is_named_by_what_is_there(root: Path, tmp_path: Path) -> None:
+    assert NYUDepth().libraries(root) == ("PIL",)
+    official = replace(NYUDepth(), source="official", encoder="resnet")
+    assert official.libraries(tmp_path) == ("h5py", "transformers")
+    assert replace(official, extra="frames").libraries(tmp_path) == ("PIL", "h5py", "transformers")
+    assert len(NYUDepth().class_names()) == 13 and "sofa" in NYUDepth().class_names()
 
 
 def test_a_missing_folder_is_told_with_the_remedy(tmp_path: Path) -> None:

@@ -541,7 +541,9 @@ def test_the_overview_ends_with_what_the_student_gains_over_whom() -> None:
         "+5.0 (1)",
     ]
     assert set(table.loc["two moons", gains]) == {tables.NOT_AVAILABLE}
-    assert list(tables.overview(found))[-2:] == gains[:2]
+    noisy = {**record("noisy_student", 2, 0.9), "arm_title": "noisy"}
+    gains.insert(2, "MKE over NOISY student")
+    assert list(tables.overview([*found, noisy]))[-3:] == gains[:3]
 
 
 def test_one_row_a_task_arm_and_seed() -> None:

@@ -141,7 +141,7 @@ def test_every_part_of_a_run_is_in_its_key(place: Place, monkeypatch: pytest.Mon
         key_of(toy, arm, 0, replace(place, hardware=Hardware("cuda"))),
         key_of(toy, arm, 0, replace(place, hardware=Hardware(precision="bf16-mixed"))),
     }
-    monkeypatch.setattr(Toy, "libraries", lambda self: ("scipy",))
+    monkeypatch.setattr(Toy, "libraries", lambda self, data_root: ("scipy",))
     keys.add(key_of(toy, arm, 0, place))
     assert len(keys) == 8
     assert carried_out(place)[0]["key"] == key_of(Toy(), arm, 0, place)

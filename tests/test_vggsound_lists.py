@@ -283,7 +283,7 @@ def test_all_clips_of_a_film_are_in_one_half() -> None:
 def test_a_manifest_of_another_cut_is_refused_for_the_list_it_names(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mke_theory.tasks.download import sha256_of
+    from mke_theory.contents import sha256_of
 
     listed = corpus.lists / TEST
     clips = read_vggsound(listed, read_classes(corpus.lists), split="test")
@@ -344,7 +344,7 @@ def test_the_committed_table_follows_from_the_official_lists(data_root: Path) ->
 
 @pytest.mark.data("av_event_metadata")
 def test_the_committed_cut_is_that_of_the_official_list(data_root: Path) -> None:
-    from mke_theory.tasks.download import sha256_of
+    from mke_theory.contents import sha256_of
 
     committed = json.loads(MANIFEST.read_text(encoding="utf-8"))
     listed = data_root / FOLDER / TEST

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
+from mke_theory.contents import content_of
 from mke_theory.libraries import library
 
 _FILES = ("config.json", "model.safetensors")
@@ -58,7 +57,7 @@ def pretrained(architecture: Any, kind: str, weights: str, *, fresh: str | None 
     return net.float()
 
 
-def content_of(weights: str) -> str:
+def weights_content(weights: str) -> str:
     """16 hexadecimal digits of what a folder holds; of a name on the hub, the commit it stands for.
 
     Raises OSError where the folder is incomplete, or the hub does not give the name.
@@ -73,20 +72,7 @@ def content_of(weights: str) -> str:
             raise _unreadable(weights, problem, folder=False) from problem
         return Path(found).parent.name[:16]
     _refuse_incomplete(folder)
-    files = sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
-    stamps = tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    return _digest(stamps)
-
-
-@lru_cache(maxsize=8)
-def _digest(stamps: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of the files' names and contents; the sizes and times say whether to read them again."""
-    whole = sha256()
-    for path, size, _ in stamps:
-        whole.update(f"{path.name} {size} ".encode())
-        with open(path, "rb") as file:
-            whole.update(file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:16]
+    return content_of([*folder.glob("*.json"), *folder.glob("*.safetensors")], folder)
 
 
 class _OtherKindError(ValueError):

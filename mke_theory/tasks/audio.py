@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mke_theory.contents import sha256_of
 from mke_theory.libraries import library
-from mke_theory.tasks.download import sha256_of
 
 SILENCE = 1e-4
 """A recording whose largest |sample| is below this (−80 dB of full scale) is refused as silent."""

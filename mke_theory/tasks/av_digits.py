@@ -7,7 +7,6 @@ origin and preparation are in `av_digits_data.py`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,19 +18,21 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from mke_theory.contents import content_of
 from mke_theory.libraries import lacking
 from mke_theory.models import ConvEncoder, multimodal
 from mke_theory.objective import Objective
 from mke_theory.rng import seed32_for
 from mke_theory.task import Recipe, Task
 from mke_theory.tasks import av_digits_data as data
-from mke_theory.tasks.download import stamp_of
 from mke_theory.tasks.scaling import overall_standardiser
 from mke_theory.train import TrainConfig
 from mke_theory.transforms import InputNoise, ModalityDropout
 from mke_theory.types import Pool, Problem
 
 CLASSES = 10
+
+_READERS = ("soundfile", "transformers")
 
 
 def recipe(alpha: str) -> Recipe:
@@ -69,7 +70,7 @@ class AVDigits(Task):
     cache: str | None = field(default=None, compare=False)
 
     def missing(self, data_root: Path | None) -> str | None:
-        if absent := lacking(*self.libraries()):
+        if absent := lacking(*_READERS):
             return absent
         if data_root is not None and (data_root / "av_digits").is_dir():
             return None
@@ -78,8 +79,8 @@ class AVDigits(Task):
             "name the folder above it by --data-root"
         )
 
-    def libraries(self) -> tuple[str, ...]:
-        return ("soundfile", "transformers")
+    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+        return _READERS
 
     def data_hash(self, data_root: Path | None) -> str | None:
         return _content_hash(_folder(data_root))
@@ -173,15 +174,5 @@ def _scaled(scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> torch.T
 
 
 def _content_hash(folder: Path) -> str:
-    """A hash of the names and contents of all files; one process reads those that changed."""
-    paths = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
-    return _hash_of(folder, paths, stamp_of(paths))
-
-
-@lru_cache(maxsize=1)
-def _hash_of(folder: Path, paths: tuple[Path, ...], stamp: str) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return digest.hexdigest()[:16]
+    """A hash of the names and contents of all files."""
+    return content_of((path for path in folder.rglob("*") if path.is_file()), folder)

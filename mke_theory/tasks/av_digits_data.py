@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from mke_theory.contents import sha256_of
 from mke_theory.tasks.audio import FRONT_END, FrontEnd, features
 from mke_theory.tasks.av_digits_pairs import (
     LISTED,
@@ -39,7 +40,6 @@ from mke_theory.tasks.av_digits_pairs import (
     read_pairs,
     read_table,
 )
-from mke_theory.tasks.download import sha256_of
 
 __all__ = [
     "IMAGES",

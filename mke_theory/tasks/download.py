@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import hashlib
 import lzma
 import os
 import shutil
@@ -15,7 +14,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -23,6 +22,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
+
+from mke_theory.contents import sha256_of
 
 _SCHEMES = ("http", "https", "file")
 _CHUNK = 1 << 16
@@ -86,26 +87,6 @@ def download(
     _refuse_wrong_content(part, url, sha256, size)
     os.replace(part, target)
     return target
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stamp_of(files: Iterable[Path]) -> str:
-    """64 hexadecimal digits that change with a file's path, size or time of change, cheaply.
-
-    A missing file counts as missing. It tells a process whether what it has read is still what is
-    on disk; a copy has other times, so that it is nothing to keep.
-    """
-    digest = hashlib.sha256()
-    for path in files:
-        found = path.stat() if path.is_file() else None
-        said = "absent" if found is None else f"{found.st_size} {found.st_mtime_ns}"
-        digest.update(f"{said}  {path}\n".encode())
-    return digest.hexdigest()
 
 
 def _fetch(url: str, part: Path, *, size: int | None, timeout: float, progress: bool) -> None:

@@ -23,7 +23,7 @@ from mke_theory.augmentation import CropFlip
 from mke_theory.libraries import lacking
 from mke_theory.models.backbones import Kind, Size, picture_backbone
 from mke_theory.models.dense import DenseFusion, segmenter, segmenter_on
-from mke_theory.models.pretrained import content_of
+from mke_theory.models.pretrained import weights_content
 from mke_theory.objective import Objective
 from mke_theory.stored import Stored
 from mke_theory.task import Recipe, Task
@@ -158,9 +158,14 @@ class NYUDepth(Task):
             )
         if self.labelled_frames < 1:
             raise ValueError(f"{self.name}.labelled_frames is {self.labelled_frames}; at least 1")
+        if self.encoder == "small" and (self.weights or self.encoder_size):
+            raise ValueError(
+                f"{self.name}.encoder is 'small', which has no weights and no encoder_size; choose "
+                "another encoder, or leave both out"
+            )
 
     def missing(self, data_root: Path | None) -> str | None:
-        if absent := lacking(*self.libraries()):
+        if absent := lacking("PIL", "h5py", *self._encoding()):
             return absent
         if self.extra and not Path(self.extra).is_dir():
             return f"there is no folder {self.extra}, named by {self.name}.extra"
@@ -174,10 +179,19 @@ class NYUDepth(Task):
     def data_hash(self, data_root: Path | None) -> str | None:
         files = self._files(data_root)
         content = content_hash(files.folder, files.source, files.extra)
-        return f"{content} {content_of(self.weights)}" if self.weights else content
+        return f"{content} {weights_content(self.weights)}" if self.weights else content
 
-    def libraries(self) -> tuple[str, ...]:
-        return ("PIL", "h5py") if self.encoder == "small" else ("PIL", "h5py", "transformers")
+    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+        files = self._files(data_root)
+        pictures = files.source == "pack" or files.extra is not None
+        matrices = files.source == "official"
+        return (*["PIL"] * pictures, *["h5py"] * matrices, *self._encoding())
+
+    def class_names(self) -> tuple[str, ...]:
+        return self.class_map().names
+
+    def _encoding(self) -> tuple[str, ...]:
+        return () if self.encoder == "small" else ("transformers",)
 
     def knows_truth(self, data_root: Path | None) -> bool:
         return not self.extra

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from mke_theory.tasks.download import sha256_of, stamp_of
+from mke_theory.contents import content_of
 from mke_theory.tasks.nyu_depth_frames import Frames, joined
 from mke_theory.tasks.nyu_depth_official import FILES, Reading, read_official
 from mke_theory.tasks.nyu_depth_pack import Coding, files_of_pack, read_extra, read_pack
@@ -62,27 +61,13 @@ def _load(files: Files, content: str, cache: Path | None) -> Frames:
 
 
 def content_hash(folder: Path, source: str, extra: Path | None = None) -> str:
-    """A hash of the names and contents of the files that are read, of those that are there.
-
-    One process reads a file again only where its size or its time of change has become another.
-    """
+    """A hash of the names and contents of the files that are read, of those that are there."""
     named = files_of_pack(folder) if source == "pack" else [folder / name for name in FILES]
-    roots = [(folder, tuple(sorted(named)))]
-    if extra is not None:
-        others = (*(extra / "rgb").rglob("*"), *(extra / "depth").rglob("*"))
-        roots.append((extra, tuple(sorted(others))))
-    return _content_hash(tuple(roots), stamp_of(path for _, paths in roots for path in paths))
-
-
-@lru_cache(maxsize=2)
-def _content_hash(roots: tuple[tuple[Path, tuple[Path, ...]], ...], stamp: str) -> str:
-    digest = hashlib.sha256()
-    for root, paths in roots:
-        for path in paths:
-            if path.is_file():
-                line = f"{path.relative_to(root).as_posix()} {sha256_of(path)}\n"
-                digest.update(line.encode())
-    return digest.hexdigest()[:16]
+    found = content_of((path for path in named if path.is_file()), folder)
+    if extra is None:
+        return found
+    others = (*(extra / "rgb").rglob("*"), *(extra / "depth").rglob("*"))
+    return f"{found} {content_of((path for path in others if path.is_file()), extra)}"
 
 
 def _read(files: Files) -> Frames:

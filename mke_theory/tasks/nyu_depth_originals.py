@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from mke_theory.contents import sha256_of
 from mke_theory.tasks.commands import data_set, refuse_root_to_fill, run_command
 from mke_theory.tasks.depth import Array
-from mke_theory.tasks.download import download, sha256_of
+from mke_theory.tasks.download import download
 from mke_theory.tasks.nyu_depth_cut import FRAMES, SPLIT, refuse_other_split
 from mke_theory.tasks.nyu_depth_load import content_hash
 from mke_theory.tasks.nyu_depth_official import (

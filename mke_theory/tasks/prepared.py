@@ -18,9 +18,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from mke_theory.contents import sha256_of
 from mke_theory.libraries import versions_of
 from mke_theory.tasks.audio import cache_folder
-from mke_theory.tasks.download import sha256_of
 
 Arrays = Mapping[str, np.ndarray]
 Item = TypeVar("Item")

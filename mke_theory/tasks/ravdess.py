@@ -39,6 +39,8 @@ CLASSES = len(EMOTIONS)
 Source = Literal["either", "pack", "originals"]
 Protocol = Literal["class", "actor"]
 
+_READERS = ("av", "soundfile", "transformers")  # of the originals; the features need none
+
 
 def _training(steps: int, learning_rate: float, *, cosine: bool = False) -> TrainConfig:
     return TrainConfig(
@@ -82,7 +84,6 @@ class FaceSpeech(Task):
     name: ClassVar[str] = "ravdess"
     title: ClassVar[str] = "RAVDESS, face → face + speech"
     varies: ClassVar[str] = "who is labelled, weights, noise; test actors are the same"
-    class_names: ClassVar[tuple[str, ...]] = tuple(EMOTIONS)
     alpha: ClassVar[str] = "face"
     beta: ClassVar[str] = "speech"
 
@@ -122,7 +123,7 @@ class FaceSpeech(Task):
         folder = None if data_root is None else data_root / "ravdess"
         source = None if folder is None else self._there(folder)
         if source == "originals":
-            return lacking(*self.libraries())
+            return lacking(*_READERS)
         if source == "pack":
             return None
         wanted = {
@@ -140,8 +141,11 @@ class FaceSpeech(Task):
     def data_hash(self, data_root: Path | None) -> str | None:
         return _content_hash(*self._place(data_root))
 
-    def libraries(self) -> tuple[str, ...]:
-        return ("av", "soundfile", "transformers")
+    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+        return _READERS if self._place(data_root)[1] == "originals" else ()
+
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(EMOTIONS)
 
     def problem(self, seed: int, data_root: Path | None = None) -> Problem:
         """The committed split of actors; the seed picks who of train is labelled."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from mke_theory.tasks.download import stamp_of
+from mke_theory.contents import stamp_of
 from mke_theory.tasks.media import read_frames, read_sound
 from mke_theory.tasks.prepared import collect, key_of, prepared
 from mke_theory.tasks.ravdess_clips import Clips, absent, in_order, listed, song_note

@@ -15,15 +15,13 @@ Ref: livingstone2018ravdess.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mke_theory.tasks.download import sha256_of, stamp_of
+from mke_theory.contents import content_of, sha256_of
 from mke_theory.tasks.ravdess_clips import LISTED, Clips, absent, in_order, listed, song_note
 from mke_theory.tasks.ravdess_face import read_units
 from mke_theory.tasks.ravdess_names import SONG, Part, Recording, parse_recording
@@ -63,11 +61,8 @@ def read_pack(folder: Path, split: Mapping[Recording, Part], *, skip_bad: bool =
 
 
 def content_hash(folder: Path) -> str:
-    """A hash of the three files that are read; one that is not there counts as absent.
-
-    One process reads them for it again only where a size or a time of change has become another.
-    """
-    return _content_hash(folder, stamp_of(folder / name for name in (INDEX, FACE, SPEECH)))
+    """A hash of the three files that are read; one that is not there counts as absent."""
+    return content_of((folder / name for name in (INDEX, FACE, SPEECH)), folder)
 
 
 def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:
@@ -88,13 +83,6 @@ def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:
     found = len(read_pack(folder, split).recordings)
     listed = f"{count} files are those of {SUMS}" if count else f"no {SUMS} to compare with"
     return f"{folder}: {found} recordings, all readable; {listed}"
-
-
-@lru_cache(maxsize=2)
-def _content_hash(folder: Path, stamp: str) -> str:
-    read = [folder / name for name in (INDEX, FACE, SPEECH)]
-    found = " ".join(sha256_of(path) if path.is_file() else "absent" for path in read)
-    return hashlib.sha256(found.encode()).hexdigest()[:16]
 
 
 def _read_index(path: Path) -> pd.DataFrame:

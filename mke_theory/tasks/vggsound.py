@@ -14,8 +14,6 @@ classification.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,14 +23,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from mke_theory import metrics
+from mke_theory.contents import content_of
 from mke_theory.libraries import lacking
 from mke_theory.models import Frames, multimodal
 from mke_theory.models.backbones import Kind, picture_encoder, sound_encoder
-from mke_theory.models.pretrained import content_of
+from mke_theory.models.pretrained import weights_content
 from mke_theory.objective import Objective
 from mke_theory.rng import seed32_for
 from mke_theory.task import Recipe, Task
-from mke_theory.tasks.download import sha256_of
 from mke_theory.tasks.vggsound_classes import TABLE, Sharing
 from mke_theory.tasks.vggsound_cut import (
     MANIFEST,
@@ -149,7 +147,7 @@ class VGGSound(Task):
                 raise ValueError(f"{self.name}.{kind}_weights is {weights!r}, but {kind} is 'conv'")
 
     def missing(self, data_root: Path | None) -> str | None:
-        if absent := lacking(*self.libraries()):
+        if absent := lacking("av", "soundfile", "transformers"):
             return absent
         for name in self._lists():
             if data_root is None or not (data_root / FOLDER / name).is_file():
@@ -169,12 +167,13 @@ class VGGSound(Task):
     def data_hash(self, data_root: Path | None) -> str | None:
         root = _root(data_root)
         lists = [root / FOLDER / name for name in (*self._lists(), *FULL)]
-        content = _hash_of((root / PREPARED / INDEX, *lists, TABLE, MANIFEST))
+        content = content_of((root / PREPARED / INDEX, *lists, TABLE, MANIFEST))
         weights = (self.picture_weights, self.sound_weights)
-        return " ".join([content, *(content_of(one) for one in weights if one)])
+        return " ".join([content, *(weights_content(one) for one in weights if one)])
 
-    def libraries(self) -> tuple[str, ...]:
-        return ("av", "soundfile", "transformers")
+    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+        """Who decoded the clips is in the index of the shards, and so in the hash of the data."""
+        return () if (self.picture, self.sound) == ("conv", "conv") else ("transformers",)
 
     def knows_truth(self, data_root: Path | None) -> bool:
         return not bool((self.cut(data_root).unlabelled.truth == UNKNOWN).any())
@@ -188,7 +187,7 @@ class VGGSound(Task):
         folder = _root(data_root) / FOLDER
         lists = tuple(folder / name for name in (*self._lists(), *FULL))
         settings = self.sharing, self.annotation, self.source, self.ontology
-        return _cut(folder, *settings, _hash_of(lists))
+        return _cut(folder, *settings, content_of(lists))
 
     def absent(self, data_root: Path | None) -> Wanted:
         """The clips of test that are missing or bad, with their truth."""
@@ -306,10 +305,3 @@ def _cut(
 def _read(folder: Path, content: str) -> Prepared:
     """`content` is the hash of the index, so that clips prepared anew are read anew."""
     return read_shards(folder)
-
-
-def _hash_of(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.name} {sha256_of(path) if path.is_file() else 'absent'}\n".encode())
-    return digest.hexdigest()[:16]

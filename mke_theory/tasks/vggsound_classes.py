@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from mke_theory.tasks.download import sha256_of
+from mke_theory.contents import sha256_of
 from mke_theory.tasks.vggsound_lists import (
     AUDIOSET_CLASSES,
     CLASSES,

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from mke_theory.tasks.download import sha256_of
+from mke_theory.contents import sha256_of
 from mke_theory.tasks.vggsound_classes import (
     SharedClass,
     Sharing,

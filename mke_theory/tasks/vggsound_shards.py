@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mke_theory.tasks.download import sha256_of
+from mke_theory.contents import sha256_of
 from mke_theory.tasks.prepared import SEAL, collect, key_of, libraries_of, prepared, seal_of
 from mke_theory.tasks.vggsound_clips import Reading, read_clip
 from mke_theory.tasks.vggsound_lists import Clip, parse_name

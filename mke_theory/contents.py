@@ -1,0 +1,47 @@
+"""What files hold, as hashes; one process reads a file again only where it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_of(files: Iterable[Path], root: Path | None = None) -> str:
+    """16 hexadecimal digits of the names and contents of the files, in any order.
+
+    The names are those below `root`, or the last part alone. A missing file counts as absent. What
+    was read once is kept for as long as no size and no time of change becomes another.
+    """
+    listed = tuple(sorted(files))
+    return _content_of(listed, root, stamp_of(listed))
+
+
+@lru_cache(maxsize=32)
+def _content_of(files: tuple[Path, ...], root: Path | None, stamp: str) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        name = path.name if root is None else path.relative_to(root).as_posix()
+        digest.update(f"{name} {sha256_of(path) if path.is_file() else 'absent'}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def stamp_of(files: Iterable[Path]) -> str:
+    """64 hexadecimal digits that change with a file's path, size or time of change, cheaply.
+
+    A missing file counts as missing. It tells a process whether what it has read is still what is
+    on disk; a copy has other times, so that it is nothing to keep.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        found = path.stat() if path.is_file() else None
+        said = "absent" if found is None else f"{found.st_size} {found.st_mtime_ns}"
+        digest.update(f"{said}  {path}\n".encode())
+    return digest.hexdigest()
