@@ -3,8 +3,8 @@
 Every student is taught with τ log π taken off (`Objective.adjustment`). The MM student adds the
 evidence of two modalities, so that with τ = 0.6 its answer keeps 2 · (1 − 0.6) = 0.8 of log π; an
 arm that adds nothing keeps 1 − τ. With the same τ it names rare classes more often, which changes
-mIoU and pixel accuracy whatever it has learned. Claim: the MM student is ahead at an equal share
-too; the table says by how much. The other arms come from
+mIoU and pixel accuracy whatever it has learned. Question: is the MM student ahead at an equal share
+too, and by how much? The other arms come from
 
     python experiments/run_real.py --tasks nyu_depth --channels-last --out results/prior
         --arms um_teacher_adjusted um_student noisy_student mm_student_noreg
