@@ -229,6 +229,21 @@ def test_one_arm_alone_is_enough(arm: str, tmp_path: Path) -> None:
     }
 
 
+def test_an_arm_that_runs_on_some_tasks_alone_is_named_for_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--tasks", "twomoon", "digits", "--arms", "um_teacher_adjusted", "--seeds", "1"]
+    changes = [*steps(5, 5), "digits.recipe.objective.adjustment=0.5"]
+    assert call(tmp_path, *args, "--set", *changes) == 0
+    assert "left out twomoon um_teacher_adjusted: it would repeat" in capsys.readouterr().err
+    found = sorted((r["task"], r["arm"]) for r in map(json.loads, lines(tmp_path)))
+    assert found == [
+        ("digits", "um_teacher"),
+        ("digits", "um_teacher_adjusted"),
+        ("twomoon", "um_teacher"),
+    ]
+
+
 def test_a_name_given_twice_counts_once(tmp_path: Path) -> None:
     args = ["--tasks", "twomoon", "twomoon", "--arms", "mm_student", "mm_student", "--seeds", "1"]
     assert call(tmp_path, *args, "--set", *steps(5, 5)) == 0
