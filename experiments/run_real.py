@@ -44,7 +44,7 @@ from mke_theory.task import Task
 from mke_theory.tasks import TASKS, data_root_or_default
 
 ALL = "all"
-_IDLE = "would repeat another arm, as no decisions are adjusted by the recipe of"
+_IDLE = "would repeat another arm, as the recipe adjusts no decisions"
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,9 @@ def planned(options: Options, means: Means) -> tuple[list[Task], list[Job]]:
     for arm in arms if options.arms else ():
         idle = [task.name for task in tasks if repeats_another(arm, task)]
         if idle and len(idle) == len(tasks):
-            raise ValueError(f"{arm.name} {_IDLE} {', '.join(idle)}; leave it out")
+            raise ValueError(f"{arm.name} {_IDLE} ({', '.join(idle)}); leave it out")
         for name in idle:
-            print(f"left out {name} {arm.name}: it {_IDLE} it", file=sys.stderr)
+            print(f"left out {name} {arm.name}: it {_IDLE}", file=sys.stderr)
     return tasks, jobs
 
 

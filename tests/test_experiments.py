@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
     "arm": (["--arms", "mm"], ["no arm 'mm'", *ARMS]),
     "arm that repeats another": (
         ["--tasks", "twomoon", "--arms", "um_teacher_adjusted"],
-        ["um_teacher_adjusted would repeat another arm", "twomoon; leave it out"],
+        ["um_teacher_adjusted would repeat another arm", "(twomoon); leave it out"],
     ),
     "setting of no task": (["--set", "moon.points=3"], ["'moon.points=3'", *TASKS]),
     "setting without a task": (["--set", "points=3"], ["'points=3'", "twomoon"]),
