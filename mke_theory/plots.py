@@ -244,7 +244,7 @@ def _draw_account(axes: Axes, counts: pd.DataFrame, names: Sequence[str]) -> Non
     axes.set_ylim(0, 100)
     margin = 0.6 + max(0, 8 - len(counts)) / 2  # few classes should not make bars like walls
     axes.set_xlim(-margin, len(counts) - 1 + margin)
-    step = 1 if len(counts) <= 12 else 5
+    step = 1 if len(counts) <= (20 if names else 12) else 5
     at = range(0, len(counts), step)
     axes.set_xticks(at)
     if names:

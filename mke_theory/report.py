@@ -13,6 +13,7 @@ import numpy as np
 from mke_theory import plots, plots_confusion, plots_scenes, tables
 from mke_theory.arms import MM_STUDENT
 from mke_theory.records import Record, write_atomic
+from mke_theory.train import AS_THE_TEACHER
 
 REGION_ARMS = ("um_teacher", "um_student", "mm_student", "mm_student_sup")
 
@@ -41,7 +42,7 @@ def show(done: Sequence[Record]) -> None:
 def sizes(own: Sequence[Record]) -> str:
     """Who was labelled, unlabelled and test, and by which rule the weights were chosen."""
     counts = own[0]["counts"]
-    rules = sorted({record["rule"] for record in own} - {"as the teacher"})
+    rules = sorted({record["rule"] for record in own} - {AS_THE_TEACHER})
     seeds = sorted({record["seed"] for record in own})
     skipped = {line for record in own for line in record.get("skipped", ())}
     left_out = f" Left out: {len(skipped)}, listed in the records." if skipped else ""

@@ -30,7 +30,7 @@ from mke_theory.pseudo_labels import PseudoLabels, decide
 from mke_theory.rng import torch_seed
 from mke_theory.student import fit_alone
 from mke_theory.task import Task
-from mke_theory.train import Fit
+from mke_theory.train import AS_THE_TEACHER, Fit
 from mke_theory.transforms import Transform, acting
 from mke_theory.types import UNKNOWN, Pool, Problem
 
@@ -166,7 +166,7 @@ def as_teacher(task: Task, arm: Arm, problem: Problem, taught: Fit) -> tuple[Fit
     objective = task.recipe.objective
     plain = Objective(multilabel=objective.multilabel)
     pseudo = pseudo_label(taught.model, problem.unlabelled, plain)
-    taught = replace(taught, rule="as the teacher")
+    taught = replace(taught, rule=AS_THE_TEACHER)
     if arm.decision == "as trained":
         return taught, pseudo
     lessons = pseudo_label(taught.model, problem.unlabelled, objective).target

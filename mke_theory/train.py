@@ -68,6 +68,9 @@ RULES: dict[Select, str] = {
 }
 """How the weights that count are chosen, in the words of the report. None of them sees test."""
 
+AS_THE_TEACHER = "as the teacher"
+"""The rule of an arm that uses the teacher and trains no student."""
+
 LOOK_EVERY = 50
 """Steps between two looks at the loss."""
 

@@ -192,6 +192,10 @@ def test_classes_have_their_names_where_records_hold_them(
     plots.account_by_class([*named, *example(("digits",))], tmp_path / "account.svg")
     shown = [[tick.get_text() for tick in axes.get_xticklabels()] for axes in drawn[0].axes]
     assert shown == [["calm", "happy", "sad"], ["0", "1", "2"]]
+    many = [f"class {at}" for at in range(13)]
+    one = record("nyu_depth", "mm_student", 0, 0.5, [tally(1, 0, 0, 0)] * 13)
+    plots.account_by_class([{**one, "class_names": many}], tmp_path / "account.svg")
+    assert [tick.get_text() for tick in drawn[1].axes[0].get_xticklabels()] == many
 
 
 def test_bars_stand_on_each_other(tmp_path: Path, drawn: list[Figure]) -> None:

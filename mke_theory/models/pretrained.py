@@ -25,8 +25,8 @@ def pretrained(architecture: Any, kind: str, weights: str, *, fresh: str | None 
     Those whose names start with `fresh` may be missing: the checkpoint of a classifier has no
     normalisation of its feature maps.
     """
-    folder = Path(weights).is_dir()
-    if folder or weights.startswith((".", "/", "~")):
+    folder = _names_folder(weights)
+    if folder:
         _refuse_incomplete(Path(weights))
     name, _, revision = (weights, "", "") if folder else weights.partition("@")
     try:
@@ -62,17 +62,21 @@ def weights_content(weights: str) -> str:
 
     Raises OSError where the folder is incomplete, or the hub does not give the name.
     """
-    folder = Path(weights)
-    if not folder.is_dir() and not weights.startswith((".", "/", "~")):
-        name, _, revision = weights.partition("@")
-        try:
-            # the hub's cache has a folder a commit
-            found = transformers().utils.cached_file(name, _FILES[0], revision=revision or "main")
-        except OSError as problem:
-            raise _unreadable(weights, problem, folder=False) from problem
-        return Path(found).parent.name[:16]
-    _refuse_incomplete(folder)
-    return content_of([*folder.glob("*.json"), *folder.glob("*.safetensors")], folder)
+    if _names_folder(weights):
+        folder = Path(weights)
+        _refuse_incomplete(folder)
+        return content_of([*folder.glob("*.json"), *folder.glob("*.safetensors")], folder)
+    name, _, revision = weights.partition("@")
+    try:
+        found = transformers().utils.cached_file(name, _FILES[0], revision=revision or "main")
+    except OSError as problem:
+        raise _unreadable(weights, problem, folder=False) from problem
+    return Path(found).parent.name[:16]  # the hub's cache has a folder for each commit
+
+
+def _names_folder(weights: str) -> bool:
+    """Whether a folder is meant, be it there or not, and no name on the hub."""
+    return Path(weights).is_dir() or weights.startswith((".", "/", "~"))
 
 
 class _OtherKindError(ValueError):

@@ -15,7 +15,6 @@ from scipy.signal import resample_poly
 
 from mke_theory.libraries import library
 from mke_theory.tasks.audio import SILENCE, refuse_truncated
-from mke_theory.tasks.media_containers import SLACK as SLACK
 from mke_theory.tasks.media_containers import (
     refuse_cut,
     refuse_early_end,
@@ -51,9 +50,9 @@ def read_frames(path: Path | str, *, every: float = 0.5, size: tuple[int, int]) 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
     where it is no film, has no video track or no frames, asks to be shown askew, is damaged, or is
     truncated. In mp4, mov, mkv, webm and avi every missing byte is noticed (but not whole parts of
-    an mp4 that was written in parts); in other containers, an end that comes more than `SLACK`
-    early. Changed bytes are noticed where the decoder stumbles over them, which is not always:
-    hashes are for that.
+    an mp4 that was written in parts); in other containers, an end that comes more than
+    `media_containers.SLACK` early. Changed bytes are noticed where the decoder stumbles over them,
+    which is not always: hashes are for that.
     """
     return frames_and_end(path, every=every, size=size)[0]
 
