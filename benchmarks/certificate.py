@@ -31,8 +31,8 @@ from scipy.spatial import cKDTree
 from sklearn.datasets import make_moons
 from tqdm import tqdm
 
-from mke_theory.theory.certificate import Certificate, label_free
-from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.certificates.certificate import Certificate, label_free
+from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import (
     Floats,
     Graph,
@@ -40,7 +40,7 @@ from mke_theory.theory.graph import (
     radius_graph,
     vertex_inconsistency,
 )
-from mke_theory.theory.worst_case import Form
+from mke_theory.theory.labelled_pool import Evidence
 
 COMPARED = ((500, 9_750), (2_000, 39_000))
 GROWTH = ((1_000, 10_000), (3_000, 30_000), (10_000, 10**5), (30_000, 3 * 10**5), (10**5, 10**6))

@@ -35,21 +35,22 @@ from scipy import stats as scipy_stats
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from mke_theory.accounting import accuracy
-from mke_theory.arms import MM_STUDENT
-from mke_theory.lessons import student_to_be
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Problem
+from mke_theory.data.rng import Stream, torch_seed
+from mke_theory.evaluation.account import accuracy
+from mke_theory.method.job import Student, fit_alone
+from mke_theory.method.objective import loss_on
 from mke_theory.models import MultimodalModel, coordinates
-from mke_theory.objective import loss_on
-from mke_theory.prediction import predict
-from mke_theory.records import write_atomic
-from mke_theory.rng import Stream, torch_seed
-from mke_theory.run import Place, train_teacher
-from mke_theory.stack import fit_stack
-from mke_theory.student import Student, fit_alone
-from mke_theory.study import available_cores
-from mke_theory.tasks.twomoon import TwoMoonPublished
-from mke_theory.train import Moment
-from mke_theory.types import Pool, Problem
+from mke_theory.study.arm_setup import student_to_be
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.records import write_atomic
+from mke_theory.study.run import Place, train_teacher
+from mke_theory.study.study import available_cores
+from mke_theory.tasks.toy.twomoon import TwoMoonPublished
+from mke_theory.training.loop import Moment
+from mke_theory.training.predict import predict
+from mke_theory.training.vectorised.engine import fit_stack
 
 STEPS = 2000
 SIZES = (4, 16, 64, 128, 256, 1024, 4096)

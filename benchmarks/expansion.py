@@ -22,7 +22,10 @@ from scipy import sparse
 from scipy.optimize import linprog
 from scipy.spatial import cKDTree
 
-from mke_theory.theory.expansion import expansion_profile_between, relative_expansion_between
+from mke_theory.theory.expansion.relative_expansion import (
+    expansion_profile_between,
+    relative_expansion_between,
+)
 
 Answer = TypeVar("Answer")
 NEIGHBOURS = 10

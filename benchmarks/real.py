@@ -41,15 +41,15 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from mke_theory.hardware import Hardware
-from mke_theory.loading import Plan, Reader, channels_last
-from mke_theory.models.dense import segmenter
-from mke_theory.objective import Objective, student_loss
-from mke_theory.rng import Stream, torch_seed
-from mke_theory.stored import Normalise, Stored
-from mke_theory.train import Fit, Moment, TrainConfig, fit
-from mke_theory.transforms import Compose
-from mke_theory.types import Batch, Pool, Samples
+from mke_theory.data.lazy_arrays import Normalise, Stored
+from mke_theory.data.pool import Batch, Pool, Samples
+from mke_theory.data.rng import Stream, torch_seed
+from mke_theory.method.objective import Objective, student_loss
+from mke_theory.method.transforms import Compose
+from mke_theory.models.segmentation import segmenter
+from mke_theory.training.batches import Plan, Reader, channels_last
+from mke_theory.training.hardware import Hardware
+from mke_theory.training.loop import Fit, Moment, TrainConfig, fit
 
 CLASSES = 40
 CHANNELS = {"image": 3, "depth": 2}

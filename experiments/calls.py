@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from joblib.externals.loky import get_reusable_executor
 
-from mke_theory.task import Task
+from mke_theory.study.task import Task
 
 T = TypeVar("T", bound=Task)
 

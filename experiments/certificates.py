@@ -30,24 +30,24 @@ from calls import ended, ready_tasks, refused
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from mke_theory import records
-from mke_theory.appraisals import answers_of
-from mke_theory.arms import MM_STUDENT
-from mke_theory.records import Record
-from mke_theory.rng import seed32_for
-from mke_theory.stats import clopper_pearson, summarise
-from mke_theory.study import Means, available_cores, execute, feasible, plan
-from mke_theory.tables import cell
-from mke_theory.tasks import TASKS, data_root_or_default
-from mke_theory.theory.appraisal import NEIGHBOURS, spaces
-from mke_theory.theory.certificate import Infeasible, breakdown, label_free
-from mke_theory.theory.evidence import Evidence
-from mke_theory.theory.graph import edge_inconsistency, nearest_neighbours
-from mke_theory.theory.knowledge import (
+from mke_theory.data.rng import seed32_for
+from mke_theory.evaluation.stats import clopper_pearson, summarise
+from mke_theory.report.tables import cell
+from mke_theory.study import records
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.records import Record
+from mke_theory.study.study import Means, available_cores, execute, feasible, plan
+from mke_theory.study.theory_on_runs import answers_of
+from mke_theory.tasks.registry import TASKS, data_root_or_default
+from mke_theory.theory.appraise import NEIGHBOURS, spaces
+from mke_theory.theory.certificates.certificate import Infeasible, breakdown, label_free
+from mke_theory.theory.certificates.side_information import (
     class_shares,
     confusion_between,
     teacher_error_from_validation,
 )
+from mke_theory.theory.graph import edge_inconsistency, nearest_neighbours
+from mke_theory.theory.labelled_pool import Evidence
 
 CHOSEN = ("digits", "av_digits", "av_digits_image")
 LOOKED_UP = 50

@@ -37,13 +37,13 @@ from joblib import Parallel, delayed
 from scipy import special
 from scipy.stats import binom
 
-from mke_theory.records import write_atomic
-from mke_theory.rng import seed_for
-from mke_theory.study import available_cores
+from mke_theory.data.rng import seed_for
+from mke_theory.study.records import write_atomic
+from mke_theory.study.study import available_cores
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.world import Floats
-from mke_theory.theory.gaussian import gain
-from mke_theory.theory.perturbation_law import best_noise
+from mke_theory.theory.gaussian.closed_form import gain
+from mke_theory.theory.gaussian.perturbation_law import best_noise
 
 FALSE_ALARM = 0.001
 """Of each of the three checks of a grid, if the closed form is true."""

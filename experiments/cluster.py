@@ -9,9 +9,9 @@ from typing import Any
 
 from joblib import parallel_config
 
-from mke_theory.ensemble import Stacking, execute_stacked
-from mke_theory.records import Record, Records
-from mke_theory.study import Job, Means
+from mke_theory.study.records import Record, Records
+from mke_theory.study.study import Job, Means
+from mke_theory.study.vectorised_runs import Stacking, execute_stacked
 
 PATIENCE = 10
 """Seconds that a cluster has to answer."""

@@ -30,14 +30,14 @@ import pandas as pd
 from cluster import recorded
 from worlds import LINEAR, Means, recipe
 
-from mke_theory import tables
-from mke_theory.arms import MM_STUDENT
-from mke_theory.plots_phase import Curve, gain_along_knob
-from mke_theory.records import Record, write_atomic
-from mke_theory.study import plan
+from mke_theory.report import tables
+from mke_theory.report.plots.phase import Curve, gain_along_knob
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.records import Record, write_atomic
+from mke_theory.study.study import plan
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
-from mke_theory.theory.gaussian import logistic_student
+from mke_theory.theory.gaussian.closed_form import logistic_student
 
 CORRELATION, SHARED = "correlation given y, ρ", "share of the signal that is common"
 

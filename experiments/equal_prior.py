@@ -19,8 +19,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from mke_theory import tables
-from mke_theory.records import Record
+from mke_theory.report import tables
+from mke_theory.study.arms import REFERENCE
+from mke_theory.study.records import Record
 
 TASK = "nyu_depth"
 AS_THEY_ARE = ("mm_student", "mm_student_shuffled")
@@ -37,7 +38,7 @@ def markdown(usual: Iterable[Record], others: Iterable[Record]) -> str:
     titles = {run["arm"]: run["arm_title"] for run in runs}
     rows = {}
     for arm, cells in tables.summary(runs)[TASK].items():
-        row = {"τ": "none" if arm == tables.BASE else "0.6" if arm in AS_THEY_ARE else "0.2"}
+        row = {"τ": "none" if arm == REFERENCE else "0.6" if arm in AS_THEY_ARE else "0.2"}
         for name, found in cells.items():
             row[name] = tables.cell(found)
             row[f"MKE over it, {name}"] = _gain(runs, name, arm)

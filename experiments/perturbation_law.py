@@ -43,27 +43,34 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mke_theory import records, stats
-from mke_theory.arms import MM_STUDENT
-from mke_theory.mke import expand, fit_teacher
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Problem
+from mke_theory.data.rng import seed32_for, seed_for, torch_seed
+from mke_theory.evaluation import stats
+from mke_theory.method.algorithm import expand, fit_teacher
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.models import coordinates
-from mke_theory.objective import Objective
-from mke_theory.prediction import predict
-from mke_theory.records import Record, write_atomic
-from mke_theory.rng import seed32_for, seed_for, torch_seed
-from mke_theory.run import Place, run, train_teacher
-from mke_theory.study import available_cores
-from mke_theory.task import Task
-from mke_theory.tasks import data_root_or_default
-from mke_theory.tasks.av_digits import AVDigits, VADigits
-from mke_theory.tasks.digits import Digits
-from mke_theory.tasks.twomoon import TwoMoon
-from mke_theory.theory import noise_calibration as calibration
-from mke_theory.theory import perturbation_law as law
-from mke_theory.theory.gaussian import GaussianPair, LinearStudent, fit_least_squares, sample
-from mke_theory.train import TrainConfig
-from mke_theory.transforms import GaussianNoise, InputNoise
-from mke_theory.types import Pool, Problem
+from mke_theory.study import records
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.records import Record, write_atomic
+from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.study.study import available_cores
+from mke_theory.study.task import Task
+from mke_theory.tasks.av_digits.task import AVDigits, VADigits
+from mke_theory.tasks.registry import data_root_or_default
+from mke_theory.tasks.toy.digits import Digits
+from mke_theory.tasks.toy.twomoon import TwoMoon
+from mke_theory.theory.gaussian import noise_calibration as calibration
+from mke_theory.theory.gaussian import perturbation_law as law
+from mke_theory.theory.gaussian.closed_form import (
+    GaussianPair,
+    LinearStudent,
+    fit_least_squares,
+    sample,
+)
+from mke_theory.training.loop import TrainConfig
+from mke_theory.training.predict import predict
 
 Found = dict[str, float | None]
 StudentError = Callable[[float], dict[str, float]]

@@ -11,7 +11,7 @@ weak one. Other worlds have no closed form, and the map is what is known of them
 
 Gain is the student's test accuracy minus its teacher's, paired: one draw is one teacher and one
 student on one seed, and every cell has seeds of its own, so that cells err independently. The sweep
-starts coarse and spends draws where the sign is undecided (`mke_theory.sweep`).
+starts coarse and spends draws where the sign is undecided (`mke_theory.study.adaptive_sweep`).
 
 Hardware: two CPU cores, about 70 seconds; half a minute with `--quick`.
 Expected: of 153 cells 84 gain, 60 lose and 9 stay undecided; the closed form lies in the intervals
@@ -33,23 +33,33 @@ import tyro
 from cluster import all_done, spread
 from worlds import Means, chosen, moved
 
-from mke_theory import records, tables
-from mke_theory.arms import MM_STUDENT
-from mke_theory.objective import Objective
-from mke_theory.plots_phase import Surface, phase_diagram
-from mke_theory.records import write_atomic
-from mke_theory.study import plan
-from mke_theory.sweep import Floats, Lattice, Node, Rule, explore, sign, table, undecided_share
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import GaussianNoise
+from mke_theory.report import tables
+from mke_theory.report.plots.phase import Surface, phase_diagram
+from mke_theory.study import records
+from mke_theory.study.adaptive_sweep import (
+    Floats,
+    Lattice,
+    Node,
+    Rule,
+    explore,
+    sign,
+    table,
+    undecided_share,
+)
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.records import write_atomic
+from mke_theory.study.study import plan
 from mke_theory.synthetic.corruptions import Corruptions
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
-from mke_theory.theory.gaussian import (
+from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
     LinearStudent,
     least_squares_student,
     logistic_student,
 )
-from mke_theory.transforms import GaussianNoise
 
 SEEDS = 1000
 """Seeds that belong to one cell."""

@@ -29,11 +29,12 @@ import pandas as pd
 from cluster import recorded
 from worlds import WORLDS, Means, recipe
 
-from mke_theory import plots, tables
-from mke_theory.arms import ARMS
-from mke_theory.records import Record, write_atomic
-from mke_theory.stats import summarise
-from mke_theory.study import plan
+from mke_theory.evaluation.stats import summarise
+from mke_theory.report import tables
+from mke_theory.report.plots import gains as plots
+from mke_theory.study.arms import ARMS
+from mke_theory.study.records import Record, write_atomic
+from mke_theory.study.study import plan
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.simulated import Simulated
 

@@ -29,13 +29,18 @@ import twomoon
 import tyro
 from calls import refused
 
-from mke_theory import appraisals, plots, plots_confusion, records, tables, theory_report
-from mke_theory import published as published_numbers
-from mke_theory.arms import ARMS
-from mke_theory.plots_ssl import gains_by_method
-from mke_theory.records import Record, write_atomic
-from mke_theory.tasks import TASKS
-from mke_theory.tasks.twomoon import TwoMoonPublished
+from mke_theory.report import published as published_numbers
+from mke_theory.report import tables
+from mke_theory.report import theory as theory_report
+from mke_theory.report.plots import confusion as plots_confusion
+from mke_theory.report.plots import gains as plots
+from mke_theory.report.plots.semi_supervised import gains_by_method
+from mke_theory.study import records
+from mke_theory.study import theory_on_runs as appraisals
+from mke_theory.study.arms import ARMS
+from mke_theory.study.records import Record, write_atomic
+from mke_theory.tasks.registry import TASKS
+from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "paper" / "results"

@@ -26,12 +26,12 @@ from typing import Annotated, Literal
 import tyro
 from calls import ended, ready_tasks, refuse_unknown, refused
 
-from mke_theory import records, report, theory_report
-from mke_theory.appraisals import appraise_all
-from mke_theory.arms import ARMS, Arm
-from mke_theory.hardware import Hardware
-from mke_theory.settings import changed
-from mke_theory.study import (
+from mke_theory.report import summary as report
+from mke_theory.report import theory as theory_report
+from mke_theory.study import records
+from mke_theory.study.arms import ARMS, Arm
+from mke_theory.study.overrides import changed
+from mke_theory.study.study import (
     Job,
     Means,
     available_cores,
@@ -40,8 +40,10 @@ from mke_theory.study import (
     plan,
     repeats_another,
 )
-from mke_theory.task import Task
-from mke_theory.tasks import TASKS, data_root_or_default
+from mke_theory.study.task import Task
+from mke_theory.study.theory_on_runs import appraise_all
+from mke_theory.tasks.registry import TASKS, data_root_or_default
+from mke_theory.training.hardware import Hardware
 
 ALL = "all"
 _IDLE = "would repeat another arm, as the recipe adjusts no decisions"

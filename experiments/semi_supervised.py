@@ -34,22 +34,24 @@ from cluster import spread
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from mke_theory import records, ssl
-from mke_theory.plots_ssl import gains_by_method
-from mke_theory.records import Record
-from mke_theory.ssl.compare import compete, key_of
-from mke_theory.ssl.entrants import Entrant, comparable, entrants
-from mke_theory.stats import PairedDifference, paired_difference, summarise
-from mke_theory.study import available_cores
+from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
+from mke_theory.method import relatives as ssl
+from mke_theory.report.plots.semi_supervised import gains_by_method
+from mke_theory.report.tables import cell
+from mke_theory.study import records
+from mke_theory.study.arms import REFERENCE
+from mke_theory.study.records import Record
+from mke_theory.study.semi_supervised.compare import compete, key_of
+from mke_theory.study.semi_supervised.contestants import Entrant, comparable, entrants
+from mke_theory.study.study import available_cores
+from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.observed import Lifted, Observed
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.synthetic.world import World
-from mke_theory.tables import BASE, cell
-from mke_theory.task import Recipe, Task
-from mke_theory.tasks import TASKS, data_root_or_default
-from mke_theory.train import TrainConfig
+from mke_theory.tasks.registry import TASKS, data_root_or_default
+from mke_theory.training.loop import TrainConfig
 
 WHOLE = TrainConfig(steps=600, learning_rate=3e-3, weight_decay=1e-2)
 """Small pools: every update sees all of D_l and D_u."""
@@ -281,7 +283,7 @@ def _task_section(rows: Sequence[Record]) -> str:
     for place, arm in enumerate(order, start=1):
         own, first = by_arm[arm], by_arm[order[0]]
         mark = "=" if place > 1 and _tied(_difference(own, first)) else ""
-        base = None if arm == BASE else _difference(own, by_arm.get(BASE, []))
+        base = None if arm == REFERENCE else _difference(own, by_arm.get(REFERENCE, []))
         lines.append(
             {
                 "rank": f"{place}{mark}",
@@ -289,7 +291,7 @@ def _task_section(rows: Sequence[Record]) -> str:
                 "student reads": own[0]["sees"],
                 "test": _percent(_tests(own)),
                 "D_u": _percent([row["metrics"]["unlabelled"] for row in own]),
-                "gain": "reference" if arm == BASE else _gain(base),
+                "gain": "reference" if arm == REFERENCE else _gain(base),
                 "seconds": f"{summarise([row['seconds'] for row in own]).mean:.2f}",
             }
         )
@@ -305,7 +307,7 @@ def _task_section(rows: Sequence[Record]) -> str:
 
 
 def _against(rows: Sequence[Record], tasks: Sequence[str]) -> pd.DataFrame:
-    own = [row for row in rows if row["arm"] != BASE and row["sees"] != "α"]
+    own = [row for row in rows if row["arm"] != REFERENCE and row["sees"] != "α"]
     lines = []
     for arm, title in dict.fromkeys((row["arm"], row["arm_title"]) for row in own):
         if arm == MKE:

@@ -37,17 +37,16 @@ from sklearn.datasets import make_moons
 from sklearn.neighbors import KNeighborsClassifier
 from tqdm import tqdm
 
-from mke_theory import records
-from mke_theory.plots_theory import Comparison, bound_against_error
-from mke_theory.records import Record
-from mke_theory.rng import seed_for
-from mke_theory.study import available_cores
-from mke_theory.theory.appraisal import certificate_row
-from mke_theory.theory.bound import Bound, student_error_on
+from mke_theory.data.rng import seed_for
+from mke_theory.report.plots.theory import Comparison, bound_against_error
+from mke_theory.study import records
+from mke_theory.study.records import Record
+from mke_theory.study.study import available_cores
+from mke_theory.theory.appraise import certificate_row
 from mke_theory.theory.bounds import cai2021_propagation, charikar2024_misfit, wei2021_pseudolabels
-from mke_theory.theory.certificate import label_free, truth_known
-from mke_theory.theory.counterexample import SLACK, draw
-from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.bounds.bound import Bound, student_error_on
+from mke_theory.theory.bounds.ledger import Assumed, ledger
+from mke_theory.theory.certificates.certificate import label_free, truth_known
 from mke_theory.theory.graph import (
     Floats,
     Graph,
@@ -56,7 +55,8 @@ from mke_theory.theory.graph import (
     nearest_neighbours,
     radius_graph,
 )
-from mke_theory.theory.ledger import Assumed, ledger
+from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.search.counterexample import SLACK, draw
 
 LABEL_FREE, TRUTH_KNOWN = "certificate, label-free", "certificate, truth known"
 CHARIKAR = "Charikar 1, misfit"

@@ -25,12 +25,15 @@ import pandas as pd
 import tyro
 from calls import ended, refuse_below_one, refused
 
-from mke_theory import records, report, stats, tables
-from mke_theory.arms import ARMS, Arm
-from mke_theory.ensemble import Stacking, execute_stacked
-from mke_theory.records import Record
-from mke_theory.study import Job, Means, available_cores, execute, plan
-from mke_theory.tasks.twomoon import TwoMoon, TwoMoonPublished
+from mke_theory.evaluation import stats
+from mke_theory.report import summary as report
+from mke_theory.report import tables
+from mke_theory.study import records
+from mke_theory.study.arms import ARMS, Arm
+from mke_theory.study.records import Record
+from mke_theory.study.study import Job, Means, available_cores, execute, plan
+from mke_theory.study.vectorised_runs import Stacking, execute_stacked
+from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
 
 NOISE_ALONE = Arm("um_student_noise", "UM student, noise", modalities="teacher's")
 """The UM student with the MM student's noise: what T does without the second modality."""

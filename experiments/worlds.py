@@ -12,18 +12,18 @@ from typing import Annotated, Any
 
 import tyro
 
-from mke_theory.objective import Objective
-from mke_theory.settings import changed
-from mke_theory.study import available_cores
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import GaussianNoise
+from mke_theory.study.overrides import changed
+from mke_theory.study.study import available_cores
+from mke_theory.study.task import Recipe
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.discrete import exclusive
 from mke_theory.synthetic.gaussian import Gaussian
-from mke_theory.synthetic.moons import Moons
+from mke_theory.synthetic.moons.moons import Moons
 from mke_theory.synthetic.observed import Bumps, Lifted, Observed
 from mke_theory.synthetic.simulated import Simulated
-from mke_theory.task import Recipe
-from mke_theory.train import TrainConfig
-from mke_theory.transforms import GaussianNoise
+from mke_theory.training.loop import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -11,36 +11,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "ARMS": "arms",
-    "Account": "accounting",
-    "Arm": "arms",
-    "Compose": "transforms",
-    "Dropout": "transforms",
-    "Expansion": "mke",
-    "FeatureMasking": "transforms",
-    "GaussianNoise": "transforms",
-    "HiddenNoise": "transforms",
-    "InputNoise": "transforms",
+    "ARMS": "study.arms",
+    "Account": "evaluation.account",
+    "Arm": "study.arms",
+    "Compose": "method.transforms",
+    "Dropout": "method.transforms",
+    "Expansion": "method.algorithm",
+    "FeatureMasking": "method.transforms",
+    "GaussianNoise": "method.transforms",
+    "HiddenNoise": "method.transforms",
+    "InputNoise": "method.transforms",
     "MLP": "models",
-    "ModalityDropout": "transforms",
+    "ModalityDropout": "method.transforms",
     "MultimodalModel": "models",
-    "Objective": "objective",
-    "Pool": "types",
-    "Problem": "types",
+    "Objective": "method.objective",
+    "Pool": "data.pool",
+    "Problem": "data.problem",
     "Simulated": "synthetic.simulated",
-    "Student": "student",
-    "Task": "task",
-    "TrainConfig": "train",
-    "account": "accounting",
-    "expand": "mke",
-    "fit": "train",
-    "fit_alone": "student",
-    "fit_many": "ensemble",
-    "fit_stack": "stack",
-    "fit_teacher": "mke",
+    "Student": "method.job",
+    "Task": "study.task",
+    "TrainConfig": "training.loop",
+    "account": "evaluation.account",
+    "expand": "method.algorithm",
+    "fit": "training.loop",
+    "fit_alone": "method.job",
+    "fit_many": "study.vectorised_runs",
+    "fit_stack": "training.vectorised.engine",
+    "fit_teacher": "method.algorithm",
     "multimodal": "models",
-    "predict": "prediction",
-    "pseudo_label": "mke",
+    "predict": "training.predict",
+    "pseudo_label": "method.algorithm",
 }
 
 __all__ = [
@@ -78,19 +78,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from mke_theory.accounting import Account, account
-    from mke_theory.arms import ARMS, Arm
-    from mke_theory.ensemble import fit_many
-    from mke_theory.mke import Expansion, expand, fit_teacher, pseudo_label
-    from mke_theory.models import MLP, MultimodalModel, multimodal
-    from mke_theory.objective import Objective
-    from mke_theory.prediction import predict
-    from mke_theory.stack import fit_stack
-    from mke_theory.student import Student, fit_alone
-    from mke_theory.synthetic.simulated import Simulated
-    from mke_theory.task import Task
-    from mke_theory.train import TrainConfig, fit
-    from mke_theory.transforms import (
+    from mke_theory.data.pool import Pool
+    from mke_theory.data.problem import Problem
+    from mke_theory.evaluation.account import Account, account
+    from mke_theory.method.algorithm import Expansion, expand, fit_teacher, pseudo_label
+    from mke_theory.method.job import Student, fit_alone
+    from mke_theory.method.objective import Objective
+    from mke_theory.method.transforms import (
         Compose,
         Dropout,
         FeatureMasking,
@@ -99,7 +93,14 @@ if TYPE_CHECKING:
         InputNoise,
         ModalityDropout,
     )
-    from mke_theory.types import Pool, Problem
+    from mke_theory.models import MLP, MultimodalModel, multimodal
+    from mke_theory.study.arms import ARMS, Arm
+    from mke_theory.study.task import Task
+    from mke_theory.study.vectorised_runs import fit_many
+    from mke_theory.synthetic.simulated import Simulated
+    from mke_theory.training.loop import TrainConfig, fit
+    from mke_theory.training.predict import predict
+    from mke_theory.training.vectorised.engine import fit_stack
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,19 +29,23 @@ EXTRAS = {
 }
 DIRECT = [*CORE, *(needed for name, extra in EXTRAS.items() if name != "all" for needed in extra)]
 
-# A room, and the rooms it must not reach, neither itself nor through what it imports.
-SEPARATE = {
-    **dict.fromkeys(
-        ("types", "rng", "losses", "transforms", "models", "stats", "accounting"),
-        ("tasks", "synthetic", "train"),
-    ),
-    "theory": ("tasks", "train"),
-    "synthetic": ("tasks", "stack", "run", "study", "ensemble"),
-    **dict.fromkeys(("stack", "ssl"), ("tasks", "synthetic")),
-    "program": ("types", "objective", "models"),
-    "sweep": ("tasks", "synthetic", "train"),
-    **dict.fromkeys(("plots", "plots_theory", "plots_phase", "plots_ssl"), ("train",)),
-}
+ROOMS = (
+    "data",
+    "models",
+    "evaluation",
+    "training",
+    "method",
+    "training.vectorised",
+    "theory",
+    "study",
+    "synthetic",
+    "tasks",
+    "report",
+)
+"""Every room, in the order of its floor: it imports from itself and from rooms before it."""
+
+APART = {("models", "evaluation"), ("theory", "training"), ("theory", "training.vectorised")}
+"""Pairs (later, earlier or beside) that know nothing of each other, though the order allows it."""
 MEDIA = {"av", "h5py", "PIL", "soundfile", "transformers"}
 UNWANTED = {"torchvision", "torchaudio", "timm"}
 
@@ -90,25 +95,36 @@ def graph_of(package: Path) -> dict[str, set[str]]:
     return {name: (targets & found.keys()) - {name} for name, targets in runs.items()}
 
 
-def forbidden(graph: Mapping[str, set[str]], separate: Mapping[str, Iterable[str]]) -> list[str]:
-    """The chains of imports that lead from a room to one it must not reach."""
-    return [
-        chain
-        for room, others in separate.items()
-        for target, chain in reached(graph, room).items()
-        if target.split(".")[1] in others
-    ]
+def without_signs(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The graph without the packages: their exports would tie all modules of a room together."""
+    signs = {name for name in graph if any(other.startswith(f"{name}.") for other in graph)}
+    return {name: targets - signs for name, targets in graph.items() if name not in signs}
 
 
-def reached(graph: Mapping[str, set[str]], room: str) -> dict[str, str]:
-    """All modules that importing the whole of `room` runs, with the chain that leads there."""
-    chains = {name: name for name in graph if name.split(".")[1] == room}
-    queue = list(chains)
-    for name in queue:
-        for target in sorted(graph[name] - chains.keys()):
-            chains[target] = f"{chains[name]} -> {target}"
-            queue.append(target)
-    return chains
+def room_of(module: str) -> str:
+    """The room of a module's full name: `training.vectorised` is a room of its own."""
+    inside = module.split(".", 1)[1]
+    return max((room for room in ROOMS if f"{inside}.".startswith(f"{room}.")), key=len)
+
+
+def upward(graph: Mapping[str, set[str]]) -> list[str]:
+    """Imports from a room that comes later, or from one that is to be kept apart."""
+    found = []
+    for module, targets in sorted(graph.items()):
+        for target in sorted(targets):
+            here, there = room_of(module), room_of(target)
+            if ROOMS.index(there) > ROOMS.index(here) or (here, there) in APART:
+                found.append(f"{module} -> {target}")
+    return found
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other, a line for each such group."""
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as circle:
+        return [" -> ".join(circle.args[1])]
+    return []
 
 
 def top(names: Iterable[str]) -> set[str]:
@@ -121,23 +137,42 @@ def test_imports_of_every_form_are_seen() -> None:
     assert "p.q.r.d" in imports(ast.parse("from . import d"), "p.q.r", package=True)
 
 
-def test_a_roundabout_import_is_found(tmp_path: Path) -> None:
-    package = tmp_path / "p"
-    (package / "models").mkdir(parents=True)
-    (package / "__init__.py").write_text("from p.train import fit\n")
-    (package / "losses.py").write_text("import math\nfrom p.models import net\n")
-    (package / "models" / "__init__.py").write_text("from .. import train\n")
-    (package / "models" / "net.py").write_text("")
-    (package / "train.py").write_text("")
-    graph = graph_of(package)
-    assert forbidden(graph, {"losses": ["train"]}) == ["p.losses -> p.models -> p.train"]
-    assert forbidden(graph, {"train": ["losses", "models"]}) == []
+def test_an_import_upwards_is_found() -> None:
+    graph = {
+        "mke_theory.data.pool": {"mke_theory.study"},
+        "mke_theory.training.vectorised.engine": {"mke_theory.method.job"},
+        "mke_theory.method.job": {"mke_theory.training.vectorised"},
+    }
+    assert upward(graph) == [
+        "mke_theory.data.pool -> mke_theory.study",
+        "mke_theory.method.job -> mke_theory.training.vectorised",
+    ]
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert circles({"a": {"b"}, "b": {"c"}}) == []
 
 
 def test_imports_run_one_way() -> None:
     graph = graph_of(PACKAGE)
-    assert {"mke_theory.types", "mke_theory.losses", "mke_theory.transforms"} <= graph.keys()
-    assert forbidden(graph, SEPARATE) == []
+    assert {room_of(module) for module in graph} == set(ROOMS)
+    assert upward(graph) == []
+    assert circles(without_signs(graph)) == []
+
+
+def test_every_room_has_a_sign() -> None:
+    for folder in (path.parent for path in PACKAGE.rglob("__init__.py")):
+        sign = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        assert sign and sign.splitlines()[0].endswith("."), folder
+
+
+def test_underscored_names_stay_in_their_room() -> None:
+    for module, names in modules(PACKAGE).items():
+        for name in names:
+            private = name.rpartition(".")[2]
+            if name.startswith("mke_theory.") and private.startswith("_") and private[1] != "_":
+                assert room_of(name) == room_of(module), f"{module} imports {name}"
 
 
 def test_names_are_imported_from_where_they_live() -> None:

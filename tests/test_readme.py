@@ -45,7 +45,7 @@ def test_the_simulated_example_prints_what_the_readme_says() -> None:
 
 
 def test_the_table_of_methods_is_that_of_their_settings() -> None:
-    from mke_theory.ssl import methods, table
+    from mke_theory.method.relatives import methods, table
 
     assert f"```\n{table(methods())}\n```" in README
 
@@ -61,7 +61,7 @@ def _compare(found: str, shown: str) -> None:
 def test_the_example_for_arrays_of_ones_own_can_be_read(tmp_path: Path) -> None:
     import numpy as np
 
-    from mke_theory.tasks.arrays import Arrays
+    from mke_theory.tasks.toy.arrays import Arrays
 
     code = next(code for kind, code in BLOCKS if kind == "python" and "np.savez" in code)
     draw = np.random.default_rng(0)

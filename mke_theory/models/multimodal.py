@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mke_theory.data.pool import is_present
 from mke_theory.models.encoders import MLP, Flatten, width_of
 from mke_theory.models.fusion import Attention, Concatenate, Gated, LateAverage, by_modality
-from mke_theory.types import is_present
 
 Missing = Literal["refuse", "zero", "learned"]
 FusionName = Literal["concatenate", "late average", "gated", "attention"]

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mke_theory.contents import content_of
-from mke_theory.libraries import library
+from mke_theory.data.file_hashes import content_of
+from mke_theory.data.optional_imports import library
 
 _FILES = ("config.json", "model.safetensors")
 _NAMED = 5  # how many missing weights one message names

@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from mke_theory.rng import seed_for
+from mke_theory.data.rng import seed_for
 from mke_theory.synthetic.checks import (
     checked_count,
     checked_priors,

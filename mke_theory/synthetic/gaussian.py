@@ -27,7 +27,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, helmert
 from scipy.special import log_ndtr, logit, ndtr, softmax
 
-from mke_theory.rng import seed_for
+from mke_theory.data.rng import seed_for
 from mke_theory.synthetic.checks import (
     checked_count,
     checked_inputs,
@@ -39,7 +39,7 @@ from mke_theory.synthetic.checks import (
     refuse_unequal_copies,
 )
 from mke_theory.synthetic.world import Draw, Exact, Floats
-from mke_theory.theory.gaussian import GaussianPair
+from mke_theory.theory.gaussian.closed_form import GaussianPair
 
 MOST_CLASSES = 40
 

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Problem
+from mke_theory.data.rng import seed_for
 from mke_theory.models import MLP, ConvEncoder, coordinates, multimodal
 from mke_theory.models.multimodal import Missing
-from mke_theory.records import config_hash
-from mke_theory.rng import seed_for
+from mke_theory.study.records import config_hash
+from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.checks import checked_count, chosen
 from mke_theory.synthetic.corruptions import Corruptions
 from mke_theory.synthetic.world import Draw, Exact, World
-from mke_theory.task import Recipe, Task
-from mke_theory.types import Pool, Problem
 
 _ATTEMPTS = 100
 """How often D_l is drawn before a world is said to have one class only."""

@@ -22,8 +22,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mke_theory.placebos import misled
-from mke_theory.rng import seed_for
+from mke_theory.data.rng import seed_for
+from mke_theory.study.placebos import misled
 from mke_theory.synthetic.checks import checked_count, refuse_no_posterior, refuse_strange
 from mke_theory.synthetic.world import Floats, Ints
 

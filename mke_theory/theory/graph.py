@@ -22,19 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from mke_theory.rng import Stream, seed_for
-from mke_theory.theory.distances import (
-    coordinates_of,
-    nearest_points,
-    pairs_within,
-    refuse_large,
-)
+from mke_theory.data.rng import Stream, seed_for
+from mke_theory.theory.distances import coordinates_of, nearest_points, pairs_within, refuse_large
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mke_theory.transforms import Transform
-    from mke_theory.types import Pool
+    from mke_theory.data.pool import Pool
+    from mke_theory.method.transforms import Transform
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,14 +13,19 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import make_blobs
 
-from mke_theory.theory.certificate import Infeasible, label_free, solve_many_classes, truth_known
-from mke_theory.theory.cuts import Cuts
-from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.certificates.certificate import (
+    Infeasible,
+    label_free,
+    solve_many_classes,
+    truth_known,
+)
+from mke_theory.theory.certificates.cuts import Cuts
+from mke_theory.theory.certificates.planes import solve_by_planes
+from mke_theory.theory.certificates.side_information import teacher_error_from_validation
+from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints, edge_inconsistency, nearest_neighbours
-from mke_theory.theory.knowledge import teacher_error_from_validation
-from mke_theory.theory.planes import solve_by_planes
-from mke_theory.theory.small_worlds import Atoms, World
-from mke_theory.theory.worst_case import Form
+from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.search.small_worlds import Atoms, World
 from tests.theory.enumeration import (
     FORMS,
     error_problem,

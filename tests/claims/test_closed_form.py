@@ -22,7 +22,7 @@ from experiments.closed_form import (
     students,
 )
 from mke_theory.synthetic.gaussian import Gaussian
-from mke_theory.theory.gaussian import (
+from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
     LinearStudent,
     fit_least_squares,

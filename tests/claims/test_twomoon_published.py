@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mke_theory.arms import ARMS
-from mke_theory.records import Records
-from mke_theory.study import Means, execute, plan
-from mke_theory.tables import summary
-from mke_theory.tasks.twomoon import TwoMoonPublished
+from mke_theory.report.tables import summary
+from mke_theory.study.arms import ARMS
+from mke_theory.study.records import Records
+from mke_theory.study.study import Means, execute, plan
+from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 
 PUBLISHED = {"um_teacher": 0.695, "um_student": 0.724, "mm_student": 0.777, "mm_student_sup": 0.876}
 

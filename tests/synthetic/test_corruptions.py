@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import chi2
 
-from mke_theory.stats import clopper_pearson
+from mke_theory.evaluation.stats import clopper_pearson
 from mke_theory.synthetic import corruptions, discrete
 from mke_theory.synthetic.corruptions import Corruptions, MissingShare, Shift, Shifted
 from mke_theory.synthetic.discrete import Discrete

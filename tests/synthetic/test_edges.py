@@ -19,7 +19,7 @@ from mke_theory.synthetic.corruptions import (
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.discrete import Discrete, conjunction, gate
 from mke_theory.synthetic.gaussian import Gaussian
-from mke_theory.synthetic.moons import Moons
+from mke_theory.synthetic.moons.moons import Moons
 from mke_theory.synthetic.observed import Bumps, Lifted, Observed, Tones
 from mke_theory.synthetic.teacher_errors import noisy_posterior
 from mke_theory.synthetic.world import World

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.stats import clopper_pearson
+from mke_theory.evaluation.stats import clopper_pearson
 from mke_theory.synthetic import discrete
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.observed import Bumps, Lifted, Observed, Tones, View

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from mke_theory import records
-from mke_theory.arms import ARMS
+from mke_theory.evaluation.stats import clopper_pearson
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import InputNoise
 from mke_theory.models import ConvEncoder, count_parameters
-from mke_theory.objective import Objective
-from mke_theory.run import Place, run, train_teacher
-from mke_theory.settings import changed
-from mke_theory.stats import clopper_pearson
-from mke_theory.study import Means, execute, plan, problem_of
+from mke_theory.study import records
+from mke_theory.study.arms import ARMS
+from mke_theory.study.overrides import changed
+from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.study.study import Means, execute, plan, problem_of
+from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic import discrete
 from mke_theory.synthetic.corruptions import Corruptions, MissingShare, Shift
 from mke_theory.synthetic.discrete import Discrete
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.observed import Bumps, Observed, Tones
 from mke_theory.synthetic.simulated import Simulated, pool_of
-from mke_theory.task import Recipe, Task
-from mke_theory.train import TrainConfig
-from mke_theory.transforms import InputNoise
+from mke_theory.training.loop import TrainConfig
 
 QUICK = Recipe(TrainConfig(steps=3), TrainConfig(steps=3), Objective(transform=(InputNoise(1.0),)))
 THREE = ("alpha", "beta", "gamma")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from mke_theory.stats import clopper_pearson
+from mke_theory.evaluation.stats import clopper_pearson
 from mke_theory.synthetic import discrete
 from mke_theory.synthetic.corruptions import even_confusion
 from mke_theory.synthetic.discrete import Discrete

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from mke_theory.theory.evidence import Evidence
-from mke_theory.theory.graph import Graph, edge_inconsistency, vertex_inconsistency
-from mke_theory.theory.knowledge import (
+from mke_theory.theory.certificates.side_information import (
     Fact,
     class_shares,
     confusion_between,
     teacher_error_at_least,
     teacher_error_at_most,
 )
-from mke_theory.theory.worst_case import Form, WorstCase
+from mke_theory.theory.certificates.worst_case import Form, WorstCase
+from mke_theory.theory.graph import Graph, edge_inconsistency, vertex_inconsistency
+from mke_theory.theory.labelled_pool import Evidence
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

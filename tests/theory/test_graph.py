@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mke_theory.rng import Stream, seed_for
+from mke_theory.data.pool import Pool
+from mke_theory.data.rng import Stream, seed_for
+from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.theory import distances
 from mke_theory.theory import graph as module
 from mke_theory.theory.distances import coordinates_of
@@ -29,8 +31,6 @@ from mke_theory.theory.graph import (
     union,
     vertex_inconsistency,
 )
-from mke_theory.transforms import GaussianNoise, InputNoise
-from mke_theory.types import Pool
 
 Floats = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mke_theory.theory.bound import (
+from mke_theory.theory.bounds.bound import (
     Bound,
     Hypothesis,
     Mask,
@@ -31,8 +31,8 @@ from mke_theory.theory.bound import (
     student_error_on,
     trivial_error,
 )
-from mke_theory.theory.evidence import Evidence
 from mke_theory.theory.graph import Floats, Ints
+from mke_theory.theory.labelled_pool import Evidence
 
 _REFERENCE = "blum1998combining, as lang2024theoretical, Theorem C.1"
 _WORST_CONDITION = 1e8

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mke_theory.theory.bound import (
+from mke_theory.theory.bounds.bound import (
     Bound,
     Hypothesis,
     Mask,
@@ -36,8 +36,8 @@ from mke_theory.theory.bound import (
     trivial_error,
 )
 from mke_theory.theory.bounds.wei2021_pseudolabels import small_sets
-from mke_theory.theory.evidence import Evidence
 from mke_theory.theory.graph import Floats, Graph, inconsistent
+from mke_theory.theory.labelled_pool import Evidence
 
 
 def propagated_error_bound(

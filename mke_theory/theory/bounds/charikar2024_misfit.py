@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mke_theory.theory.bound import Bound, Hypothesis, MeasuredError, compared
+from mke_theory.theory.bounds.bound import Bound, Hypothesis, MeasuredError, compared
 from mke_theory.theory.graph import Floats, point_weights
 
 

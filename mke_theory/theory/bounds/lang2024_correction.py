@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from mke_theory.theory.bound import (
+from mke_theory.theory.bounds.bound import (
     ROUNDING,
     Bound,
     Hypothesis,
@@ -35,13 +35,13 @@ from mke_theory.theory.bound import (
     student_error_on,
     trivial_error,
 )
-from mke_theory.theory.evidence import Evidence
-from mke_theory.theory.expansion import (
+from mke_theory.theory.expansion.relative_expansion import (
     ExpansionProfile,
     certified_constant,
     expansion_profile,
 )
 from mke_theory.theory.graph import Graph, Ints, inconsistent
+from mke_theory.theory.labelled_pool import Evidence
 
 
 def corrected_error_bound(

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mke_theory.theory.bound import (
+from mke_theory.theory.bounds.bound import (
     ROUNDING,
     Bound,
     Hypothesis,
@@ -38,8 +38,8 @@ from mke_theory.theory.bound import (
     student_error_on,
 )
 from mke_theory.theory.bounds.lang2024_correction import expansion_above, not_constant
-from mke_theory.theory.evidence import Evidence
-from mke_theory.theory.expansion import expansion_profile
+from mke_theory.theory.expansion.relative_expansion import expansion_profile
+from mke_theory.theory.labelled_pool import Evidence
 
 
 def uncovered_error_bound(

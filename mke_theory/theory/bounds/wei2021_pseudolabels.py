@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mke_theory.theory.bound import (
+from mke_theory.theory.bounds.bound import (
     Bound,
     Hypothesis,
     Measured,
@@ -38,9 +38,9 @@ from mke_theory.theory.bound import (
     student_error_on,
     trivial_error,
 )
-from mke_theory.theory.evidence import Evidence
+from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
 from mke_theory.theory.graph import vertex_inconsistency
-from mke_theory.theory.small_set_expansion import small_set_expansion
+from mke_theory.theory.labelled_pool import Evidence
 
 _REFERENCE = "wei2021theoretical, Theorem 4.3"
 

@@ -1,0 +1,18 @@
+"""Multimodal Knowledge Expansion: fixed labels of a teacher that sees less, and a clean other view.
+
+    mean l_cls(ỹ, f(T(x))) + γ mean ‖f(x) − f(T(x))‖²        on D_u
+
+Beside the lessons, what sets it apart is who sees what: the teacher α, the student α and β. The
+method itself is in `mke_theory.method.algorithm`. Ref: xue2021mke, Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from mke_theory.method.objective import Objective
+from mke_theory.method.relatives.method import STRONG, Method, Steps
+
+
+def method(transform: Steps = STRONG, *, gamma: float = 1.0) -> Method:
+    """MKE with hard pseudo labels: the row that the others are compared with."""
+    objective = Objective(transform=transform, gamma=gamma)
+    return Method("mke", "MKE", objective, "pseudo labels", "xue2021mke")

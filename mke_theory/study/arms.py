@@ -1,0 +1,107 @@
+"""The arms of the comparison, as data: what differs from the method, and nothing else.
+
+The base is MM student (MKE). Every other arm is a copy of it with some fields changed, and the
+report prints those fields. Placebos ask what the gain is made of: the second modality's content,
+the structure of the teacher's errors, or the number of parameters. The rival asks whether a change
+of the teacher's decisions would have done as well as a student.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train.
+
+    modalities: the teacher's (α) or all of them.
+    learns_from: the true labels of D_l, pseudo labels of D_u, both, or (as the ceiling) the true
+        labels of D_u.
+    perturbed: whether T and L_reg are on. pairing: β as recorded, or shuffled across D_u.
+    errors: pseudo labels of the teacher, or the truth with as many errors in random places.
+    size: the task's own width, or the width that gives the parameters of the MM student.
+    decision: as the trained model has it, or less the share of the classes' frequency that the
+        recipe's `adjustment` takes from the students (see `adjusted`).
+    """
+
+    name: str = "mm_student"
+    title: str = "MM student (MKE)"
+    modalities: Literal["teacher's", "all"] = "all"
+    learns_from: Literal["labels", "pseudo labels", "labels and pseudo labels", "truth"] = (
+        "pseudo labels"
+    )
+    perturbed: bool = True
+    pairing: Literal["as recorded", "shuffled"] = "as recorded"
+    errors: Literal["teacher's", "independent"] = "teacher's"
+    size: Literal["task", "as MM student"] = "task"
+    decision: Literal["as trained", "adjusted"] = "as trained"
+
+    @property
+    def needs_truth(self) -> bool:
+        """True where the labels it learns from are made from the truth on D_u."""
+        return self.learns_from == "truth" or self.errors == "independent"
+
+
+MM_STUDENT = Arm()
+
+REFERENCE = "um_teacher"
+"""The name of the arm that gains refer to."""
+
+SIX_ARMS: tuple[Arm, ...] = (
+    Arm("um_teacher", "UM teacher", modalities="teacher's", learns_from="labels", perturbed=False),
+    Arm("um_student", "UM student", modalities="teacher's", perturbed=False),
+    Arm(
+        "noisy_student",
+        "NOISY student",
+        modalities="teacher's",
+        learns_from="labels and pseudo labels",
+    ),
+    Arm("mm_student_noreg", "MM student (no reg)", perturbed=False),
+    MM_STUDENT,
+    Arm("mm_student_sup", "MM student (sup)", learns_from="truth"),
+)
+
+PLACEBOS: tuple[Arm, ...] = (
+    Arm("mm_student_shuffled", "placebo: β shuffled", pairing="shuffled"),
+    Arm("mm_student_flips", "placebo: independent errors", errors="independent"),
+    Arm(
+        "um_student_matched",
+        "placebo: UM, size of MM",
+        modalities="teacher's",
+        size="as MM student",
+    ),
+)
+
+RIVALS: tuple[Arm, ...] = (
+    Arm(
+        "um_teacher_adjusted",
+        "rival: UM teacher, adjusted",
+        modalities="teacher's",
+        learns_from="labels",
+        perturbed=False,
+        decision="adjusted",
+    ),
+)
+
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*SIX_ARMS, *PLACEBOS, *RIVALS)}
+"""Every arm by name, in the order of the tables."""
+
+
+def differences(arm: Arm, base: Arm = MM_STUDENT) -> dict[str, tuple[Any, Any]]:
+    """Field to (value in the base, value in the arm), for every field that differs.
+
+    >>> differences(ARMS["mm_student_noreg"])
+    {'perturbed': (True, False)}
+    """
+    return {
+        f.name: (getattr(base, f.name), getattr(arm, f.name))
+        for f in fields(Arm)
+        if f.name not in ("name", "title") and getattr(arm, f.name) != getattr(base, f.name)
+    }
+
+
+def adapted(arm: Arm, changes: dict[str, dict[str, Any]]) -> Arm:
+    """The arm with the changes that a task declares for it by name, or unchanged."""
+    return replace(arm, **changes.get(arm.name, {}))

@@ -1,0 +1,95 @@
+"""What a run keeps beside its record, as arrays in files: for figures and for the theory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Problem
+from mke_theory.method.algorithm import decisions
+from mke_theory.method.pseudo_labels import PseudoLabels
+from mke_theory.study.arms import MM_STUDENT, Arm
+from mke_theory.study.task import Task
+from mke_theory.training.predict import embed
+
+Arrays = dict[str, np.ndarray]
+
+MOST_CLASSES = 8
+"""A plane with more classes is not drawn."""
+
+_SIDE = 81
+
+
+def keep(
+    folder: Path,
+    key: str,
+    task: Task,
+    arm: Arm,
+    problem: Problem,
+    model: nn.Module,
+    pseudo: PseudoLabels,
+) -> dict[str, str]:
+    """Kind of artifact to its file's name under `folder`, for each kind that the run has.
+
+    regions: decision regions, where two numbers span a plane. answers: the MM student's word on
+    D_u, for the theory. scenes: the model's word on the samples that the task shows in a figure.
+    """
+    files: dict[str, tuple[str, Arrays]] = {}
+    if is_planar(problem):
+        files["regions"] = f"{key}.npz", _regions(problem, model)
+    if arm.name == MM_STUDENT.name and problem.unlabelled.labels.ndim == 1:
+        files["answers"] = f"{key}_answers.npz", _answers(problem, model, pseudo)
+    if shown := task.scenes(problem):
+        said = decisions(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
+        files["scenes"] = f"{key}_scenes.npz", {**shown, "said": said}
+    for name, arrays in files.values():
+        path = folder / "artifacts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # its stub has no keywords
+    return {kind: f"artifacts/{name}" for kind, (name, _) in files.items()}
+
+
+def is_planar(problem: Problem) -> bool:
+    """True where two modalities of one number each, nowhere missing, span a plane to be drawn."""
+    pools = (problem.unlabelled, problem.test)
+    shapes = [tuple(x.shape[1:]) for x in problem.unlabelled.inputs.values()]
+    if shapes != [(1,), (1,)] or problem.classes > MOST_CLASSES:
+        return False
+    parts = [x for pool in pools for x in pool[slice(0, len(pool))].inputs.values()]
+    return not any(bool(torch.isnan(x).any()) for x in parts)
+
+
+def _regions(problem: Problem, model: nn.Module) -> Arrays:
+    """What the model says on a grid over the plane, and the test points."""
+    first, second = problem.modalities
+    shown = problem.test[slice(0, len(problem.test))].inputs
+    x, y = (shown[name].flatten().numpy() for name in (first, second))
+    grids = [np.linspace(v.min() - 0.3, v.max() + 0.3, _SIDE, dtype=np.float32) for v in (x, y)]
+    across, up = np.meshgrid(*grids)
+    plane = {
+        first: torch.from_numpy(across.reshape(-1, 1)),
+        second: torch.from_numpy(up.reshape(-1, 1)),
+    }
+    said = decisions(model, Pool(plane, torch.full((_SIDE**2,), -1)))
+    return {
+        "x": grids[0],
+        "y": grids[1],
+        "prediction": said.numpy().reshape(_SIDE, _SIDE).astype(np.uint8),
+        "points": np.stack([x, y], axis=1),
+        "labels": problem.test.labels.numpy(),
+    }
+
+
+def _answers(problem: Problem, model: nn.Module, pseudo: PseudoLabels) -> Arrays:
+    """Pseudo labels, answers and, where there is a linear layer, the embedding of D_u."""
+    arrays = {
+        "pseudo": pseudo.hard.numpy(),
+        "student": decisions(model, problem.unlabelled).numpy(),
+    }
+    if any(isinstance(module, nn.Linear) for module in model.modules()):
+        arrays["embedding"] = embed(model, problem.unlabelled).numpy()
+    return arrays

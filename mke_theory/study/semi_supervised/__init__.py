@@ -1,0 +1,1 @@
+"""MKE among the semi-supervised methods, at equal budgets."""

@@ -1,0 +1,148 @@
+"""Methods side by side: one problem, one model, one number of updates, one pair of perturbations.
+
+The setting is that of multimodal knowledge expansion: D_l carries α alone, so no labelled pair
+exists, and β is missing (NaN) in every sample of D_l. A method of `ssl` is entered twice: its
+student reads α alone, or α and β. All students of a task have the model, the initial weights (of
+their modalities), the optimiser, the number of updates and the rule for batches in common. A method
+of several rounds shares its updates out among them; it is entered once more with all of them in
+every round, which is more than the others have. Nothing is selected: settings of a method are those
+of its file, and no validation sample is looked at.
+
+Noise is strong or weak, the same for all methods; Pseudo-Label and entropy minimisation, whose
+papers have dropout or nothing, see the weak one in their one view. For students of both modalities
+either perturbation drops modalities too. A method that learns from D_l needs that in the view that
+answers, or no label of α might reach a sample that has β. So UDA, whose answering view has no
+noise, has it there as well. In Pseudo-Label and entropy minimisation a view answers to itself:
+nothing but shared weights ties a sample without β to one that has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from mke_theory.data.problem import Problem
+from mke_theory.method import relatives as ssl
+from mke_theory.method.objective import Objective
+from mke_theory.method.relatives.method import STRONG, WEAK, Method, Steps
+from mke_theory.method.transforms import ModalityDropout
+from mke_theory.study.arms import REFERENCE
+from mke_theory.study.task import Recipe, Task
+from mke_theory.training.loop import TrainConfig
+
+Sees = Literal["α", "α and β"]
+Classic = Literal["teacher", "self_training", "label_spreading", "co_training"]
+
+DROPPED: Steps = (ModalityDropout(0.5),)
+"""Further perturbation, weak or strong, of a student that reads both modalities."""
+CO_TRAINING_ROUNDS = 5
+"""Each view labels a tenth of D_u a round, so that five rounds may label all of it."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One line of the comparison: a method, or what is no setting of the objective, and its eyes.
+
+    `how` is a `Method`, whose student is trained by its objective; or the name of a classic: the
+    "teacher" (supervised on D_l), or a baseline of `ssl.baselines`. `each_round`: every round has
+    the whole budget, instead of its share.
+    """
+
+    how: Method | Classic
+    sees: Sees
+    each_round: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sees not in get_args(Sees):
+            raise ValueError(f"sees is {self.sees!r}; choose one of {get_args(Sees)}")
+        if not isinstance(self.how, Method) and self.how not in get_args(Classic):
+            raise ValueError(f"how is {self.how!r}; give a Method or one of {get_args(Classic)}")
+        if self.each_round and self.rounds == 1:
+            raise ValueError(f"each_round is True, but {self.title} has one round; leave it out")
+
+    @property
+    def name(self) -> str:
+        """What records call it: "fixmatch_alpha", "fixmatch_both", …; "um_teacher" for the teacher.
+
+        The teacher has the name of its arm, because it is what gains refer to.
+        """
+        if self.how == "teacher":
+            return REFERENCE
+        name = self.how.name if isinstance(self.how, Method) else self.how
+        more = "_more" if self.each_round else ""
+        return f"{name}{more}_{'alpha' if self.sees == 'α' else 'both'}"
+
+    @property
+    def title(self) -> str:
+        """The method in words, without its modalities."""
+        title = self.how.title if isinstance(self.how, Method) else _TITLES[self.how]
+        return f"{title}, {self.rounds}× updates" if self.each_round else title
+
+    @property
+    def rounds(self) -> int:
+        """How often models are trained; the last time of co-training is after its rounds."""
+        if isinstance(self.how, Method):
+            return self.how.rounds
+        return CO_TRAINING_ROUNDS + 1 if self.how == "co_training" else 1
+
+    def budget(self, whole: TrainConfig) -> TrainConfig:
+        """What one round has of the whole."""
+        if self.each_round:
+            return whole
+        return replace(whole, steps=max(1, whole.steps // self.rounds))
+
+    def modalities(self, problem: Problem) -> tuple[str, ...]:
+        """The names of the modalities that it reads."""
+        return problem.teacher_modalities if self.sees == "α" else problem.modalities
+
+
+_TITLES: dict[Classic, str] = {
+    "teacher": "UM teacher",
+    "self_training": "Self-training (logistic)",
+    "label_spreading": "Label spreading",
+    "co_training": "Co-training",
+}
+
+
+def entrants(weak: Steps = WEAK, strong: Steps = STRONG) -> tuple[Entrant, ...]:
+    """The teacher, every method with either sight, and the classics."""
+    together = [_tied(method) for method in _methods(weak + DROPPED, strong + DROPPED)]
+    equal = (
+        *(Entrant(method, "α") for method in _methods(weak, strong)),
+        *(Entrant(method, "α and β") for method in together),
+        *(Entrant(how, sees) for how in ("self_training", "label_spreading") for sees in _BOTH),
+        Entrant("co_training", "α and β"),
+    )
+    more = (replace(entrant, each_round=True) for entrant in equal if entrant.rounds > 1)
+    return (Entrant("teacher", "α"), *equal, *more)
+
+
+_BOTH: tuple[Sees, Sees] = ("α", "α and β")
+
+
+def _methods(weak: Steps, strong: Steps) -> tuple[Method, ...]:
+    """Those of `ssl`, and MKE as its authors' published code for TwoMoon has it, without L_reg."""
+    one_view = {
+        method.name: method
+        for method in (ssl.pseudo_label.method(weak), ssl.entropy_minimisation.method(weak))
+    }
+    first, *others = ssl.methods(weak, strong)
+    bare = replace(ssl.mke.method(strong, gamma=0.0), name="mke_bare", title="MKE, L_pl alone")
+    return (first, bare, *(one_view.get(method.name, method) for method in others))
+
+
+def _tied(method: Method) -> Method:
+    """With modalities dropped in the answering view, where no label reaches a pair otherwise."""
+    if method.needs_teacher or method.objective.other != ():
+        return method
+    return replace(method, objective=replace(method.objective, other=DROPPED))
+
+
+def comparable(task: Task, budget: TrainConfig) -> Task:
+    """The task with one budget for the teacher, for every student and for every round of them.
+
+    Its own T and γ are set aside: they were chosen for multimodal knowledge expansion.
+    """
+    if budget.select != "last":
+        raise ValueError(f"select is {budget.select!r}; the comparison takes the last step of all")
+    return replace(task, recipe=Recipe(teacher=budget, student=budget, objective=Objective()))

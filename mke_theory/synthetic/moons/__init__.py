@@ -1,0 +1,1 @@
+"""Two moons, each modality one coordinate: densities, posterior and Bayes error."""

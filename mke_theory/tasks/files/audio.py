@@ -1,0 +1,342 @@
+"""Recordings as log-mel spectrograms: read, transform, cut to one length, keep for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache as remember
+from pathlib import Path
+
+import numpy as np
+
+from mke_theory.data.file_hashes import sha256_of
+from mke_theory.data.optional_imports import library
+
+SILENCE = 1e-4
+"""A recording whose largest |sample| is below this (−80 dB of full scale) is refused as silent."""
+
+FLOOR = -60.0
+"""What a spectrogram holds where it is quietest, in dB below its loudest cell."""
+
+_CACHE_VERSION = 1  # raise it when the same settings come to give other numbers
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs that stream a wav write where its size belongs
+_WAV = ("WAV", "WAVEX", "RF64")
+_NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
+_LISTED = 10  # how many bad files one message names
+
+
+def _refuse_settings(
+    rate: int, bands: int, window: float, hop: float, low: float, high: float, floor: float
+) -> None:
+    if rate < 1 or bands < 1:
+        raise ValueError(f"rate and bands must be at least 1; got {rate} and {bands}")
+    if round(window * rate) < 2 or round(hop * rate) < 1:
+        raise ValueError(
+            f"a window needs at least 2 samples and a hop 1; got {window} s and {hop} s at {rate} "
+            "Hz"
+        )
+    if not 0 <= low < high <= rate / 2:
+        raise ValueError(
+            f"needs 0 ≤ low < high ≤ {rate / 2:g} Hz, half the rate; got {low} and {high}"
+        )
+    if not -np.inf < floor < 0:
+        raise ValueError(f"floor must be finite and below 0 dB; got {floor}")
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How a recording becomes a [bands, frames] picture.
+
+    `window` and `hop` are in seconds, `rate`, `low` and `high` in Hz, `floor` in dB below the
+    loudest cell. 48 frames are 0.77 s; one FSDD recording in forty is longer.
+    """
+
+    rate: int = 8000
+    bands: int = 40
+    window: float = 0.032
+    hop: float = 0.016
+    low: float = 50.0
+    high: float = 4000.0
+    floor: float = FLOOR
+    frames: int = 48
+
+    def __post_init__(self) -> None:
+        _refuse_settings(
+            self.rate, self.bands, self.window, self.hop, self.low, self.high, self.floor
+        )
+        if self.frames < 1:
+            raise ValueError(f"frames must be at least 1; got {self.frames}")
+
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
+        """The spectrogram of `wave`, [bands, frames] float32 in [floor, 0]."""
+        spectrogram = log_mel(
+            wave,
+            rate=self.rate,
+            bands=self.bands,
+            window=self.window,
+            hop=self.hop,
+            low=self.low,
+            high=self.high,
+            floor=self.floor,
+        )
+        return fixed_length(spectrogram, self.frames, fill=self.floor)
+
+
+FRONT_END = FrontEnd()
+
+
+def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
+    """The samples of a wav file, [n] float32 in [-1, 1], n ≥ 1; channels are averaged.
+
+    Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
+    where it is truncated, not a wav (`media.read_sound` knows other kinds), empty, silent (peak
+    below `SILENCE`), not finite, or at another sample rate than `rate`.
+    """
+    soundfile = library("soundfile", "reading wav needs")
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    refuse_truncated(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            # Of other kinds the length is what they state, which need not be all there is.
+            if file.format not in _WAV:
+                raise ValueError(f"{path}: is {file.format}, a wav file is wanted; convert it")
+            samples, found = file.read(dtype="float32", always_2d=True), file.samplerate
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"{path}: not a readable wav file ({error}); fetch it again") from error
+    if found != rate:
+        raise ValueError(
+            f"{path}: sample rate is {found} Hz, {rate} Hz is wanted; resample the file, or ask "
+            f"for rate={found} if all recordings have it"
+        )
+    if len(samples) == 0:
+        raise ValueError(f"{path}: has no samples; fetch it again or leave it out")
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
+    wave: np.ndarray = samples.mean(axis=1)
+    peak = float(np.abs(wave).max())
+    if peak < SILENCE:
+        raise ValueError(
+            f"{path}: is silent (peak {peak:.2g}, at least {SILENCE:g} of full scale is wanted); "
+            "leave it out"
+        )
+    return wave
+
+
+def log_mel(
+    wave: np.ndarray,
+    *,
+    rate: int = 8000,
+    bands: int = 40,
+    window: float = 0.032,
+    hop: float = 0.016,
+    low: float = 50.0,
+    high: float = 4000.0,
+    floor: float = FLOOR,
+) -> np.ndarray:
+    """The power in mel bands over time, in dB below the loudest cell: [bands, frames] float32.
+
+    max(10 log10(P / max P), floor), with P the power of Hann windows of `window` seconds, one every
+    `hop` seconds and centred on it, in `bands` triangular bands between `low` and `high` Hz on
+    the mel scale. Values lie in [floor, 0] and do not change when the recording is made louder:
+    the level tells of the microphone. There are 1 + n // (hop · rate) frames.
+
+    Raises ValueError where the wave is not [n], shorter than one window, silent (between `low` and
+    `high` Hz) or not finite, or a setting is out of range.
+    """
+    _refuse_settings(rate, bands, window, hop, low, high, floor)
+    length, stride = round(window * rate), round(hop * rate)
+    if wave.ndim != 1 or len(wave) < length:
+        raise ValueError(
+            f"a wave has to be [n] with n at least {length} (one window of {window} s at {rate} "
+            f"Hz); got shape {wave.shape}"
+        )
+    peak = np.abs(wave).max()
+    if not SILENCE <= peak < np.inf:
+        raise ValueError(
+            f"the peak of a wave has to be finite and at least {SILENCE:g}; got {peak}"
+        )
+    taper, mel = _window_and_bands(length, rate, bands, low, high)
+    power = library("transformers.audio_utils", "spectrograms need").spectrogram(
+        wave / peak,
+        taper,
+        length,
+        stride,
+        fft_length=_fft(length),
+        power=2.0,
+        mel_filters=mel,
+        mel_floor=0.0,
+    )
+    loudest = power.max()
+    if loudest < _NOTHING:
+        raise ValueError(f"the wave has no sound between {low} and {high} Hz")
+    relative = np.maximum(power / loudest, 10.0 ** (floor / 10.0))
+    return (10.0 * np.log10(relative)).astype(np.float32)
+
+
+def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -> np.ndarray:
+    """The middle `frames` frames of [bands, t], or all t of them with `fill` on both sides.
+
+    Where the difference is odd the extra frame is cut, or filled, at the end.
+    """
+    if spectrogram.ndim != 2 or frames < 1:
+        raise ValueError(
+            f"needs a [bands, t] array and frames ≥ 1; got {spectrogram.shape} and {frames}"
+        )
+    there = spectrogram.shape[1]
+    start = abs(there - frames) // 2
+    if there >= frames:
+        return spectrogram[:, start : start + frames]
+    result = np.full((len(spectrogram), frames), fill, dtype=spectrogram.dtype)
+    result[:, start : start + there] = spectrogram
+    return result
+
+
+def features(
+    paths: Sequence[Path], front_end: FrontEnd = FRONT_END, *, cache: Path | None = None
+) -> np.ndarray:
+    """The spectrograms of all recordings, [n, 1, bands, frames] float32 in [floor, 0].
+
+    They are kept in a file of the folder `cache` (default: `cache_folder()`) that is used again
+    while names and contents of the recordings and the settings are the same, and made anew where it
+    is damaged. Raises one ValueError that names every unusable recording (the first ten).
+    """
+    if not paths:
+        raise ValueError("no recordings; give at least one path")
+    key = _key(paths, front_end)
+    file = (cache or cache_folder()) / f"log_mel-{key[:16]}.bin"
+    kept = _read_cache(file, key)
+    if kept is not None:
+        return kept
+    result = _compute(paths, front_end)
+    _write_cache(file, key, result)
+    return result
+
+
+def cache_folder() -> Path:
+    """Where made files are kept: $MKE_CACHE, or mke_theory in $XDG_CACHE_HOME or ~/.cache."""
+    if os.environ.get("MKE_CACHE"):
+        return Path(os.environ["MKE_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "mke_theory"
+
+
+def _compute(paths: Sequence[Path], front_end: FrontEnd) -> np.ndarray:
+    pictures: list[np.ndarray] = []
+    errors: list[str] = []
+    for path in paths:
+        try:
+            wave = read_wav(path, rate=front_end.rate)
+        except (ValueError, FileNotFoundError) as error:
+            errors.append(str(error))
+            continue
+        try:
+            pictures.append(front_end(wave))
+        except ValueError as error:
+            errors.append(f"{path}: {error}")
+    if errors:
+        rest = f"\n... and {len(errors) - _LISTED} more" if len(errors) > _LISTED else ""
+        raise ValueError(
+            f"{len(errors)} of {len(paths)} recordings cannot be used:\n"
+            + "\n".join(errors[:_LISTED])
+            + rest
+        )
+    return np.stack(pictures)[:, None]
+
+
+def _key(paths: Sequence[Path], front_end: FrontEnd) -> str:
+    digest = hashlib.sha256(json.dumps([_CACHE_VERSION, asdict(front_end)]).encode())
+    for path in paths:
+        content = sha256_of(path) if path.is_file() else "absent"
+        digest.update(f"{content}  {path.name}\n".encode())
+    return digest.hexdigest()
+
+
+def _sealed(key: str, payload: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + payload).digest()
+
+
+def _read_cache(file: Path, key: str) -> np.ndarray | None:
+    """The kept array, or None where there is none, it is damaged, or it belongs to another key."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    seal, payload = content[:32], content[32:]
+    if seal != _sealed(key, payload):
+        return None
+    kept: np.ndarray = np.load(io.BytesIO(payload), allow_pickle=False)
+    return kept
+
+
+def _write_cache(file: Path, key: str, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    payload = buffer.getvalue()
+    temporary = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+        with os.fdopen(handle, "wb") as out:
+            out.write(_sealed(key, payload) + payload)
+        os.replace(temporary, file)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        # Features without a cache are as good, only slower; a run should not end for this.
+        warnings.warn(
+            f"could not keep the features in {file} ({error}), so each run computes them anew; "
+            "set MKE_CACHE to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def refuse_truncated(path: Path) -> None:
+    """Raise ValueError where a RIFF file ends before its data do (libsndfile would not mind)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if kind != b"RIFF" or form != b"WAVE":
+            return
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", head)
+            missing = file.tell() + length - size
+            if name == b"data" and length in UNKNOWN_SIZES:
+                return
+            if missing > 0:
+                raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
+            if name == b"data":
+                return
+            file.seek(length + length % 2, os.SEEK_CUR)
+    raise ValueError(f"{path}: truncated, it has no samples; fetch it again")
+
+
+def _fft(length: int) -> int:
+    return 1 << (length - 1).bit_length()
+
+
+@remember
+def _window_and_bands(
+    length: int, rate: int, bands: int, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    audio = library("transformers.audio_utils", "spectrograms need")
+    bins = _fft(length) // 2 + 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            mel = audio.mel_filter_bank(bins, bands, low, high, rate)
+        except UserWarning as error:
+            raise ValueError(
+                f"{bands} bands are too many for a window of {length} samples: some would be "
+                "empty; take fewer bands or a longer window"
+            ) from error
+    return audio.window_function(length, "hann"), mel

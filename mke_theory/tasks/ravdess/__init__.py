@@ -1,0 +1,1 @@
+"""RAVDESS: the emotion of a speaker, by face and by speech."""

@@ -1,0 +1,225 @@
+"""Your own data: one `.npz` file with an array for each modality.
+
+    audio, image, …   [n, ...] floats; NaN throughout a row where that sample lacks the modality
+    labels            [n] whole numbers, 0 to k − 1, and −1 where the class is not known
+    groups            [n], optional: who or what must stay on one side of a split
+    part              [n], optional: "labelled", "unlabelled" or "test" for each row
+
+Without `part`, rows of unknown class are D_u; of the labelled rows a share is kept for test (whole
+groups, where there are groups) and the rest is D_l. With `part`, rows of D_u may carry their class,
+and then the account can be drawn up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from torch import nn
+
+from mke_theory.data.pool import UNKNOWN, Pool, refuse_bad_values
+from mke_theory.data.problem import Problem
+from mke_theory.data.rng import seed32_for
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import InputNoise
+from mke_theory.models import MLP, multimodal
+from mke_theory.study.task import Recipe, Task
+from mke_theory.tasks.files.standardise import standardiser
+from mke_theory.training.loop import TrainConfig
+
+PARTS = ("labelled", "unlabelled", "test")
+_RESERVED = ("labels", "groups", "part")
+
+RECIPE = Recipe(
+    teacher=TrainConfig(steps=500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2),
+    student=TrainConfig(steps=1000, batch_size=128, learning_rate=2e-3, weight_decay=1e-2),
+    objective=Objective(transform=(InputNoise(0.5),)),
+)
+
+
+@dataclass(frozen=True)
+class Arrays(Task):
+    """Any data as arrays.
+
+    `file` is the .npz file, `alpha` the teacher's modality ("" for the first one in the file).
+    """
+
+    name: ClassVar[str] = "arrays"
+    title: ClassVar[str] = "arrays"
+    varies: ClassVar[str] = "split (if the file has no `part`), weights, noise"
+
+    recipe: Recipe = RECIPE
+    file: str = ""
+    alpha: str = ""
+    test_share: float = 0.3
+    hidden: int = 64
+
+    def missing(self, data_root: Path | None) -> str | None:
+        if not self.file:
+            return "name your file by --set arrays.file=PATH.npz"
+        path = self._path(data_root)
+        return None if path.is_file() else f"there is no file {self.file} here, nor {path}"
+
+    def data_hash(self, data_root: Path | None) -> str | None:
+        return hashlib.sha256(self._path(data_root).read_bytes()).hexdigest()[:16]
+
+    def knows_truth(self, data_root: Path | None) -> bool:
+        arrays = read_arrays(self._path(data_root))
+        unlabelled = arrays.get("part", np.array([])).astype(str) == "unlabelled"
+        return bool(unlabelled.any()) and bool((arrays["labels"][unlabelled] != UNKNOWN).all())
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        """The file cut in parts: by its `part` array, else by a split that belongs to the seed."""
+        arrays = read_arrays(self._path(data_root))
+        names = [name for name in arrays if name not in _RESERVED]
+        alpha = self.alpha or names[0]
+        if alpha not in names:
+            raise ValueError(f"arrays.alpha is {alpha!r}; the modalities are {', '.join(names)}")
+        part = self._parts(arrays, seed)
+        for name in PARTS:
+            if not (part == name).any():
+                raise ValueError(f"the {name} part is empty; every part needs at least one row")
+        pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
+        if not bool((pool.labels >= 0).any()):
+            raise ValueError("no row has a known class; the teacher needs labelled rows")
+        return Problem(
+            labelled=pool.rows(np.flatnonzero(part == "labelled")).only([alpha]),
+            unlabelled=pool.rows(np.flatnonzero(part == "unlabelled")),
+            test=pool.rows(np.flatnonzero(part == "test")),
+            teacher_modalities=(alpha,),
+            classes=max(2, int(pool.labels.max()) + 1),
+        )
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        """One hidden layer for each modality, side by side, then one for all."""
+        width = width or self.hidden
+        encoders = {
+            name: MLP([problem.test.inputs[name][0].numel(), width], activate=True)
+            for name in modalities
+        }
+        return multimodal(encoders, problem.classes, hidden=(width,), missing="zero")
+
+    def width(self, modalities: tuple[str, ...]) -> int:
+        return self.hidden
+
+    def _path(self, data_root: Path | None) -> Path:
+        path = Path(self.file)
+        if not path.is_absolute() and not path.exists() and data_root is not None:
+            return data_root / path
+        return path
+
+    def _parts(self, arrays: dict[str, np.ndarray], seed: int) -> np.ndarray:
+        if "part" in arrays:
+            strange = set(arrays["part"].astype(str).tolist()) - set(PARTS)
+            if strange:
+                raise ValueError(f"part has {sorted(strange)}; allowed are {', '.join(PARTS)}")
+            return arrays["part"].astype(str)
+        labels, groups = arrays["labels"], arrays.get("groups")
+        part = np.where(labels == UNKNOWN, "unlabelled", "labelled")
+        known = np.flatnonzero(labels != UNKNOWN)
+        if len(known) < 2:
+            raise ValueError(f"{len(known)} rows have a known class; D_l and test need some each")
+        split = seed32_for(seed, "split")
+        if groups is None:
+            _, test = train_test_split(known, test_size=self.test_share, random_state=split)
+            part[test] = "test"
+            return part
+        if len(np.unique(groups[known])) < 2:
+            raise ValueError(
+                "the labelled rows are of one group; D_l and test need at least one group each"
+            )
+        cut = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
+        _, at = next(cut.split(known, groups=groups[known]))
+        part[known[at]] = "test"
+        # D_u rows of a test group are on the wrong side of the split: they are left out.
+        shared = np.isin(groups, groups[known[at]]) & (part == "unlabelled")
+        part[shared] = "left out"
+        return part
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The checked content of the file; ValueError names what is wrong and what is expected."""
+    try:
+        # Read whole and then closed: what is damaged must not leave the file open.
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as whole:
+            if whole.testzip() is not None:
+                raise ValueError("its check sums are wrong")
+            names = [name.removesuffix(".npy") for name in whole.namelist()]
+            arrays = {name: _array(whole, name) for name in names}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+    ) as problem:
+        raise ValueError(
+            f"{path} cannot be read as .npz without objects ({problem}); write it by np.savez"
+        ) from None
+    _refuse_labels(path, arrays)
+    modalities = [name for name in arrays if name not in _RESERVED]
+    if len(modalities) < 2:
+        raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
+    for name in modalities:
+        _refuse_modality(name, arrays[name], len(arrays["labels"]))
+    for name in ("groups", "part"):
+        if name in arrays:
+            _refuse_length(name, arrays[name], len(arrays["labels"]))
+            if arrays[name].ndim != 1:
+                raise ValueError(f"{name} is {arrays[name].shape}; it has to be [n], as labels")
+    return arrays
+
+
+def _array(whole: zipfile.ZipFile, name: str) -> np.ndarray:
+    with whole.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _refuse_labels(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    if "labels" not in arrays:
+        raise ValueError(f"{path} has no array 'labels'; it has {', '.join(arrays) or 'nothing'}")
+    labels = arrays["labels"]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n]")
+    if len(labels) == 0:
+        raise ValueError("labels has no rows; every part needs at least one")
+    if labels.min() < UNKNOWN:
+        raise ValueError(f"labels has {labels.min()}; allowed are 0, 1, … and −1 for unknown")
+
+
+def _refuse_modality(name: str, x: np.ndarray, n: int) -> None:
+    plain = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
+    if not (plain or x.dtype == bool):
+        raise ValueError(f"modality {name!r} is {x.dtype}; it has to be real numbers")
+    if x.ndim < 2 or x[:1].size == 0:
+        raise ValueError(
+            f"modality {name!r} is {x.shape}; it has to be [n, …] with at least one number a row"
+        )
+    _refuse_length(name, x, n)
+    refuse_bad_values(name, torch.from_numpy(x.reshape(n, -1).astype(np.float64)))
+
+
+def _refuse_length(name: str, x: np.ndarray, n: int) -> None:
+    rows = len(x) if x.ndim else 0
+    if rows != n:
+        raise ValueError(f"{name} has {rows} rows but labels has {n}")
+
+
+def _pool(arrays: dict[str, np.ndarray], names: list[str], *, fit_on: np.ndarray) -> Pool:
+    inputs = {}
+    for name in names:
+        flat = arrays[name].reshape(len(arrays[name]), -1).astype(np.float64)
+        inputs[name] = torch.tensor(standardiser(flat[fit_on])(flat), dtype=torch.float32)
+    labels = torch.from_numpy(arrays["labels"].astype(np.int64))
+    return Pool(inputs, labels, arrays.get("groups"))

@@ -1,0 +1,1 @@
+"""AudioSet and VGGSound: the sounds in a clip."""

@@ -1,0 +1,308 @@
+"""AudioSet → VGGSound, which sounds a clip has: audio → audio + video, several classes a clip.
+
+D_l are clips of AudioSet, their sound alone, with its labels; D_u and test are clips of VGGSound
+with sound and pictures. The classes are those that both sets name (`vggsound_classes`: a table of
+our own, as the paper's 46 are not listed). Lists are described in `vggsound_lists`, clips in
+`vggsound_clips`; `vggsound_prepare` turns clips into the features that are read here.
+
+Clips vanish from their host. The task runs on those at hand, and `VGGSound.bounds` says how far the
+missing ones could move each metric.
+
+Ref: gemmeke2017audioset; chen2020vggsound; zverev2025vggsounder; xue2021mke, experiment on event
+classification.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+from torch import Tensor, nn
+
+from mke_theory.data.file_hashes import content_of
+from mke_theory.data.optional_imports import lacking
+from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.problem import Problem
+from mke_theory.data.rng import seed32_for
+from mke_theory.evaluation import metrics
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import InputNoise, ModalityDropout
+from mke_theory.models import Frames, multimodal
+from mke_theory.models.backbones import Kind, picture_encoder, sound_encoder
+from mke_theory.models.pretrained import weights_content
+from mke_theory.study.task import Recipe, Task
+from mke_theory.tasks.vggsound.classes import TABLE, Sharing
+from mke_theory.tasks.vggsound.encoders import projected, small
+from mke_theory.tasks.vggsound.lists import (
+    ANNOTATION,
+    AUDIOSET,
+    AUDIOSET_CLASSES,
+    CLASSES,
+    FOLDER,
+    FULL,
+    ONTOLOGY,
+    TEST,
+)
+from mke_theory.tasks.vggsound.missing import Bounds, multilabel_bounds
+from mke_theory.tasks.vggsound.pools import inputs_of, pool_of, present, row_of
+from mke_theory.tasks.vggsound.shards import (
+    INDEX,
+    PREPARE,
+    PREPARED,
+    Prepared,
+    index_hash,
+    read_shards,
+)
+from mke_theory.tasks.vggsound.split import (
+    MANIFEST,
+    Annotation,
+    Cut,
+    Source,
+    Wanted,
+    cut_of,
+    most_per_class,
+)
+from mke_theory.training.loop import TrainConfig
+
+_LISTS = (AUDIOSET, AUDIOSET_CLASSES, CLASSES, TEST)
+
+
+def recipe() -> Recipe:
+    """Soft labels, noise on both modalities, and the teacher's one dropped from half the samples.
+
+    A first recipe: no clips were at hand to choose strengths and steps by.
+    """
+    training = TrainConfig(
+        steps=2000, batch_size=64, learning_rate=1e-3, weight_decay=1e-2, schedule="cosine"
+    )
+    return Recipe(
+        teacher=training,
+        student=training,
+        objective=Objective(
+            labels="soft",
+            multilabel=True,
+            transform=(InputNoise(0.5), ModalityDropout(0.5, only=("audio",))),
+            gamma=1.0,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class VGGSound(Task):
+    """The clips at hand with at least one of the classes that AudioSet and VGGSound share.
+
+    sharing: which classes are shared, by equal names or also the instruments that are played.
+    annotation: what is true of a clip of VGGSound (see `vggsound_cut.Annotation`).
+    source: whether D_u comes from VGGSound's train list or is cut from its test list.
+    ontology: a segment of AudioSet also has the classes of which its classes are a kind.
+    most_per_class: how many clips of a class D_l and D_u have at most, drawn by the seed; None
+    takes all. For D_u that reads the list, as who collects such clips does.
+    picture, sound: "conv" for small encoders of the task's own, or published ones, from random
+    weights or from `picture_weights` and `sound_weights`, a folder or a name on the hub.
+    skip_bad: run although files that could not be read were left out when clips were prepared.
+    """
+
+    name: ClassVar[str] = "vggsound"
+    title: ClassVar[str] = "AudioSet → VGGSound, audio → audio + video"
+    varies: ClassVar[str] = "weights, noise, and with most_per_class who is in D_l and D_u"
+    metric: ClassVar[str] = "mAP"
+    lasts: ClassVar[bool] = True
+    alpha: ClassVar[str] = "audio"
+    beta: ClassVar[str] = "video"
+
+    recipe: Recipe = recipe()
+    sharing: Sharing = "names"
+    annotation: Annotation = "list"
+    source: Source = "either"
+    ontology: bool = False
+    most_per_class: int | None = None
+    picture: Literal["conv"] | Kind = "conv"
+    sound: Literal["conv", "ast"] = "conv"
+    picture_weights: str | None = None
+    sound_weights: str | None = None
+    channels: int = 16
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("sharing", get_args(Sharing)),
+            ("annotation", get_args(Annotation)),
+            ("source", get_args(Source)),
+            ("picture", ("conv", *get_args(Kind))),
+            ("sound", ("conv", "ast")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{self.name}.{name} is {getattr(self, name)!r}; choose one of {allowed}"
+                )
+        for name, least in (("most_per_class", 1), ("channels", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{self.name}.{name} is {value}; it has to be at least {least}")
+        for kind in ("picture", "sound"):
+            weights = getattr(self, f"{kind}_weights")
+            if weights is not None and getattr(self, kind) == "conv":
+                raise ValueError(f"{self.name}.{kind}_weights is {weights!r}, but {kind} is 'conv'")
+
+    def missing(self, data_root: Path | None) -> str | None:
+        if absent := lacking("av", "soundfile", "transformers"):
+            return absent
+        for name in self._lists():
+            if data_root is None or not (data_root / FOLDER / name).is_file():
+                return (
+                    f"no {FOLDER}/{name} in {data_root}; put the official lists there, or name the "
+                    "folder above by --data-root"
+                )
+        assert data_root is not None
+        if (data_root / PREPARED / INDEX).is_file():
+            return None
+        return (
+            f"no {PREPARED}/{INDEX} in {data_root}; collect the clips, which this package does not "
+            "fetch because their host's terms do not allow it, put them into audioset_clips and "
+            f"vggsound_clips as YTID_SSSSSS.mp4 or .wav, and run `{PREPARE} {data_root}`"
+        )
+
+    def data_hash(self, data_root: Path | None) -> str | None:
+        root = _root(data_root)
+        lists = [root / FOLDER / name for name in (*self._lists(), *FULL)]
+        content = content_of((root / PREPARED / INDEX, *lists, TABLE, MANIFEST))
+        weights = (self.picture_weights, self.sound_weights)
+        return " ".join([content, *(weights_content(one) for one in weights if one)])
+
+    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+        """Who decoded the clips is in the index of the shards, and so in the hash of the data."""
+        return () if (self.picture, self.sound) == ("conv", "conv") else ("transformers",)
+
+    def knows_truth(self, data_root: Path | None) -> bool:
+        return not bool((self.cut(data_root).unlabelled.truth == UNKNOWN).any())
+
+    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+        """MAP, mAUC and d′ over the classes (see `metrics.multilabel`)."""
+        return metrics.multilabel(said, truth)
+
+    def cut(self, data_root: Path | None) -> Cut:
+        """The parts as the lists have them, whether or not the clips are at hand."""
+        folder = _root(data_root) / FOLDER
+        lists = tuple(folder / name for name in (*self._lists(), *FULL))
+        settings = self.sharing, self.annotation, self.source, self.ontology
+        return _cut(folder, *settings, content_of(lists))
+
+    def absent(self, data_root: Path | None) -> Wanted:
+        """The clips of test that are missing or bad, with their truth."""
+        prepared = self._prepared(data_root)
+        test, there = self.cut(data_root).test, frozenset(prepared.vggsound.clips)
+        return test.rows(np.flatnonzero([clip not in there for clip in test.clips]))
+
+    def bounds(self, said: Tensor, truth: Tensor, data_root: Path | None) -> dict[str, Bounds]:
+        """The least and greatest value of each of `scores` over the whole test list.
+
+        `said` and `truth` are of the test part, [n, k]; what a model says of the missing clips can
+        be anything. Exact: see `vggsound_missing`.
+        """
+        missing = self.absent(data_root)
+        return multilabel_bounds(said.numpy(), truth.numpy(), missing.truth)
+
+    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+        """The parts by the lists, of the clips at hand; the seed draws if `most_per_class` does."""
+        cut, prepared = self.cut(data_root), self._prepared(data_root)
+        place = row_of(prepared)
+        labelled = self._drawn(present(cut.labelled, "audioset", place), seed, "labelled")
+        unlabelled = self._drawn(present(cut.unlabelled, "vggsound", place), seed, "unlabelled")
+        test = present(cut.test, "vggsound", place)
+        for name, part in (("labelled", labelled), ("unlabelled", unlabelled), ("test", test)):
+            if not part[0].clips:
+                raise ValueError(
+                    f"{self.name}: no clip of the {name} part is at hand; prepare more clips"
+                )
+        inputs = inputs_of(prepared, np.concatenate([labelled[1], unlabelled[1]]))
+        both = (self.alpha, self.beta)
+        return Problem(
+            labelled=pool_of(inputs, *labelled, modalities=(self.alpha,)),
+            unlabelled=pool_of(inputs, *unlabelled, modalities=both),
+            test=pool_of(inputs, *test, modalities=both),
+            teacher_modalities=(self.alpha,),
+            classes=len(cut.classes),
+            skipped=prepared.bad,
+        )
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        """An encoder for each modality, a film being the mean of its pictures; a linear head."""
+        width = width or self.width(modalities)
+        encoders: dict[str, nn.Module] = {}
+        for name in modalities:
+            shape = tuple(problem.test.inputs[name].shape)
+            if name == self.alpha:
+                encoders[name] = self._hearing(shape, width)
+            else:
+                encoders[name] = Frames(self._seeing(shape, width))
+        return multimodal(encoders, problem.classes, missing="zero")
+
+    def width(self, modalities: tuple[str, ...]) -> int:
+        return self.channels
+
+    def _drawn(
+        self, part: tuple[Wanted, np.ndarray], seed: int, name: str
+    ) -> tuple[Wanted, np.ndarray]:
+        """The part with at most `most_per_class` clips of a class, where its truth is known."""
+        wanted, rows = part
+        if self.most_per_class is None or bool((wanted.truth == UNKNOWN).any()):
+            return part
+        rng = np.random.default_rng(seed32_for(seed, "split", name))
+        chosen = most_per_class(wanted, self.most_per_class, rng)
+        return wanted.rows(chosen), rows[chosen]
+
+    def _hearing(self, shape: tuple[int, ...], width: int) -> nn.Module:
+        if self.sound == "conv":
+            return small(shape[1:], width)
+        return projected(
+            sound_encoder(bands=shape[2], frames=shape[3], weights=self.sound_weights), width
+        )
+
+    def _seeing(self, shape: tuple[int, ...], width: int) -> nn.Module:
+        if self.picture == "conv":
+            return small(shape[2:], width)
+        return projected(picture_encoder(self.picture, weights=self.picture_weights), width)
+
+    def _lists(self) -> tuple[str, ...]:
+        found = _LISTS + ((ONTOLOGY,) if self.ontology else ())
+        return found if self.annotation == "list" else (*found, ANNOTATION)
+
+    def _prepared(self, data_root: Path | None) -> Prepared:
+        folder = _root(data_root) / PREPARED
+        prepared = _read(folder, index_hash(folder))
+        if prepared.bad and not self.skip_bad:
+            raise ValueError(
+                f"{folder}: {len(prepared.bad)} bad clips were left out, the first is: "
+                f"{prepared.bad[0]}; run without them by --skip-bad"
+            )
+        return prepared
+
+
+def _root(data_root: Path | None) -> Path:
+    if data_root is None:
+        raise FileNotFoundError("vggsound needs a data root; name it by --data-root")
+    return data_root
+
+
+@lru_cache(maxsize=4)
+def _cut(
+    folder: Path,
+    sharing: Sharing,
+    annotation: Annotation,
+    source: Source,
+    ontology: bool,
+    content: str,
+) -> Cut:
+    """`content` is the hash of the lists, so that changed ones are read anew."""
+    return cut_of(folder, sharing=sharing, annotation=annotation, source=source, ontology=ontology)
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, content: str) -> Prepared:
+    """`content` is the hash of the index, so that clips prepared anew are read anew."""
+    return read_shards(folder)

@@ -1,0 +1,294 @@
+"""Every bound side by side on one pool: its value, the error it bounds, and what it stands on.
+
+A row is a theorem and a scope. The measured error stands beside the bound where the truth is known,
+with the exact interval for the error on what the pool was drawn from. A row whose hypotheses fail
+says so beside its number. A certificate, or any other `Bound`, is added by `extra`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from mke_theory.theory.bounds import (
+    blum1998_independent_views,
+    cai2021_propagation,
+    lang2024_correction,
+    lang2024_coverage,
+    wei2021_pseudolabels,
+)
+from mke_theory.theory.bounds.bound import (
+    Bound,
+    Hypothesis,
+    Mask,
+    Measured,
+    covered_points,
+    number,
+    shown,
+)
+from mke_theory.theory.labelled_pool import Evidence
+
+_WIDTH = 120
+"""Columns of the terminal that the text fits."""
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What is taken for granted where the truth of the pool is not known; None where nothing is.
+
+    `expansion` is c̄ for sets up to the teacher's worst class error and `half_expansion` for sets up
+    to half of a class; both are also taken, instead of computed, where the truth is known. A row
+    that rests on an assumption is at best not checkable.
+    """
+
+    teacher_error: float | None = None
+    worst_class_error: float | None = None
+    truth_inconsistency: float | None = None
+    margin: float | None = None
+    confusion: ArrayLike | None = None
+    expansion: Measured = None
+    half_expansion: Measured = None
+
+    def refuse_what_is_measured(self) -> None:
+        """Raises ValueError where something is assumed that a known truth decides."""
+        for name in (
+            "teacher_error",
+            "worst_class_error",
+            "truth_inconsistency",
+            "margin",
+            "confusion",
+        ):
+            if getattr(self, name) is not None:
+                raise ValueError(f"the truth is known, so {name} is measured; assume none")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The bounds on one pool; prints as text of at most 120 columns."""
+
+    bounds: tuple[Bound, ...]
+    level: float = 0.95
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a bound, with everything it says; what is not known is missing."""
+        return pd.DataFrame([self._record(bound) for bound in self.bounds])
+
+    def to_markdown(self) -> str:
+        """A table in Markdown: a value whose hypotheses fail has the word in its own cell."""
+        head = ["theorem", "bounds", "value", "trivial", f"measured [{self.level:.0%}]"]
+        lines = [[*head, "hypotheses that fail or cannot be checked", "reference"]]
+        lines += [["---", "---", "---:", "---:", "---", "---", "---"]]
+        for bound in self.bounds:
+            value = f"{shown(bound.value)} ({bound.verdict})"
+            told = "; ".join(map(str, _doubtful(bound)))
+            cells = [bound.name, bound.about, value, number(bound.trivial), self._measured(bound)]
+            lines.append([*cells, told, bound.reference])
+        return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+
+    def __str__(self) -> str:
+        lines = [_line("theorem", "bounds", "value", "trivial", "measured", "verdict")]
+        for bound in self.bounds:
+            trivial, measured = number(bound.trivial), self._measured(bound)
+            cells = (bound.name, bound.about, shown(bound.value), trivial, measured, bound.verdict)
+            lines.append(_line(*cells))
+            for hypothesis in _doubtful(bound):
+                lines += _wrapped(str(hypothesis), "    ")
+        lines.append("")
+        for source in dict.fromkeys(f"{bound.name}: {bound.reference}" for bound in self.bounds):
+            lines += _wrapped(source)
+        return "\n".join([*lines, *self._note()])
+
+    def _measured(self, bound: Bound) -> str:
+        if bound.measured is None:
+            return "–"
+        interval = bound.measured.interval(self.level)
+        share = f"{bound.measured.share:.3f}"
+        return share if interval is None else f"{share} [{interval.low:.3f}, {interval.high:.3f}]"
+
+    def _note(self) -> list[str]:
+        """What the intervals cover, where there are any."""
+        measured = [bound.measured for bound in self.bounds if bound.measured is not None]
+        if not any(error.interval(self.level) for error in measured):
+            return []
+        return _wrapped(
+            f"[low, high] covers the error on what the pool was drawn from with probability "
+            f"{self.level:g} (Clopper–Pearson), if the points are independent draws and the "
+            "student was fixed before they were seen."
+        )
+
+    def _record(self, bound: Bound) -> dict[str, object]:
+        error = bound.measured
+        interval = None if error is None else error.interval(self.level)
+        return {
+            "theorem": bound.name,
+            "scope": bound.scope,
+            "quantity": bound.quantity,
+            "value": bound.value,
+            "status": bound.status,
+            "vacuous": bound.vacuous,
+            "trivial": bound.trivial,
+            "measured": None if error is None else error.share,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
+            "hypotheses": "; ".join(map(str, bound.hypotheses)),
+            "constants": ", ".join(f"{k} = {number(v)}" for k, v in bound.constants.items()),
+            "reference": bound.reference,
+        }
+
+
+def ledger(
+    evidence: Evidence,
+    *,
+    covered: ArrayLike | None = None,
+    classes: Sequence[int] | None = None,
+    steps: Literal[1, 2] = 1,
+    assumed: Assumed | None = None,
+    extra: Sequence[Bound] = (),
+    level: float = 0.95,
+    seconds: float = 2.0,
+) -> Ledger:
+    """The bounds that apply to a pool, one row for each theorem and scope, then those in `extra`.
+
+    Theorems about one class have a row for each of `classes`, by default all that weigh something;
+    where the truth is not known, one row stands for every class. `covered` [n] is true where the
+    teacher gave a label: then only the theorems about unlabelled points are listed, since the
+    others need a label everywhere. `steps` is how far N reaches in Lang's theorems. Squared losses
+    need outputs, not labels: put `charikar2024_misfit.for_outputs` into `extra`. The expansion of
+    small sets may take `seconds` a class, twice.
+
+    Raises ValueError where a class is out of range, or something is assumed that is measured.
+    """
+    known = Assumed() if assumed is None else assumed
+    if evidence.truth is not None:
+        known.refuse_what_is_measured()
+    if covered is None:
+        rows = _labelled(evidence, _scopes(evidence, classes, None), steps, known, seconds)
+    else:
+        mask = covered_points(evidence, covered)
+        rows = _unlabelled(evidence, _scopes(evidence, classes, mask), mask, steps, known, seconds)
+    return Ledger((*rows, *extra), level)
+
+
+def _labelled(
+    evidence: Evidence,
+    labels: Sequence[int],
+    steps: Literal[1, 2],
+    assumed: Assumed,
+    seconds: float,
+) -> Iterator[Bound]:
+    """Rows for a teacher that labels every point."""
+    yield from _small_sets(evidence, assumed, seconds)
+    corrected = [lang2024_correction.for_class(evidence, label, steps=steps) for label in labels]
+    yield from (_named(evidence, bound) for bound in corrected)
+    if evidence.truth is not None and list(labels) == _scopes(evidence, None, None):
+        yield lang2024_correction.over_classes(evidence, corrected)
+    if evidence.classes == 2:
+        for label in labels:
+            yield _named(evidence, blum1998_independent_views.for_class(evidence, label))
+    yield blum1998_independent_views.for_pool(evidence, confusion=assumed.confusion)
+    yield cai2021_propagation.for_student(
+        evidence,
+        expansion=_half(evidence, None, assumed, seconds),
+        margin=assumed.margin,
+        inconsistency=assumed.truth_inconsistency,
+    )
+
+
+def _unlabelled(
+    evidence: Evidence,
+    labels: Sequence[int],
+    covered: Mask,
+    steps: Literal[1, 2],
+    assumed: Assumed,
+    seconds: float,
+) -> Iterator[Bound]:
+    """Rows about the points that the teacher leaves unlabelled."""
+    for label in labels:
+        yield _named(evidence, lang2024_coverage.for_class(evidence, label, covered, steps=steps))
+    expansion = _half(evidence, covered, assumed, seconds)
+    yield cai2021_propagation.for_student(
+        evidence, covered=covered, expansion=expansion, margin=assumed.margin
+    )
+
+
+def _small_sets(evidence: Evidence, assumed: Assumed, seconds: float) -> Iterator[Bound]:
+    """Wei's rows, which share one expansion."""
+    wei, expansion = wei2021_pseudolabels, assumed.expansion
+    if expansion is None and evidence.truth is not None:
+        most = wei.teachers_worst_class_error(evidence)
+        expansion = wei.small_sets(evidence, most, seconds=seconds)
+    worst, error = assumed.worst_class_error, assumed.teacher_error
+    yield wei.for_any_student(
+        evidence, expansion=expansion, worst_class_error=worst, teacher_error=error
+    )
+    yield wei.for_minimiser(
+        evidence,
+        expansion=expansion,
+        worst_class_error=worst,
+        teacher_error=error,
+        truth_inconsistency=assumed.truth_inconsistency,
+    )
+    yield wei.for_any_student_directly(
+        evidence, expansion=expansion, worst_class_error=worst, teacher_error=error
+    )
+
+
+def _half(evidence: Evidence, covered: Mask | None, assumed: Assumed, seconds: float) -> Measured:
+    """Cai's expansion, where it is to be had."""
+    if assumed.half_expansion is not None or evidence.truth is None:
+        return assumed.half_expansion
+    if covered is not None and len(_scopes(evidence, None, covered)) < len(
+        _scopes(evidence, None, None)
+    ):
+        return None  # a class lies on one side only, and the theorem says nothing
+    return cai2021_propagation.half_sets(evidence, covered, seconds=seconds)
+
+
+def _scopes(evidence: Evidence, classes: Sequence[int] | None, covered: Mask | None) -> list[int]:
+    """The classes that get a row; a single one stands for all where the truth is not known."""
+    for label in classes or ():
+        if not 0 <= label < evidence.classes:
+            raise ValueError(f"class {label} is not among 0 to {evidence.classes - 1}")
+    if evidence.truth is None:
+        return [0]
+    sides = [evidence.truth >= 0] if covered is None else [covered, ~covered]
+    return [
+        label
+        for label in (range(evidence.classes) if classes is None else classes)
+        if all(evidence.share((evidence.truth == label) & side) > 0 for side in sides)
+    ]
+
+
+def _named(evidence: Evidence, bound: Bound) -> Bound:
+    """The same, for every class where the truth is not known."""
+    if evidence.truth is not None:
+        return bound
+    unlabelled = "unlabelled, " if bound.scope.startswith("unlabelled") else ""
+    return replace(bound, scope=f"{unlabelled}every class")
+
+
+def _doubtful(bound: Bound) -> tuple[Hypothesis, ...]:
+    return (*bound.failed("violated"), *bound.failed("not checkable"))
+
+
+def _line(*cells: str) -> str:
+    """Cells in columns; what is too long for its column is cut with an ellipsis."""
+    widths = (21, 34, 7, 7, 20, 22)
+    short = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, widths, strict=True)]
+    name, about, value, trivial, measured, verdict = short
+    return f"{name:<21} {about:<34} {value:>7} {trivial:>7}  {measured:<20} {verdict}".rstrip()
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+    )
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")

@@ -1,0 +1,1 @@
+"""The largest error of a student that a graph and side information still allow."""

@@ -1,0 +1,1 @@
+"""How much larger a set becomes by all that it reaches."""

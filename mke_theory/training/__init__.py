@@ -1,0 +1,1 @@
+"""One loop: batches, checkpoints, devices, the running average, predictions."""

@@ -1,0 +1,185 @@
+"""Which samples a step reads, and how they come to the device.
+
+    epoch → batch → the share of a process → pieces that are computed on at once
+
+Rows follow from the seed and the step's number alone, so however many processes share the work and
+however many workers read ahead, every sample is met at the same step.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mke_theory.data.pool import Batch, Samples
+from mke_theory.data.rng import Stream, seed_for
+from mke_theory.training.hardware import Hardware
+
+Rows = slice | Tensor
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples that a process computes on at once: `rows` of the data, places `at` of the batch.
+
+    `total` is how many samples the whole batch has.
+    """
+
+    rows: Rows
+    at: slice
+    total: int
+
+    def stream(self, seed: int, device: torch.device) -> Stream:
+        """The stream of the step, that draws for these samples what it draws in the whole batch."""
+        if self.at == slice(0, self.total):
+            return Stream(seed, device=device)
+        return Stream(seed, device=device, rows=self.at, total=self.total)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which of n samples one of several processes reads at every step.
+
+    Raises ValueError where a batch has fewer samples than there are processes.
+    """
+
+    n: int
+    batch_size: int | None
+    seed: int
+    processes: int = 1
+    rank: int = 0
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        n, size = self.n, self.batch_size
+        smallest = n if size is None or size >= n else n % size or size
+        if smallest < self.processes:
+            raise ValueError(
+                f"the smallest batch of an epoch has {smallest} of {n} samples and cannot be "
+                f"shared by {self.processes} processes; use fewer processes or another batch_size "
+                f"(now {size})"
+            )
+
+    def pieces(self, step: int) -> list[Piece]:
+        """What this process reads at step 0, 1, …, in pieces of nearly the same size."""
+        rows = batch_rows(self.n, self.batch_size, self.seed, step)
+        total = self.n if isinstance(rows, slice) else len(rows)
+        first, end = (total * rank // self.processes for rank in (self.rank, self.rank + 1))
+        count = math.ceil((end - first) / (self.micro_batch or total))
+        cuts = [first + (end - first) * i // count for i in range(count + 1)]
+        places = [slice(start, stop) for start, stop in pairwise(cuts)]
+        return [Piece(at if isinstance(rows, slice) else rows[at], at, total) for at in places]
+
+
+def batch_rows(n: int, batch_size: int | None, seed: int, step: int) -> Rows:
+    """The rows of step 0, 1, …: every epoch goes once through a new permutation of the n samples.
+
+    The last batch of an epoch is smaller where `batch_size` does not divide n.
+    """
+    if batch_size is None or batch_size >= n:
+        return slice(0, n)
+    a_epoch = math.ceil(n / batch_size)
+    epoch, position = divmod(step, a_epoch)
+    order = _permutation(n, seed_for(seed, "order", epoch))
+    return order[position * batch_size : (position + 1) * batch_size]
+
+
+@lru_cache(maxsize=2)
+def _permutation(n: int, seed: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+class Reader:
+    """The batches of the pieces of `steps`, in order, on the device.
+
+    `waited` is how many seconds the caller has waited for samples so far.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        plan: Plan,
+        steps: range,
+        hardware: Hardware,
+        device: torch.device,
+    ) -> None:
+        rows = (piece.rows for step in steps for piece in plan.pieces(step))
+        self._batches = read_ahead(
+            samples, rows, workers=hardware.workers, pin=device.type == "cuda"
+        )
+        self._device, self._channels_last = device, hardware.channels_last
+        self.waited = 0.0
+
+    def next(self) -> Batch:
+        """The batch of the next piece."""
+        started = time.perf_counter()
+        batch = next(self._batches)
+        self.waited += time.perf_counter() - started
+        batch = batch.to(self._device)
+        return channels_last(batch) if self._channels_last else batch
+
+    def close(self) -> None:
+        """Let the workers go."""
+        self._batches.close()
+
+
+def channels_last(batch: Batch) -> Batch:
+    """The same numbers, those of pictures [b, c, h, w] with the channels side by side in memory."""
+    pictures = {
+        name: x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        for name, x in batch.inputs.items()
+    }
+    return Batch(pictures, batch.target)
+
+
+def read_ahead(
+    samples: Samples, rows: Iterable[Rows], *, workers: int = 0, pin: bool = False
+) -> Generator[Batch, None, None]:
+    """`samples[r]` for each r in `rows`, in their order, read ahead by worker processes.
+
+    Without workers they are read when asked for. Close the iterator to let the workers go. `pin`
+    puts what workers read into memory from which a GPU copies while it computes.
+    """
+    if workers == 0:
+        for some in rows:
+            yield samples[some]
+        return
+    # Arrays are sent to workers as bytes; a tensor would take a file handle each.
+    told = (some if isinstance(some, slice) else some.numpy() for some in rows)
+    loader = DataLoader(
+        _Reading(samples),
+        batch_size=None,
+        sampler=told,
+        num_workers=workers,
+        collate_fn=_as_tuple,
+        pin_memory=pin,
+        generator=torch.Generator(),  # torch's own is left alone
+        # A forked worker shares memory and mapped files; another would be sent a copy of all.
+        multiprocessing_context="fork" if sys.platform == "linux" else None,
+    )
+    for inputs, target in loader:
+        yield Batch(inputs, target)
+
+
+class _Reading(Dataset[Batch]):
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Batch:
+        return self.samples[rows if isinstance(rows, slice) else torch.from_numpy(rows)]
+
+
+def _as_tuple(batch: Any) -> tuple[dict[str, Tensor], Tensor]:
+    return batch.inputs, batch.target  # what a loader knows how to pin

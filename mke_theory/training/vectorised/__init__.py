@@ -1,0 +1,1 @@
+"""The same step for thousands of jobs at once."""

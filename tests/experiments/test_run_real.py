@@ -1,0 +1,632 @@
+"""The main job leaves records, tables and figures, survives every death, and refuses bad calls.
+
+Runs here take a few steps each: what they learn does not matter, only what is kept of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import run_real, twomoon
+from mke_theory.method import algorithm as mke
+from mke_theory.method import job as student
+from mke_theory.study import records
+from mke_theory.study.arms import ARMS
+from mke_theory.study.task import Recipe
+from mke_theory.tasks.registry import TASKS
+from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
+from mke_theory.training.loop import TrainConfig, fit
+
+ROOT = Path(__file__).parents[1]
+RECORDS = "records.jsonl"
+RUN = [name for name in ARMS if name != "um_teacher_adjusted"]  # nothing here is adjusted
+
+
+def steps(teacher: int, student: int) -> list[str]:
+    return [
+        f"{task}.recipe.{who}.steps={count}"
+        for task in ("twomoon", "digits")
+        for who, count in (("teacher", teacher), ("student", student))
+    ]
+
+
+BOTH = ["--tasks", "twomoon", "digits", "--seeds", "2", "--set", *steps(20, 20)]
+SMALL = ["--tasks", "twomoon", "--set", *steps(5, 5)]
+KILLED = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "3", "--set"]
+KILLED_RUNS = 9  # two arms and the teacher, three seeds
+
+
+def call(out: Path, *args: str, workers: int = 1) -> int:
+    """The exit code of the main job; a mistake in the command line itself exits from within.
+
+    Without its appraisals, which have tests of their own.
+    """
+    options = ["--theory", "0", "--workers", str(workers), "--out", str(out)]
+    try:
+        return run_real.main([*args, *options])
+    except SystemExit as exit_:
+        assert isinstance(exit_.code, int)
+        return exit_.code
+
+
+def lines(out: Path) -> list[str]:
+    path = out / RECORDS
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def told(out: Path) -> dict[str, dict[str, Any]]:
+    """What is recorded, by key, but for the time it took."""
+    return {r["key"]: {**r, "seconds": None, "training": None} for r in records.read(out)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished job: two tasks, all arms, two seeds. Tests change copies of it."""
+    out = tmp_path_factory.mktemp("made") / "out"
+    assert call(out, *BOTH) == 0
+    return out
+
+
+@pytest.fixture
+def finished(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "out"))
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (mke, student):
+        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("something was trained"))
+
+
+# What a finished job leaves
+
+
+def test_every_run_is_recorded_once(made: Path) -> None:
+    found = [(r["task"], r["arm"], r["seed"]) for r in map(json.loads, lines(made))]
+    assert sorted(found) == sorted(product(("twomoon", "digits"), RUN, (0, 1)))
+
+
+def test_the_summary_is_task_arm_metric_and_means_over_seeds(made: Path) -> None:
+    summary = json.loads((made / "summary.json").read_text())
+    assert list(summary) == ["twomoon", "digits"]
+    runs = [json.loads(line) for line in lines(made)]
+    for task, arm in product(summary, RUN):
+        cells = summary[task][arm]
+        assert set(cells) >= {"test", "unlabelled", "corrected", "damaged", "agreement"}
+        own = [r["metrics"] for r in runs if (r["task"], r["arm"]) == (task, arm)]
+        for metric, cell in cells.items():
+            values = [metrics[metric] for metrics in own if metrics[metric] is not None]
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            assert set(cell) == {"mean", "sd", "n"} and cell["n"] == len(values)
+            assert cell["mean"] == pytest.approx(statistics.mean(values))
+            assert cell["sd"] == pytest.approx(spread, abs=1e-12)
+
+
+def test_a_teacher_agrees_with_itself(made: Path) -> None:
+    for task in json.loads((made / "summary.json").read_text()).values():
+        cells = {metric: cell["mean"] for metric, cell in task["um_teacher"].items()}
+        assert (cells["agreement"], cells["corrected"], cells["damaged"]) == (1, 0, 0)
+        assert cells["unlabelled"] == cells["pseudo_labels"]
+        for arm in task.values():  # every arm learned from the same teacher
+            if arm is not task["mm_student_flips"]:
+                assert arm["pseudo_labels"]["mean"] == cells["pseudo_labels"]
+
+
+def test_tables_and_figures_are_there(made: Path) -> None:
+    tables = {f"results_{t}.{e}" for t in ("twomoon", "digits") for e in ("md", "csv", "tex")}
+    figures = {"gain_by_arm.png", "account_by_class.png", "regions_twomoon.png"}
+    files = {path.name for path in made.iterdir() if path.is_file()}
+    assert files == tables | figures | {"overview.md", "summary.json", RECORDS, "records.lock"}
+    for name in figures:
+        assert (made / name).read_bytes().startswith(b"\x89PNG")
+    table = (made / "results_digits.md").read_text()
+    assert all(f"| {arm} |" in table for arm in RUN)
+
+
+def test_a_run_that_can_be_drawn_names_the_file_of_its_regions(made: Path) -> None:
+    for record in records.read(made):
+        if record["task"] == "digits":
+            assert "regions" not in record.get("artifacts", {})
+            continue
+        with np.load(made / record["artifacts"]["regions"]) as drawn:
+            assert drawn["prediction"].shape == (len(drawn["y"]), len(drawn["x"]))
+            assert len(drawn["points"]) == len(drawn["labels"]) == 200
+
+
+def test_a_students_checkpoint_goes_and_a_teachers_stays(made: Path) -> None:
+    teachers = {key for key, record in told(made).items() if record["arm"] == "um_teacher"}
+    assert {path.stem for path in (made / "checkpoints").iterdir()} == teachers
+
+
+# Doing it again, and more of it
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_rerun_trains_nothing_and_says_the_same(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()}
+    assert call(finished, *BOTH) == 0
+    assert {p.name: p.read_bytes() for p in finished.iterdir() if p.is_file()} == before
+    printed = capsys.readouterr().out
+    for task in ("twomoon", "digits"):
+        assert f"{TASKS[task].title} ({task})" in printed
+    assert "MM student (no reg): perturbed yes → no" in printed  # the declared difference
+    for name in before.keys() - {RECORDS, "records.lock"}:
+        assert str(finished / name) in printed
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_damaged_artifact_is_one_line_that_names_it(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = next(r for r in records.read(finished) if "regions" in r.get("artifacts", {}))
+    path = finished / record["artifacts"]["regions"]
+    path.write_bytes(path.read_bytes()[:-40])
+    assert call(finished, *BOTH) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: {path} is damaged" in error and "--no-resume" in error
+
+
+def test_another_arm_or_seed_only_adds(tmp_path: Path) -> None:
+    kept = ""
+    for arms, seeds, runs in (("mm_student", 1, 2), ("um_student mm_student", 1, 3), ("", 2, 18)):
+        chosen = ["--arms", *arms.split()] if arms else []
+        assert call(tmp_path, *SMALL, *chosen, "--seeds", str(seeds)) == 0
+        assert len(lines(tmp_path)) == runs
+        now = (tmp_path / RECORDS).read_text()
+        assert now.startswith(kept)
+        kept = now
+    fresh = tmp_path / "fresh"
+    assert call(fresh, *SMALL, "--seeds", "2") == 0
+    assert told(fresh) == told(tmp_path)
+
+
+def test_a_changed_setting_is_another_run_and_the_report_is_about_what_was_asked(
+    tmp_path: Path,
+) -> None:
+    args = ["--tasks", "twomoon", "--arms", "mm_student", "--seeds", "1", "--set"]
+    for count, runs in ((5, 2), (6, 3), (5, 3)):  # the teacher is not trained otherwise...
+        assert call(tmp_path, *args, f"twomoon.recipe.student.steps={count}", *steps(5, 5)[:1]) == 0
+        cell = json.loads((tmp_path / "summary.json").read_text())["twomoon"]["mm_student"]["test"]
+        assert cell["n"] == 1 and cell["sd"] is None
+        assert len(lines(tmp_path)) >= runs
+
+
+def test_no_resume_does_everything_again_with_the_same_outcome(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, count = told(finished), len(lines(finished))
+    args = ["--tasks", "twomoon", "--arms", "mm_student", "--seeds", "2", "--set", *steps(20, 20)]
+    assert call(finished, *args, "--no-resume") == 0
+    assert len(lines(finished)) == count + 4
+    assert told(finished) == before
+
+
+@pytest.mark.parametrize("arm", ["um_teacher", "um_student", "mm_student"])
+def test_one_arm_alone_is_enough(arm: str, tmp_path: Path) -> None:
+    assert call(tmp_path, *SMALL, "--arms", arm, "--seeds", "1") == 0
+    assert set(json.loads((tmp_path / "summary.json").read_text())["twomoon"]) == {
+        "um_teacher",
+        arm,
+    }
+
+
+def test_an_arm_that_runs_on_some_tasks_alone_is_named_for_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--tasks", "twomoon", "digits", "--arms", "um_teacher_adjusted", "--seeds", "1"]
+    changes = [*steps(5, 5), "digits.recipe.objective.adjustment=0.5"]
+    assert call(tmp_path, *args, "--set", *changes) == 0
+    assert "left out twomoon um_teacher_adjusted: it would repeat" in capsys.readouterr().err
+    found = sorted((r["task"], r["arm"]) for r in map(json.loads, lines(tmp_path)))
+    assert found == [
+        ("digits", "um_teacher"),
+        ("digits", "um_teacher_adjusted"),
+        ("twomoon", "um_teacher"),
+    ]
+
+
+def test_a_name_given_twice_counts_once(tmp_path: Path) -> None:
+    args = ["--tasks", "twomoon", "twomoon", "--arms", "mm_student", "mm_student", "--seeds", "1"]
+    assert call(tmp_path, *args, "--set", *steps(5, 5)) == 0
+    assert len(lines(tmp_path)) == 2
+
+
+# Bad calls: refused before any work
+
+
+REFUSED: dict[str, tuple[list[str], list[str]]] = {
+    "task": (["--tasks", "moon"], ["no task 'moon'", *TASKS]),
+    "arm": (["--arms", "mm"], ["no arm 'mm'", *ARMS]),
+    "arm that repeats another": (
+        ["--tasks", "twomoon", "--arms", "um_teacher_adjusted"],
+        ["um_teacher_adjusted would repeat another arm", "(twomoon); leave it out"],
+    ),
+    "setting of no task": (["--set", "moon.points=3"], ["'moon.points=3'", *TASKS]),
+    "setting without a task": (["--set", "points=3"], ["'points=3'", "twomoon"]),
+    "setting without a value": (["--set", "digits.hidden"], ["'hidden'", "path=value"]),
+    "setting of no such name": (
+        ["--set", "digits.recipe.student.step=3"],
+        ["no 'step'", "steps", "batch_size", "learning_rate"],
+    ),
+    "setting of another type": (
+        ["--set", "digits.recipe.student.steps=many"],
+        ["recipe.student.steps", "'many'", "whole number"],
+    ),
+    "setting out of range": (
+        ["--set", "digits.recipe.student.steps=0"],
+        ["steps is 0", "at least"],
+    ),
+    "setting of no such choice": (
+        ["--set", "digits.recipe.student.optimizer=lion"],
+        ["'lion'", "adamw", "sgd"],
+    ),
+    "no seeds": (["--seeds", "0"], ["seeds is 0", "at least 1"]),
+    "seeds in words": (["--seeds", "two"], ["seeds", "two"]),
+    "device": (["--device", "tpu"], ["device", "cpu", "cuda", "auto"]),
+    "option": (["--colour", "red"], ["colour"]),
+    "no file": (["--tasks", "arrays"], ["--set arrays.file"]),
+    "absent file": (["--tasks", "arrays", "--set", "arrays.file=none.npz"], ["none.npz"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.usefixtures("no_training")
+def test_a_bad_call_is_refused_and_lists_what_exists(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args, words = REFUSED[case]
+    assert call(tmp_path / "out", *args) == 2
+    said = capsys.readouterr().err
+    assert [word for word in words if word not in said] == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_too_few_workers_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(tmp_path / "out", workers=0) == 2
+    assert "workers is 0; it has to be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("from_environment", [False, True])
+def test_a_missing_data_root_is_refused(
+    from_environment: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    absent = tmp_path / "absent"
+    args = [] if from_environment else ["--data-root", str(absent)]
+    if from_environment:
+        monkeypatch.setenv("MKE_DATA_ROOT", str(absent))
+    assert call(tmp_path / "out", *args) == 2
+    said = capsys.readouterr().err
+    assert str(absent) in said and "--data-root" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_data_asked_for_and_not_there_are_an_error_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--tasks", "digits", "av_digits", "--data-root", str(tmp_path)]
+    assert call(tmp_path / "out", *args) == 2
+    assert "prepare --data-root" in capsys.readouterr().err
+
+
+def test_data_not_asked_for_and_not_there_are_left_out_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = run_real.chosen_tasks(run_real.Options(), tmp_path)
+    assert [task.name for task in chosen] == ["twomoon", "twomoon_fair", "digits"]
+    said = capsys.readouterr().err
+    assert all(f"skipped {name}: " in said for name in TASKS.keys() - {t.name for t in chosen})
+
+
+def test_long_tasks_run_when_they_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "nyudv2").mkdir()
+    short = [task.name for task in run_real.chosen_tasks(run_real.Options(), tmp_path)]
+    assert short == ["twomoon", "twomoon_fair", "digits"]
+    assert "left out nyu_depth: it takes long" in capsys.readouterr().err
+    everything = run_real.chosen_tasks(run_real.Options(tasks=("all",)), tmp_path)
+    assert [task.name for task in everything] == [*short, "nyu_depth", "nyu_depth_from_depth"]
+    named = run_real.chosen_tasks(run_real.Options(tasks=("nyu_depth",)), tmp_path)
+    assert [task.name for task in named] == ["nyu_depth"]
+
+
+def test_damaged_files_are_skipped_by_the_tasks_that_can(tmp_path: Path) -> None:
+    (tmp_path / "nyudv2").mkdir()
+    options = run_real.Options(tasks=("digits", "nyu_depth"), skip_bad=True)
+    digits, nyu = run_real.chosen_tasks(options, tmp_path)
+    assert digits == TASKS["digits"] and nyu == replace(TASKS["nyu_depth"], skip_bad=True)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_file_that_is_no_data_is_refused_before_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.npz").write_text("not arrays")
+    args = ["--tasks", "digits", "arrays", "--set", f"arrays.file={tmp_path / 'own.npz'}"]
+    assert call(tmp_path / "out", *args) == 2
+    assert "own.npz cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.usefixtures("no_training")
+def test_a_device_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tmp_path / "out", *SMALL, "--device", "cuda") == 2
+    assert "cuda" in capsys.readouterr().err.lower()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_file_in_the_way_of_the_output_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    for out in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        assert call(out, *SMALL) == 2
+        assert "a file is in the way; choose another folder" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_read_only_output_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The mode of a folder does not stop an administrator, as who tests often run.
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert call(tmp_path, *SMALL) == 2
+    assert f"cannot write to {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_full_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 0))
+    assert call(tmp_path, *SMALL) == 2
+    assert "0 MiB free" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_training")
+def test_two_jobs_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with records.Records.open(tmp_path):
+        assert call(tmp_path, *SMALL) == 2
+    assert "another run is writing" in capsys.readouterr().err
+
+
+# Trouble on the way
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging = "digits.recipe.student.learning_rate=1e30"
+    args = ["--tasks", "twomoon", "digits", "--arms", "mm_student", "--seeds", "1", "--set"]
+    assert call(tmp_path, *args, *steps(5, 5), diverging) == 1
+    said = capsys.readouterr().err
+    assert "failed: digits mm_student seed 0: FloatingPointError" in said
+    assert "twomoon mm_student" not in said.replace("\r", "\n").splitlines()[-1]
+    found = {(r["task"], r["arm"]) for r in records.read(tmp_path)}
+    assert found == {("twomoon", "um_teacher"), ("twomoon", "mm_student"), ("digits", "um_teacher")}
+
+
+def test_a_disk_that_fills_up_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append, room = records.Records.append, iter(range(3))
+
+    def full(self: records.Records, record: dict[str, Any]) -> None:
+        if next(room, None) is None:
+            raise OSError(errno.ENOSPC, "run could not be recorded (No space left on device)")
+        append(self, record)
+
+    args = [*SMALL, "--arms", "mm_student", "--seeds", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(records.Records, "append", full)
+        assert call(tmp_path, *args) in (1, 2)
+    assert "No space left" in capsys.readouterr().err
+    assert len(lines(tmp_path)) == 3
+    assert call(tmp_path, *args) == 0
+    assert len(lines(tmp_path)) == 4
+
+
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
+@pytest.mark.parametrize("at", [0, 3, 7])
+def test_ctrl_c_ends_with_130_and_the_next_call_goes_on(
+    at: int,
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    args = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "2", "--set"]
+    begun = iter(range(100))
+
+    def pressed(*given: Any, **named: Any) -> Any:
+        if next(begun) == at:
+            signal.raise_signal(signal.SIGINT)
+        return fit(*given, **named)
+
+    with monkeypatch.context() as patch:
+        for module in (mke, student):
+            patch.setattr(module, "fit", pressed)
+        assert call(tmp_path, *args, *steps(20, 20)) == 130
+    done = len(lines(tmp_path))
+    assert done < 6
+    said = capsys.readouterr().err
+    assert "interrupted" in said and str(tmp_path) in said and "Traceback" not in said
+    assert call(tmp_path, *args, *steps(20, 20)) == 0
+    uninterrupted = told(made)
+    assert told(tmp_path) == {key: uninterrupted[key] for key in told(tmp_path)}
+    assert len(lines(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("left", [1, 200])
+def test_half_a_line_at_the_end_is_done_again(left: int, finished: Path) -> None:
+    before, path = told(finished), finished / RECORDS
+    whole = path.read_bytes()
+    start = whole.rindex(b"\n", 0, -1) + 1
+    path.write_bytes(whole[: start + left])
+    assert call(finished, *BOTH) == 0
+    assert told(finished) == before
+    assert len(lines(finished)) == len(before)
+
+
+# Killed. The processes below get no chance to tidy up.
+
+
+def ended_by(number: int, out: Path, ready: Callable[[], bool], *args: str) -> int:
+    """The exit code of the main job with two workers, all of them sent a signal once `ready`."""
+    script = [sys.executable, str(ROOT / "experiments" / "run_real.py")]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with subprocess.Popen(
+        [*script, *args, "--workers", "2", "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": path, "JOBLIB_TEMP_FOLDER": str(out.parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as job:
+        try:
+            while not ready():
+                assert job.poll() is None, f"the job ended by itself, with {job.returncode}"
+                time.sleep(0.02)
+        finally:
+            group = members(job.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(job.pid, number)
+        code = job.wait(100)
+    for pid in group:  # what joblib leaves behind when it cannot tidy up
+        for semaphore in Path("/dev/shm").glob(f"sem.loky-{pid}-*"):
+            semaphore.unlink()
+    return code
+
+
+def members(group: int) -> list[int]:
+    """The processes of a process group, where the system shows them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(int(path.name)) == group:
+                found.append(int(path.name))
+    return found
+
+
+def test_a_killed_job_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    args = [*KILLED, *steps(100, 400)]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    code = ended_by(signal.SIGKILL, killed, lambda: len(lines(killed)) >= 4, *args)
+    assert code == -signal.SIGKILL
+    assert 4 <= len(lines(killed)) < KILLED_RUNS
+    assert call(killed, *args) == 0
+    assert call(whole, *args) == 0
+    assert told(killed) == told(whole) and len(told(whole)) == KILLED_RUNS
+    for name in ("summary.json", "results_twomoon.csv", "gain_by_arm.png", "regions_twomoon.png"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_job_killed_three_times_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    args = [*KILLED, *steps(300, 1500)]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+
+    def student_has_a_checkpoint() -> bool:  # beside those of the three teachers
+        return len(list((killed / "checkpoints").glob("*.pt"))) > 3
+
+    moments = (
+        lambda: len(lines(killed)) >= 1,
+        student_has_a_checkpoint,
+        lambda: len(lines(killed)) >= 6,
+    )
+    for ready in moments:
+        assert ended_by(signal.SIGKILL, killed, ready, *args) == -signal.SIGKILL
+        assert len(lines(killed)) < KILLED_RUNS
+    assert call(killed, *args) == 0
+    assert call(whole, *args) == 0
+    assert told(killed) == told(whole)
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_all_workers_and_ends_with_130(tmp_path: Path) -> None:
+    args = [*KILLED, *steps(100, 1000)]
+    assert ended_by(signal.SIGINT, tmp_path, lambda: len(lines(tmp_path)) >= 4, *args) == 130
+    assert 3 <= len(lines(tmp_path)) < KILLED_RUNS  # a line being written is taken back
+    assert call(tmp_path, *args) == 0
+    assert len(told(tmp_path)) == len(lines(tmp_path)) == KILLED_RUNS
+
+
+# The study over many draws
+
+FEW = TrainConfig(steps=5, optimizer="sgd", learning_rate=0.01)
+SHORT = replace(TwoMoon().recipe, teacher=FEW, student=FEW)
+
+
+@dataclass(frozen=True)
+class ShortFair(TwoMoon):
+    recipe: Recipe = SHORT
+
+
+@dataclass(frozen=True)
+class ShortPublished(TwoMoonPublished):
+    recipe: Recipe = SHORT
+
+
+def test_the_twomoon_study_prints_both_tables_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(twomoon, "TwoMoon", ShortFair)
+    monkeypatch.setattr(twomoon, "TwoMoonPublished", ShortPublished)
+    args = ["--draws", "3", "--seeds", "2", "--workers", "1", "--out", str(tmp_path)]
+    assert twomoon.main(args) == 0
+    printed = capsys.readouterr().out
+    assert "TwoMoon as published" in printed and "TwoMoon, fair" in printed
+    for value in (*twomoon.PUBLISHED.values(), *twomoon.FIRST_STUDY.values()):
+        assert str(value) in printed
+    assert len(lines(tmp_path)) == 2 * len(twomoon.PUBLISHED) + 3 * (1 + len(twomoon.fair_arms()))
+    assert (tmp_path / "summary.json").is_file() and (tmp_path / "gain_by_arm.png").is_file()
+    for module in (mke, student):
+        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("something was trained"))
+    assert twomoon.main(args) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_the_twomoon_study_needs_a_folder_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert twomoon.main(["--out", str(tmp_path / "file")]) == 2
+    assert "a file is in the way" in capsys.readouterr().err

@@ -1,0 +1,51 @@
+"""The figure of confusion sums over seeds, and passes over what has no matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mke_theory.report.plots.confusion import confusion, tables_of
+
+ARMS = ("um_teacher", "mm_student")
+
+
+def record(task: str, arm: str, seed: int, counts: Any) -> dict[str, Any]:
+    names = ["calm", "angry"] if task == "emotions" else []
+    return {"task": task, "arm": arm, "seed": seed, "confusion": counts, "class_names": names}
+
+
+RECORDS = [
+    record("emotions", "um_teacher", 0, [[3, 1], [2, 2]]),
+    record("emotions", "um_teacher", 1, [[4, 0], [1, 3]]),
+    record("emotions", "mm_student", 0, [[4, 0], [0, 4]]),
+    record("emotions", "mm_student", 1, [[3, 1], [0, 4]]),
+    record("maps", "um_teacher", 0, [[1, 0], [0, 1]]),
+    record("maps", "mm_student", 0, None),
+]
+
+
+def test_counts_are_summed_over_seeds() -> None:
+    tables = tables_of(RECORDS, ARMS)
+    assert list(tables) == ["emotions"]
+    names, runs, counts = tables["emotions"]
+    assert names == ["calm", "angry"] and runs == {"um_teacher": 2, "mm_student": 2}
+    fewer = tables_of([one for one in RECORDS if one["seed"] == 0 or one["arm"] == ARMS[0]], ARMS)
+    assert fewer["emotions"][1] == {"um_teacher": 2, "mm_student": 1}
+    assert np.array_equal(counts["um_teacher"], [[7, 1], [3, 5]])
+    assert np.array_equal(counts["mm_student"], [[7, 1], [0, 8]])
+
+
+def test_the_figure_is_the_same_twice_and_depends_on_the_counts(tmp_path: Path) -> None:
+    first = confusion(RECORDS, tmp_path / "a.png").read_bytes()
+    assert first == confusion(RECORDS, tmp_path / "b.png").read_bytes()
+    other = [*RECORDS[:3], record("emotions", "mm_student", 1, [[0, 4], [4, 0]])]
+    assert first != confusion(other, tmp_path / "c.png").read_bytes()
+
+
+def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no task has a confusion matrix"):
+        confusion(RECORDS[4:], tmp_path / "a.png")

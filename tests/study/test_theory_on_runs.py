@@ -1,0 +1,324 @@
+"""The theory of a study is computed once from what its runs left, and told from records alone."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from experiments import certificates, run_real
+from mke_theory.data.pool import Pool
+from mke_theory.method.pseudo_labels import decide
+from mke_theory.models import MLP, multimodal
+from mke_theory.report import theory as theory_report
+from mke_theory.study import records
+from mke_theory.study import theory_on_runs as appraisals
+from mke_theory.study.arms import ARMS
+from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.tasks.toy.twomoon import TwoMoon
+from mke_theory.theory import appraise as appraisal
+from mke_theory.theory.appraise import appraise, spaces
+from mke_theory.training.loop import TrainConfig
+from mke_theory.training.predict import embed, predict
+
+SHORT = TrainConfig(steps=30, optimizer="sgd", learning_rate=0.05)
+
+
+@dataclass(frozen=True)
+class Moons(TwoMoon):
+    """A small TwoMoon, so that theory takes a moment."""
+
+    name: ClassVar[str] = "moons"
+    points: int = 120
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[records.Record]]:
+    """A folder with the teacher and the MM student of two seeds."""
+    folder = tmp_path_factory.mktemp("study")
+    place, task, done = Place(folder=folder), Moons(), []
+    for seed in (0, 1):
+        problem = task.problem(seed)
+        teacher = train_teacher(task, seed, problem, place)
+        for arm in ("um_teacher", "mm_student"):
+            done.append(run(task, ARMS[arm], seed, problem, teacher, place)[0])
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def told(study: tuple[Path, list[records.Record]]) -> list[records.Record]:
+    folder, done = study
+    found, failures = appraisals.appraise_all(
+        done, [Moons()], folder, data_root=None, seeds=2, workers=1
+    )
+    assert failures == []
+    return found
+
+
+# What a run leaves
+
+
+def test_an_embedding_is_what_the_last_linear_layer_reads() -> None:
+    model = multimodal({"a": MLP([2, 3], activate=True)}, 2, hidden=(4,))
+    pool = Pool({"a": torch.randn(7, 2)}, torch.zeros(7, dtype=torch.int64))
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    found = embed(model, pool)
+    assert found.shape == (7, 4)
+    torch.testing.assert_close(last(found), predict(model, pool))
+    assert not last._forward_pre_hooks  # nothing is left behind
+
+
+def test_a_model_without_a_linear_layer_has_no_embedding() -> None:
+    pool = Pool({"a": torch.randn(7, 2)}, torch.zeros(7, dtype=torch.int64))
+    with pytest.raises(TypeError, match="no linear layer"):
+        embed(nn.Identity(), pool)
+
+
+def test_the_answers_of_the_mm_student_alone_are_kept(
+    study: tuple[Path, list[records.Record]],
+) -> None:
+    folder, done = study
+    for record in done:
+        kept = "answers" in record.get("artifacts", {})
+        assert kept == (record["arm"] == "mm_student")
+    student = done[1]
+    problem = Moons().problem(0)
+    _, answers = appraisals.answers_of(student, Moons(), folder, None)
+    assert answers["embedding"].shape == (len(problem.unlabelled), 16)
+    right = answers["student"] == problem.unlabelled.labels.numpy()
+    assert right.mean() == pytest.approx(student["metrics"]["unlabelled"])
+    agree = answers["student"] == answers["pseudo"]
+    assert agree.mean() == pytest.approx(student["metrics"]["agreement"])
+    teacher = train_teacher(Moons(), 0, problem, Place()).model
+    assert (decide(predict(teacher, problem.unlabelled)).numpy() == answers["pseudo"]).all()
+
+
+# Views
+
+
+def test_there_is_a_view_by_alpha_by_beta_by_both_and_by_the_embedding() -> None:
+    inputs = {"x": np.full((5, 2), 3.0), "y": np.full((5, 1, 2), 4.0)}
+    found = {kind: points for _, kind, points in spaces(inputs, ["y"], np.ones((5, 7)))}
+    assert [*found] == ["α", "β", "both", "own"]
+    # Each modality has mean square 1 a sample: (4, 4)/√32 and (3, 3)/√18 are the same.
+    assert found["both"] == pytest.approx(np.full((5, 4), 0.5**0.5))
+    assert found["α"].shape == (5, 2) and found["own"].shape == (5, 7)
+    assert [kind for _, kind, _ in spaces(inputs, ["y"], None)] == ["α", "β", "both"]
+
+
+def test_a_view_that_needs_a_missing_modality_is_left_out() -> None:
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(30, 1)), draw.normal(size=(30, 1))
+    y[3] = np.nan
+    labels = (x[:, 0] > 0).astype(np.int64)
+    views = appraise(
+        {"x": x, "y": y}, ["x"], None, pseudo=labels, student=labels, truth=labels, classes=2
+    )
+    assert [view.kind for view in views] == ["α"]
+
+
+def test_of_a_large_pool_a_random_part_is_appraised() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(200, 1))
+    labels = (x[:, 0] > 0).astype(np.int64)
+
+    def weights(seed: int) -> list[float]:
+        views = appraise(
+            {"x": x, "y": x},
+            ["x"],
+            x,
+            pseudo=draw.permutation(labels),
+            student=labels,
+            truth=labels,
+            classes=2,
+            seed=seed,
+            most_points=50,
+        )
+        return [view.evidence.graph.n for view in views]
+
+    assert weights(0) == [50] * 4
+
+
+# Appraisals
+
+
+def test_an_appraisal_holds_what_the_theory_gives(
+    study: tuple[Path, list[records.Record]], told: list[records.Record]
+) -> None:
+    folder, done = study
+    assert [(one["task"], one["seed"]) for one in told] == [("moons", 0), ("moons", 1)]
+    problem, answers = appraisals.answers_of(done[1], Moons(), folder, None)
+    views = appraise(
+        {name: x.numpy() for name, x in problem.unlabelled.inputs.items()},
+        ["x1"],
+        answers["embedding"],
+        pseudo=answers["pseudo"],
+        student=answers["student"],
+        truth=problem.unlabelled.labels.numpy(),
+        classes=2,
+    )
+    for view, kept in zip(views, told[0]["theory"], strict=True):
+        assert kept["certificate"] == pytest.approx(view.certificate.value)
+        assert kept["student_error"] <= kept["certificate"] <= kept["trivial"] + 1e-12
+        assert kept["student_error"] == pytest.approx(1 - done[1]["metrics"]["unlabelled"])
+        rows = {row["theorem"]: row for row in kept["ledger"]}
+        assert rows["certificate"]["status"] == "holds"
+        assert rows["certificate"]["value"] == pytest.approx(kept["certificate"])
+
+
+def test_what_is_appraised_is_not_appraised_again(
+    study: tuple[Path, list[records.Record]],
+    told: list[records.Record],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, done = study
+    monkeypatch.setattr(appraisals, "appraise", lambda *_, **__: pytest.fail("computed again"))
+    again, failures = appraisals.appraise_all(
+        done, [Moons()], folder, data_root=None, seeds=2, workers=1
+    )
+    assert (again, failures) == (told, [])
+
+
+def test_one_appraisal_that_fails_does_not_end_the_others(
+    study: tuple[Path, list[records.Record]], tmp_path: Path
+) -> None:
+    folder, done = study
+    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+    (tmp_path / done[1]["artifacts"]["answers"]).unlink()
+    found, failures = appraisals.appraise_all(
+        done, [Moons()], tmp_path, data_root=None, seeds=2, workers=1
+    )
+    assert [one["seed"] for one in found] == [1]
+    assert len(failures) == 1 and failures[0].startswith("theory of moons seed 0: FileNotFound")
+
+
+def test_none_is_appraised_where_none_is_asked_for(
+    study: tuple[Path, list[records.Record]], tmp_path: Path
+) -> None:
+    found, failures = appraisals.appraise_all(
+        study[1], [Moons()], tmp_path, data_root=None, seeds=0, workers=1
+    )
+    assert (found, failures) == ([], [])
+
+
+# What people read
+
+
+def view(kind: str, certificate: float) -> dict[str, object]:
+    numbers = {"teacher_error": 0.2, "student_error": 0.1, "inconsistency": 0.05, "trivial": 0.4}
+    names = {"view": f"{kind}: m", "kind": kind, "points": 10, "edges": 20}
+    rows = [
+        {"theorem": "A", "status": "holds", "vacuous": kind == "α", "value": 0.1},
+        {"theorem": "B", "status": "violated", "vacuous": False, "value": None},
+    ]
+    texts = {"text": f"all {kind}", "short": kind, "ledger": rows}
+    return names | numbers | texts | {"certificate": certificate}
+
+
+BY_HAND = [
+    {
+        "task": "t",
+        "title": "T",
+        "seed": seed,
+        "theory": [view("α", 0.4), view("β", b), view("both", c), view("own", 0.2)],
+    }
+    for seed, b, c in ((0, 0.1, 0.3), (1, 0.2, 0.1))
+]
+
+
+def test_a_table_of_certificates_by_hand() -> None:
+    table = theory_report.table(BY_HAND, "t")
+    assert table.loc["α: m", "certificate"] == "40.0 ± 0.0 (2)"
+    assert table.loc["β: m", "certificate"] == "15.0 ± 7.1 (2)"
+    assert table["below teacher's error"].tolist() == ["0 of 2", "1 of 2", "1 of 2", "0 of 2"]
+    with pytest.raises(ValueError, match="no appraisal of task 'u'"):
+        theory_report.table(BY_HAND, "u")
+
+
+def test_the_sentence_says_what_the_second_modality_does_to_the_bound() -> None:
+    said = theory_report.sentence(BY_HAND, "t")
+    assert "from 40.0 ± 0.0 (2) on α alone to 20.0 ± 14.1 (2) on both" in said
+    assert "15.0 ± 7.1 (2) on β alone. The teacher errs on 20.0 ± 0.0 (2)." in said
+    alone = [{**BY_HAND[0], "theory": [view("α", 0.4)]}]
+    assert "no graphs by modality" in theory_report.sentence(alone, "t")
+
+
+def test_verdicts_are_counted_over_all_ledgers() -> None:
+    table = theory_report.verdicts(BY_HAND)
+    assert table.loc["A"].to_dict() == {
+        "says more": 6,
+        "vacuous": 2,
+        "violated": 0,
+        "not checkable": 0,
+    }
+    assert table.loc["B", "violated"] == 8
+    counted = [
+        {**one, "theory": [{"verdicts": theory_report.verdicts_of(view)} for view in one["theory"]]}
+        for one in BY_HAND
+    ]
+    assert theory_report.verdicts(counted).equals(table)
+
+
+def test_the_report_is_printed_and_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    theory_report.show(BY_HAND[::-1])  # in the order in which they were finished
+    shown = capsys.readouterr().out
+    assert "second modality moves the bound" in shown
+    assert "seed 0:\n\nboth\n" in shown
+    paths = theory_report.write(BY_HAND, tmp_path)
+    assert [path.name for path in paths] == ["theory.md", "ledger_t.md"]
+    assert "all own" in paths[1].read_text()
+    assert theory_report.write([], tmp_path) == []
+
+
+def test_the_main_job_appraises_the_seeds_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appraisal, "SECONDS", 0.05)
+    short = [f"twomoon_fair.recipe.{who}.steps=5" for who in ("teacher", "student")]
+    args = ["--tasks", "twomoon_fair", "--arms", "mm_student", "--seeds", "2", "--workers", "1"]
+    call = [*args, "--out", str(tmp_path), "--set", "twomoon_fair.points=80", *short]
+    assert run_real.main(call) == 0
+    assert "## Theory on D_u of TwoMoon, fair" in capsys.readouterr().out
+    assert [one["seed"] for one in records.read(tmp_path / appraisals.FOLDER)] == [0]
+    assert {"theory.md", "ledger_twomoon_fair.md"} <= {path.name for path in tmp_path.iterdir()}
+    other = [*call[:-4], "--theory", "0", "--out", str(tmp_path / "none"), *call[-4:]]
+    assert run_real.main(other) == 0
+    assert "Theory" not in capsys.readouterr().out
+
+
+# The study of certificates
+
+
+def test_the_study_of_certificates_runs_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(certificates.TASKS, "moons", Moons())
+    monkeypatch.setattr(certificates, "LOOKED_UP", 10)
+    call = ["--tasks", "moons", "--seeds", "2", "--workers", "1", "--out", str(tmp_path)]
+    assert certificates.main(call) == 0
+    first = capsys.readouterr().out
+    assert "| ε, μ " in first and "no graph: ε + L01(f, ỹ)" in first
+    rows = records.read(tmp_path / "certificates")
+    for row in rows:
+        assert list(row["rungs"].pop("α")) == ["ε, μ"]
+        for rungs in row["rungs"].values():
+            assert row["metrics"]["student"] <= rungs["ε, μ"] <= rungs["ε, 2 μ"] + 1e-6
+            assert rungs["ε, μ, class shares"] <= rungs["ε, μ"] + 1e-6
+    monkeypatch.setattr(certificates, "certify", lambda *_: pytest.fail("computed again"))
+    assert certificates.main(call) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_the_study_of_certificates_refuses_a_task_that_does_not_exist(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert certificates.main(["--tasks", "nothing", "--out", str(tmp_path)]) == 2
+    assert "there is no task 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,332 @@
+"""Recordings that are as they should be become spectrograms; the others are refused by name."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mke_theory.tasks.files import audio
+from mke_theory.tasks.files.audio import (
+    FLOOR,
+    FRONT_END,
+    FrontEnd,
+    cache_folder,
+    features,
+    fixed_length,
+    log_mel,
+    read_wav,
+)
+
+soundfile = pytest.importorskip("soundfile", reason="needs the extra mke_theory[data]")
+pytest.importorskip("transformers", reason="needs the extra mke_theory[data]")
+
+
+def tone(frequency: float = 440.0, seconds: float = 0.5, rate: int = 8000) -> np.ndarray:
+    time = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
+
+
+def write(path: Path, samples: np.ndarray, rate: int = 8000, subtype: str = "PCM_16") -> Path:
+    soundfile.write(path, samples, rate, subtype=subtype, format="WAV")
+    return path
+
+
+def wav_bytes(samples: list[int]) -> bytes:
+    """A wav file by hand: 8 kHz, mono, 16 bit."""
+    data = struct.pack(f"<{len(samples)}h", *samples)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
+    body = b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+# reading
+
+
+def test_samples_of_a_file_written_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav_bytes([0, 16384, -32768, 8192]))
+    wave = read_wav(path)
+    assert wave.dtype == np.float32
+    np.testing.assert_array_equal(wave, [0.0, 0.5, -1.0, 0.25])
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.array([[0.5, 0.25], [-0.5, 0.0]]), subtype="FLOAT")
+    np.testing.assert_array_equal(read_wav(path), [0.375, -0.25])
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    whole, path = wav_bytes([1000] * 20), tmp_path / "cut.wav"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"cut\.wav"):
+            read_wav(path)
+    path.write_bytes(whole)
+    assert len(read_wav(path)) == 20
+
+
+def test_truncation_is_seen_behind_other_chunks(tmp_path: Path) -> None:
+    whole = wav_bytes([1000] * 20)
+    note = struct.pack("<4sI4s", b"LIST", 3, b"abc\0")  # odd lengths are padded by one byte
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole[:36] + note + whole[36:])
+    assert len(read_wav(path)) == 20
+    path.write_bytes(whole[:36] + note + whole[36:-1])
+    with pytest.raises(ValueError, match="truncated, 1 bytes are missing"):
+        read_wav(path)
+
+
+def test_a_streamed_file_of_unknown_length_is_read(tmp_path: Path) -> None:
+    whole = bytearray(wav_bytes([1000] * 20))
+    whole[4:8] = whole[40:44] = b"\xff" * 4
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole)
+    assert len(read_wav(path)) == 20
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        (np.zeros(4000), 8000, "is silent"),
+        (np.full(4000, 9e-5), 8000, "is silent"),
+        (np.zeros(0), 8000, "no samples"),
+        (tone(rate=16000), 16000, "sample rate is 16000 Hz, 8000 Hz is wanted"),
+        (np.array([0.1, np.nan, 0.2]), 8000, "NaN or infinite"),
+        (np.array([0.1, np.inf, 0.2]), 8000, "NaN or infinite"),
+    ],
+)
+def test_unusable_recordings_are_refused_by_name(
+    tmp_path: Path, samples: np.ndarray, rate: int, message: str
+) -> None:
+    path = write(tmp_path / "3_theo_7.wav", samples, rate, "FLOAT")
+    with pytest.raises(ValueError, match=message) as caught:
+        read_wav(path)
+    assert "3_theo_7.wav" in str(caught.value)
+
+
+def test_garbage_and_absence_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(np.random.default_rng(0).bytes(2000))
+    with pytest.raises(ValueError, match=r"a\.wav: not a readable wav"):
+        read_wav(tmp_path / "a.wav")
+    with pytest.raises(FileNotFoundError, match=r"b\.wav"):
+        read_wav(tmp_path / "b.wav")
+    with pytest.raises(FileNotFoundError):
+        read_wav(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.aiff"])
+def test_what_is_no_wav_is_refused(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / name, tone(), 8000)
+    (tmp_path / name).rename(tmp_path / "a.wav")
+    with pytest.raises(ValueError, match=r"a\.wav: is \w+, a wav file is wanted; convert it"):
+        read_wav(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("soundfile", lambda path: read_wav(path)),
+        ("transformers", lambda path: log_mel(tone(frequency=441.5), bands=39)),
+    ],
+)
+def test_a_missing_library_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, use: object
+) -> None:
+    for loaded in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, loaded)  # by a test before
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"mke_theory\[data\]"):
+        use(tmp_path / "a.wav")  # type: ignore[operator]
+
+
+# the spectrogram
+
+
+def by_definition(wave: np.ndarray, bands: int = 40) -> np.ndarray:
+    """The same front end from its formulas: a Fourier sum for each frame, triangles on mel."""
+    padded = np.pad(wave.astype(np.float64), 128, mode="reflect")
+    frames = np.stack([padded[at : at + 256] for at in range(0, len(padded) - 255, 128)])
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
+    phase = np.exp(-2j * np.pi * np.outer(np.arange(256), np.arange(129)) / 256)
+    power = np.abs((frames * hann) @ phase) ** 2
+    low, high = 2595 * np.log10(1 + np.array([50.0, 4000.0]) / 700)
+    corner = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
+    hertz = np.arange(129) * 8000 / 256
+    energy = np.zeros((bands, len(frames)))
+    for band in range(bands):
+        left, middle, right = corner[band : band + 3]
+        rising, falling = (hertz - left) / (middle - left), (right - hertz) / (right - middle)
+        energy[band] = power @ np.clip(np.minimum(rising, falling), 0, None)
+    return np.maximum(10 * np.log10(np.maximum(energy, 1e-30) / energy.max()), -60.0)
+
+
+def test_log_mel_is_its_definition() -> None:
+    rng = np.random.default_rng(1)
+    wave = (tone(700.0) + 0.05 * rng.standard_normal(4000)).astype(np.float32)
+    np.testing.assert_allclose(log_mel(wave), by_definition(wave), atol=1e-3)
+
+
+@given(
+    frequency=st.floats(150.0, 3800.0),
+    gain=st.floats(1e-3, 1.0),
+    samples=st.integers(256, 3000),
+    seed=st.integers(0, 99),
+)
+def test_log_mel_in_general(frequency: float, gain: float, samples: int, seed: int) -> None:
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(samples)
+    wave = tone(frequency, seconds=samples / 8000) + noise
+    result = log_mel(wave)
+    assert result.shape == (40, 1 + samples // 128) and result.dtype == np.float32
+    assert result.max() == 0.0 and result.min() >= FLOOR
+    np.testing.assert_allclose(log_mel(gain * wave), result, atol=1e-3)
+
+
+@pytest.mark.parametrize("frequency", [200.0, 1000.0, 3000.0])
+def test_a_tone_is_loudest_in_its_band(frequency: float) -> None:
+    def mel(hertz: float) -> float:
+        return float(2595 * np.log10(1 + hertz / 700))
+
+    place = (mel(frequency) - mel(50.0)) / (mel(4000.0) - mel(50.0)) * 41 - 1
+    loudest = log_mel(tone(frequency))[:, 5:-5].mean(axis=1).argmax()
+    assert abs(loudest - place) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("wave", "settings", "message"),
+    [
+        (np.ones((2, 4000)), {}, "has to be"),
+        (tone(seconds=0.03), {}, "at least 256"),
+        (np.zeros(4000), {}, "peak"),
+        (np.full(4000, np.nan), {}, "peak"),
+        (np.full(4000, np.inf), {}, "peak"),
+        (np.full(4000, 0.5), {}, "no sound between"),
+        (tone(), {"rate": 0}, "at least 1"),
+        (tone(), {"bands": 0}, "at least 1"),
+        (tone(), {"hop": 0.0}, "a hop 1"),
+        (tone(), {"high": 4001.0}, "half the rate"),
+        (tone(), {"low": 4000.0}, "half the rate"),
+        (tone(), {"floor": 0.0}, "below 0 dB"),
+        (tone(), {"bands": 120}, "too many"),
+    ],
+)
+def test_log_mel_refuses(wave: np.ndarray, settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        log_mel(wave, **settings)  # type: ignore[arg-type]
+
+
+def test_fixed_length_by_hand() -> None:
+    there = np.arange(1.0, 6.0, dtype=np.float32)[None]
+    np.testing.assert_array_equal(fixed_length(there, 5), there)
+    np.testing.assert_array_equal(fixed_length(there, 3), [[2, 3, 4]])
+    np.testing.assert_array_equal(fixed_length(there, 2), [[2, 3]])
+    np.testing.assert_array_equal(fixed_length(there, 7, fill=0), [[0, 1, 2, 3, 4, 5, 0]])
+    padded = fixed_length(there, 8)
+    np.testing.assert_array_equal(padded, [[FLOOR, 1, 2, 3, 4, 5, FLOOR, FLOOR]])
+    assert padded.dtype == np.float32
+    with pytest.raises(ValueError, match="frames"):
+        fixed_length(there, 0)
+    with pytest.raises(ValueError, match="bands"):
+        fixed_length(there[0], 3)
+
+
+# many recordings, and the cache
+
+
+def recordings(folder: Path, n: int = 3) -> list[Path]:
+    return [write(folder / f"{i}.wav", tone(300.0 + 100 * i, 0.3 + 0.3 * i)) for i in range(n)]
+
+
+def test_features_are_those_of_each_recording(tmp_path: Path) -> None:
+    paths = recordings(tmp_path)
+    result = features(paths, cache=tmp_path / "cache")
+    assert result.shape == (3, 1, 40, 48) and result.dtype == np.float32
+    for row, path in zip(result, paths, strict=True):
+        np.testing.assert_array_equal(row[0], fixed_length(log_mel(read_wav(path)), 48))
+
+
+def test_the_cache_is_used_and_made_anew_when_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, cache, computed = recordings(tmp_path), tmp_path / "cache", []
+    compute = audio._compute
+
+    def counted(paths: list[Path], front_end: FrontEnd) -> np.ndarray:
+        computed.append(front_end)
+        return compute(paths, front_end)
+
+    monkeypatch.setattr(audio, "_compute", counted)
+    first = features(paths, cache=cache)
+    np.testing.assert_array_equal(features(paths, cache=cache), first)
+    assert len(computed) == 1
+    features(paths, replace(FRONT_END, frames=30), cache=cache)
+    assert len(computed) == 2  # other settings
+    features(paths[::-1], cache=cache)
+    assert len(computed) == 3  # other order
+    write(paths[0], tone(800.0, 0.3))
+    assert not np.array_equal(features(paths, cache=cache), first)
+    assert len(computed) == 4  # other content
+    monkeypatch.setattr(audio, "_CACHE_VERSION", -1)
+    features(paths, cache=cache)
+    assert len(computed) == 5
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    paths, cache = recordings(tmp_path, 1), tmp_path / "cache"
+    first = features(paths, cache=cache)
+    (file,) = cache.iterdir()
+    sound = file.read_bytes()
+    flipped = bytearray(sound)
+    flipped[-1] ^= 1
+    for damaged in (b"", sound[:40], sound[:-1], sound + b"x", bytes(flipped), b"\0" * len(sound)):
+        file.write_bytes(damaged)
+        np.testing.assert_array_equal(features(paths, cache=cache), first)
+        assert file.read_bytes() == sound
+    assert list(cache.iterdir()) == [file]
+
+
+def test_a_cache_that_cannot_be_written_only_warns(tmp_path: Path) -> None:
+    paths = recordings(tmp_path, 1)
+    (tmp_path / "file").touch()
+    with pytest.warns(RuntimeWarning, match="MKE_CACHE"):
+        assert features(paths, cache=tmp_path / "file").shape == (1, 1, 40, 48)
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MKE_CACHE", "here")
+    monkeypatch.setenv("XDG_CACHE_HOME", "there")
+    assert cache_folder() == Path("here")
+    monkeypatch.delenv("MKE_CACHE")
+    assert cache_folder() == Path("there/mke_theory")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "mke_theory"
+
+
+def test_all_bad_recordings_are_named_at_once(tmp_path: Path) -> None:
+    paths = recordings(tmp_path)
+    write(tmp_path / "silent.wav", np.zeros(4000))
+    write(tmp_path / "short.wav", tone(seconds=0.01))
+    (tmp_path / "cut.wav").write_bytes(wav_bytes([1000] * 20)[:-3])
+    bad = [tmp_path / f"{name}.wav" for name in ("silent", "short", "cut", "absent")]
+    with pytest.raises(ValueError, match="4 of 7 recordings") as caught:
+        features(paths + bad, cache=tmp_path / "cache")
+    for path in bad:
+        assert path.name in str(caught.value)
+    with pytest.raises(ValueError, match="and 5 more") as caught:
+        features([tmp_path / f"no{i}.wav" for i in range(15)], cache=tmp_path / "cache")
+    assert str(caught.value).count(".wav") == 10
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(ValueError, match="no recordings"):
+        features([])
+
+
+@pytest.mark.parametrize("settings", [{"frames": 0}, {"rate": 0}, {"high": 9000.0}])
+def test_a_front_end_refuses_settings_out_of_range(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="got"):
+        FrontEnd(**settings)  # type: ignore[arg-type]

@@ -1,0 +1,377 @@
+"""RAVDESS as a task: who is labelled, what nobody may share, and nothing learnt from test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mke_theory.data.lazy_arrays import Stored
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import refuse_shared_groups
+from mke_theory.study.arms import ARMS
+from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.tasks.ravdess import task as ravdess
+from mke_theory.tasks.ravdess.clips import Clips
+from mke_theory.tasks.ravdess.split import Clip, Recording, all_speech, hash_of
+from mke_theory.tasks.ravdess.task import FaceSpeech, SpeechFace
+from mke_theory.training.predict import predict
+from tests.tasks.files.clips import flat, write_clip, write_sound
+
+ROOT = Path("pretended")
+BOTH = pytest.mark.parametrize("task", [FaceSpeech(), SpeechFace()], ids=lambda task: task.name)
+
+
+def numbered(offset: float = 0.0, **other: Any) -> Clips:
+    """All recordings; row r has r in every entry, and those of test actors `offset` more."""
+    recordings = tuple(all_speech())
+    value = np.arange(1440.0) + offset * np.array([one.actor > 18 for one in recordings])
+    face = np.repeat(value[:, None], 35, axis=1).astype(np.float32)
+    speech = np.repeat(value[:, None], 72, axis=1).astype(np.float32)
+    return replace(Clips(recordings, face, speech), **other)
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Clips]]:
+    """The task reads the clips in this list."""
+    given = [numbered()]
+    monkeypatch.setattr(FaceSpeech, "_there", lambda *_: "pack")
+    monkeypatch.setattr(ravdess, "_load", lambda *_: given[0])
+    yield given
+
+
+def rows_of(pool: Pool) -> list[int]:
+    """The numbers that `numbered` gave the samples, found from the standardised inputs."""
+    train = np.arange(1080.0)
+    x = pool.inputs[next(iter(pool.inputs))][:, 0].double().numpy()
+    return (x * train.std() + train.mean()).round().astype(int).tolist()
+
+
+@BOTH
+@pytest.mark.parametrize("seed", [0, 1])
+def test_forty_of_each_emotion_are_labelled(
+    task: FaceSpeech, seed: int, pretend: list[Clips]
+) -> None:
+    problem = task.problem(seed, ROOT)
+    assert torch.bincount(problem.labelled.labels).tolist() == [40] * 8
+    assert (len(problem.unlabelled), len(problem.test)) == (760, 360)
+    assert problem.modalities == (task.alpha, task.beta) and problem.classes == 8
+    assert problem.labelled.modalities == (task.alpha,)
+    parts = [rows_of(part) for part in (problem.labelled, problem.unlabelled, problem.test)]
+    # Every recording is in one part, once.
+    assert sorted(row for part in parts for row in part) == list(range(1440))
+    for part, pool in zip(parts, (problem.labelled, problem.unlabelled, problem.test), strict=True):
+        recordings = [pretend[0].recordings[row] for row in part]
+        assert [one.label for one in recordings] == pool.labels.tolist()
+        assert pool.groups is not None
+        assert [f"actor {one.actor:02}" for one in recordings] == pool.groups.tolist()
+    assert {pretend[0].recordings[row].actor for row in parts[2]} == set(range(19, 25))
+
+
+@pytest.mark.parametrize("count", [1, 4, 17])
+def test_whole_actors_are_labelled(count: int, pretend: list[Clips]) -> None:
+    task = FaceSpeech(protocol="actor", labelled_actors=count)
+    drawn = []
+    for seed in (0, 1):
+        problem = task.problem(seed, ROOT)
+        assert problem.labelled.groups is not None and problem.unlabelled.groups is not None
+        known, others = set(problem.labelled.groups), set(problem.unlabelled.groups)
+        assert len(known) == count and len(others) == 18 - count and not known & others
+        assert len(problem.labelled) == 60 * count
+        drawn.append(known)
+    assert drawn[0] != drawn[1]
+
+
+def test_both_directions_label_the_same_recordings(pretend: list[Clips]) -> None:
+    protocol: Any
+    for protocol in ("class", "actor"):
+        ways = [kind(protocol=protocol).problem(3, ROOT) for kind in (FaceSpeech, SpeechFace)]
+        assert rows_of(ways[0].labelled) == rows_of(ways[1].labelled)
+        again = FaceSpeech(protocol=protocol).problem(3, ROOT)
+        assert again.split_hash == ways[0].split_hash
+
+
+@BOTH
+def test_nothing_of_test_moves_what_is_trained_on(task: FaceSpeech, pretend: list[Clips]) -> None:
+    before = task.problem(0, ROOT)
+    pretend[0] = numbered(1e6)
+    after = task.problem(0, ROOT)
+    for name in ("face", "speech"):
+        assert torch.equal(before.unlabelled.inputs[name], after.unlabelled.inputs[name])
+        assert not torch.equal(before.test.inputs[name], after.test.inputs[name])
+    frames = np.random.default_rng(0).integers(0, 256, (1440, 2, 3, 8, 8), dtype=np.uint8)
+    moved = frames.copy()
+    moved[1080:] //= 2
+    pools = []
+    for face in (frames, moved):
+        pretend[0] = numbered(face=face)
+        pools.append(task.problem(0, ROOT))
+    assert torch.equal(
+        pools[0].unlabelled.inputs["face"][:9], pools[1].unlabelled.inputs["face"][:9]
+    )
+    assert not torch.equal(pools[0].test.inputs["face"][:9], pools[1].test.inputs["face"][:9])
+
+
+def test_training_rows_have_mean_0_and_sd_1(pretend: list[Clips]) -> None:
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 100, (1440, 2, 3, 8, 8), dtype=np.uint8)
+    frames[:, :, 1] += 100
+    pretend[0] = numbered(face=frames, speech=rng.normal(5, 2, (1440, 72)).astype(np.float32))
+    problem = FaceSpeech(labels_per_class=1).problem(0, ROOT)
+    face, speech = (problem.unlabelled.inputs[name] for name in ("face", "speech"))
+    assert isinstance(face, Stored)  # bytes until they are needed
+    whole = face[:]
+    for x in (whole.transpose(0, 2).flatten(1).T, speech):
+        assert x.mean(dim=0).abs().max() < 0.01 and (x.std(dim=0) - 1).abs().max() < 0.01
+
+
+# A folder of twins
+
+
+def write_corpus(folder: Path) -> dict[Recording, str]:
+    """Actors 1, 2 and 19 in two emotions, twice each; every recording as three files."""
+    split = {}
+    for actor in (1, 2, 19):
+        place = folder / f"Actor_{actor:02}"
+        place.mkdir(parents=True)
+        for emotion in range(1, 9):
+            recording = Recording(1, emotion, 1, 1, 1, actor)
+            split[recording] = "test" if actor == 19 else "train"
+            picture = flat((20 * emotion, 8 * actor, 100), (18, 32))
+            film = place / str(Clip(recording, 1))
+            write_clip(
+                film, seconds=0.6, fps=5, size=(18, 32), picture=picture, tone=90.0 * emotion
+            )
+            shutil.copy(film, place / str(Clip(recording, 2)))
+            write_sound(place / str(Clip(recording, 3)), seconds=0.6, tone=90.0 * emotion + actor)
+    return split
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Recording, str]]:
+    for library in ("av", "soundfile", "transformers"):
+        pytest.importorskip(library, reason="needs the extra mke_theory[data]")
+    root = tmp_path_factory.mktemp("twins")
+    return root, write_corpus(root / "ravdess")
+
+
+@pytest.fixture
+def twins(
+    corpus: tuple[Path, dict[Recording, str]], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, dict[Recording, str]]:
+    """The corpus, in place of which the committed split knows no other recordings."""
+    root, split = corpus
+    lines = [f"{part} {recording}" for recording, part in split.items()]
+    (root / "split.txt").write_text("".join(f"{line}\n" for line in lines))
+    monkeypatch.setattr("mke_theory.tasks.ravdess.split.SPLIT", root / "split.txt")
+    monkeypatch.setattr("mke_theory.tasks.ravdess.split.SPLIT_SHA256", hash_of(lines))
+    monkeypatch.setenv("MKE_CACHE", str(root / "cache"))
+    return corpus
+
+
+SMALL: dict[str, Any] = {"labels_per_class": 1, "frames": 1, "side": 18, "units": 8}
+
+
+@BOTH
+@pytest.mark.parametrize("protocol", ["class", "actor"])
+def test_twins_never_stand_on_two_sides(
+    task: FaceSpeech, protocol: Any, twins: tuple[Path, dict[Recording, str]]
+) -> None:
+    root, split = twins
+    task = replace(task, protocol=protocol, labelled_actors=1, **SMALL)
+    assert len(list((root / "ravdess").glob("*/*"))) == 3 * len(split)
+    problem = task.problem(0, root)
+    parts = (problem.labelled, problem.unlabelled, problem.test)
+    assert [len(part) for part in parts] == [8, 8, 8]
+    seen = [{x.numpy().tobytes() for x in part.inputs[task.alpha][:]} for part in parts]
+    assert [len(values) for values in seen] == [8, 8, 8]
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+
+
+def test_a_split_by_file_would_be_refused(twins: tuple[Path, dict[Recording, str]]) -> None:
+    """What a random split over the files does: a film here, its sound there."""
+    root, _ = twins
+    files = sorted((root / "ravdess").glob("*/*"))
+    recordings = [path.stem[3:] for path in files]
+    cut = np.random.default_rng(0).random(len(files)) < 0.5
+    pools = [
+        Pool(
+            {"x": torch.zeros(int(side.sum()), 1)},
+            torch.zeros(int(side.sum()), dtype=torch.long),
+            np.array(recordings)[side],
+        )
+        for side in (cut, ~cut)
+    ]
+    with pytest.raises(ValueError, match=r"group '01-0.-01-01-01-..' is in"):
+        refuse_shared_groups({"train": pools[0], "test": pools[1]})
+
+
+def test_a_twin_smuggled_into_another_actors_folder_is_refused(
+    twins: tuple[Path, dict[Recording, str]], tmp_path: Path
+) -> None:
+    root, _ = twins
+    folder = Path(shutil.copytree(root / "ravdess", tmp_path / "ravdess"))
+    twin = next(folder.glob("Actor_19/02-*"))
+    twin.rename(folder / "Actor_01" / twin.name)
+    with pytest.raises(ValueError, match="is a clip of actor 19 in another folder"):
+        FaceSpeech(**SMALL).problem(0, tmp_path)
+    task = FaceSpeech(**SMALL, skip_bad=True)
+    problem = task.problem(0, tmp_path)
+    assert len(problem.test) == 8  # its film is there still
+    (line,) = problem.skipped  # a record has to tell of it
+    assert str(folder / "Actor_01" / twin.name) in line
+
+
+@BOTH
+def test_a_run_on_films_goes_from_files_to_record(
+    task: FaceSpeech, twins: tuple[Path, dict[Recording, str]]
+) -> None:
+    root, _ = twins
+    brief = replace(task.recipe.teacher, steps=3, batch_size=4)
+    recipe = replace(task.recipe, teacher=brief, student=brief)
+    task = replace(task, recipe=recipe, **SMALL)
+    assert task.missing(root) is None
+    problem = task.problem(0, root)
+    place = Place(root)
+    teacher = train_teacher(task, 0, problem, place)
+    record, model = run(task, ARMS["mm_student"], 0, problem, teacher, place)
+    assert record["counts"] | {"parameters": 0} == {
+        "labelled": 8, "unlabelled": 8, "test": 8, "parameters": 0,
+    }  # fmt: skip
+    assert isinstance(model, nn.Module)
+    assert task.data_hash(root) is not None
+
+
+# Models
+
+
+@BOTH
+def test_models_read_what_is_there_and_grow_with_the_width(
+    task: FaceSpeech, pretend: list[Clips]
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (1440, 2, 3, 16, 16), dtype=np.uint8)
+    for clips in (numbered(), numbered(face=frames)):
+        pretend[0] = clips
+        problem = task.problem(0, ROOT)
+        for used in ((task.alpha,), (task.alpha, task.beta)):
+            sizes = []
+            for width in (16, 32, None):
+                model = task.model(problem, used, width)
+                assert model(problem.test.only(used)[:3].inputs).shape == (3, 8)
+                sizes.append(sum(weight.numel() for weight in model.parameters()))
+            assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_scores_are_accuracy_and_macro_f1() -> None:
+    truth = torch.arange(8).repeat(2)
+    said = truth.clone()
+    said[0] = 1  # one neutral recording of two is called calm
+    scores = FaceSpeech().scores(said, truth)
+    assert list(scores) == ["accuracy", "macro F1"]
+    assert scores["accuracy"] == pytest.approx(15 / 16)
+    # Neutral: precision 1, recall 1/2; calm: precision 2/3, recall 1.
+    assert scores["macro F1"] == pytest.approx((2 / 3 + 4 / 5 + 6) / 8)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"labels_per_class": 0}, "labels_per_class is 0; it has to be at least 1"),
+        ({"labelled_actors": 0}, "labelled_actors is 0"),
+        ({"frames": 0}, "frames is 0"),
+        ({"side": 7}, "side is 7; it has to be at least 8"),
+        ({"protocol": "random"}, "protocol is 'random'; choose one of"),
+        ({"source": "web"}, "source is 'web'; choose one of"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        FaceSpeech(**settings)
+
+
+def test_more_labels_than_there_are_recordings_are_refused(pretend: list[Clips]) -> None:
+    with pytest.raises(ValueError, match="is 72; there are 72 train recordings of neutral"):
+        FaceSpeech(labels_per_class=72).problem(0, ROOT)
+    with pytest.raises(ValueError, match="is 18; there are 18 train actors"):
+        FaceSpeech(protocol="actor", labelled_actors=18).problem(0, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "unsaid"),
+    [
+        ("either", ("face_au.csv", "Actor_01 to Actor_24"), ()),
+        ("pack", ("face_au.csv",), ("with Actor_01",)),
+        ("originals", ("Actor_01 to Actor_24",), ("face_au.csv",)),
+    ],
+)
+def test_what_is_missing_is_told_with_the_remedy(
+    source: Any, said: tuple[str, ...], unsaid: tuple[str, ...], tmp_path: Path
+) -> None:
+    task = FaceSpeech(source=source)
+    message = task.missing(tmp_path)
+    assert message is not None
+    for text in (*said, "zenodo.org/record/1188976", "CC BY-NC-SA 4.0", "prepare", str(tmp_path)):
+        assert text in message
+    assert not any(text in message for text in unsaid)
+    with pytest.raises(FileNotFoundError, match="no folder ravdess"):
+        task.problem(0, tmp_path)
+    with pytest.raises(FileNotFoundError, match="needs a data root"):
+        task.problem(0, None)
+    assert task.missing(None) is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "found"),
+    [
+        ("either", ("index.csv", "Actor_01/x"), "pack"),
+        ("either", ("Actor_01/x",), "originals"),
+        ("pack", ("index.csv", "Actor_01/x"), "pack"),
+        ("pack", ("Actor_01/x",), None),
+        ("originals", ("index.csv", "Actor_01/x"), "originals"),
+        ("originals", ("index.csv",), None),
+        ("originals", ("Actor_1/x", "Actors/x"), None),
+    ],
+)
+def test_the_source_is_detected_or_forced(
+    source: Any, files: tuple[str, ...], found: str | None, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert FaceSpeech(source=source)._there(tmp_path) == found
+
+
+# Real data
+
+
+@pytest.mark.data("ravdess")
+@BOTH
+def test_the_pack_gives_the_task(task: FaceSpeech, data_root: Path) -> None:
+    assert task.missing(data_root) is None and task.problem(0, data_root).skipped == ()
+    problem = task.problem(0, data_root)
+    assert [len(p) for p in (problem.labelled, problem.unlabelled, problem.test)] == [320, 760, 360]
+    assert problem.test.inputs["face"].shape == (360, 35)
+    assert problem.test.inputs["speech"].shape == (360, 720)
+    assert len(str(task.data_hash(data_root))) == 16
+    train = torch.cat([problem.labelled.inputs[task.alpha], problem.unlabelled.inputs[task.alpha]])
+    assert train.mean(dim=0).abs().max() < 1e-4
+
+
+@pytest.mark.data("ravdess")
+def test_a_teacher_of_faces_is_far_above_chance(data_root: Path) -> None:
+    """One draw: 1 of 8 is chance, which 360 recordings exceed by 0.125 once in 10^9 draws."""
+    task = FaceSpeech()
+    problem = task.problem(0, data_root)
+    teacher = train_teacher(task, 0, problem, Place(data_root)).model
+    said = predict(teacher, problem.test).argmax(dim=1)
+    assert task.scores(said, problem.test.labels)["accuracy"] > 0.25

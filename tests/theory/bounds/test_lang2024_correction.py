@@ -1,0 +1,194 @@
+"""Correction inside a class: the paper's numbers, a tight world, and what the neighbourhood is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mke_theory.theory.bounds.lang2024_correction import (
+    corrected_error_bound,
+    expansion_above,
+    for_class,
+    not_constant,
+    over_classes,
+)
+from mke_theory.theory.expansion.relative_expansion import expansion_profile
+from mke_theory.theory.graph import Graph, inconsistent
+from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.search.counterexample import draw
+from mke_theory.theory.search.small_worlds import Atoms, World, members, relative_expansion
+
+shares = st.floats(0, 1)
+
+
+def test_published_numbers() -> None:
+    # The paper's measurements of sentiment classes, with a student that is robust everywhere.
+    assert corrected_error_bound(0.12, 0.0, 0.11, 0.848) == pytest.approx(0.0497, abs=5e-5)
+    assert corrected_error_bound(0.29, 0.0, 0.33, 0.497) == pytest.approx(0.3737, abs=5e-5)
+
+
+def test_values_by_hand() -> None:
+    # Full expansion, c = c' = 1: (L01 − a + 2a ρ)/(1 − 2a).
+    assert corrected_error_bound(0.3, 0.1, 0.2, 1.0) == pytest.approx((0.3 - 0.2 + 0.04) / 0.6)
+    # No expansion leaves the triangle inequality, no mistakes an identity.
+    assert corrected_error_bound(0.3, 0.1, 0.2, 0.0) == pytest.approx(0.5)
+    assert corrected_error_bound(0.3, 0.1, 0.0, 0.7) == pytest.approx(0.3)
+    # a = 1/4, c = 3/4: c' = .75/(.75 + .1875) = .8; (.25 − .25 · .6 + .4 · .1)/.6.
+    assert corrected_error_bound(0.25, 0.1, 0.25, 0.75) == pytest.approx(0.14 / 0.6)
+
+
+def complete(n: int) -> Atoms:
+    return Atoms((1,) * n, tuple((i, j) for i in range(n) for j in range(i)))
+
+
+def test_a_tight_world() -> None:
+    # Class 0 has four points, all neighbours, and the teacher errs on one. The student that
+    # corrects it has L01 = 1/4 = a and no rough point: the bound is 0, its error.
+    world = World(complete(4), (0,) * 4, (1, 0, 0, 0))
+    found = for_class(world.evidence((0, 0, 0, 0)), 0)
+    assert found.status == "holds"
+    assert found.value == pytest.approx(0, abs=1e-9)
+    assert found.measured is not None
+    assert found.measured.share == 0
+    assert found.constants["q"] == pytest.approx(0.5)
+    assert found.constants["c"] == pytest.approx(1.0)
+    assert not found.vacuous
+    # The copy of the teacher is rough everywhere: P = 1 > 1 − a.
+    copied = for_class(world.evidence((1, 0, 0, 0)), 0)
+    assert copied.status == "violated"
+    assert "P(f ≠ ỹ or f not robust) = 1, must be ≤ 1 − q − a = 0.75" in str(copied)
+
+
+def test_a_student_that_may_copy_its_teacher_leaves_no_expansion() -> None:
+    # Isolated points: every labelling is robust, a copy included, and nothing expands.
+    world = World(Atoms((1,) * 4, ()), (0,) * 4, (1, 0, 0, 0))
+    found = for_class(world.evidence((1, 0, 0, 0)), 0)
+    assert found.status == "violated"
+    assert found.failed()[0].measured == 0.0
+    assert found.value == pytest.approx(found.trivial)
+
+
+def test_half_wrong_has_no_value_and_all_right_is_an_identity() -> None:
+    world = World(complete(4), (0, 0, 1, 1), (1, 0, 1, 1))
+    half = for_class(world.evidence((0, 0, 1, 1)), 0)
+    assert (half.value, half.status) == (None, "violated")
+    assert "a = 0.5, must be < 1/2" in str(half)
+    right = for_class(world.evidence((0, 0, 1, 0)), 1)
+    assert right.status == "holds"
+    assert right.value == pytest.approx(0.5)
+    assert "the teacher is right on all of the class" in str(right)
+
+
+def test_without_truth_nothing_is_checkable() -> None:
+    labels = np.array([0, 0, 1, 1])
+    blind = for_class(Evidence(Graph.from_edges(4, [[0, 1]]), labels, labels, 2), 1)
+    assert blind.value is None
+    assert {h.status for h in blind.hypotheses} == {"not checkable"}
+    assert blind.about == "student error, class 1"
+
+
+def test_refusals() -> None:
+    labels = np.array([0, 0, 1, 1])
+    evidence = Evidence(Graph.from_edges(4, [[0, 1]]), labels, labels, 3, labels)
+    with pytest.raises(ValueError, match="class 2 weighs nothing"):
+        for_class(evidence, 2)
+    with pytest.raises(ValueError, match="q is 2"):
+        for_class(evidence, 1, q=2)
+    for wrong, c, message in [
+        (0.5, 0.5, "wrong_share is 0.5"),
+        (0.1, 1.5, "expansion is 1.5"),
+        (0.1, math.nan, "expansion is nan"),
+        (-0.1, 0.5, "wrong_share is -0.1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            corrected_error_bound(0.1, 0.1, wrong, c)
+    with pytest.raises(ValueError, match="1 bounds for 2 classes"):
+        over_classes(evidence, [for_class(evidence, 0)])
+
+
+def test_an_interval_of_the_expansion() -> None:
+    evidence = World(complete(4), (0,) * 4, (1, 0, 0, 0)).evidence((0, 0, 0, 0))
+    found = for_class(evidence, 0, expansion=(0.0, 1.0))
+    assert found.status == "not checkable"
+    assert found.value == pytest.approx(0.5)  # what is certain of c is 0
+    # A path 0–1–2–3 with 3 bad: {2} reaches it, {0, 1} does not; above q = 2/3 all of it must.
+    path = Graph.from_edges(4, [[0, 1], [1, 2], [2, 3]])
+    bad = np.array([False, False, False, True])
+    profile = expansion_profile(path, bad, ~bad, steps=1)
+    assert expansion_above(profile, 0.0) == pytest.approx(0.0)
+    certified, attained = expansion_above(profile, 2 / 3)  # type: ignore[misc]
+    assert certified == pytest.approx(0, abs=1e-9)
+    assert attained == pytest.approx(1)
+    certified, attained = expansion_above(profile, 0.9)  # type: ignore[misc]
+    assert certified == pytest.approx(0.7 / 0.9)
+    assert attained == pytest.approx(1)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2]))
+def test_the_pool_and_the_brute_force_agree(seed: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    world = draw(rng, int(rng.integers(3, 7)), int(rng.integers(2, 4)))
+    student = tuple(int(x) for x in rng.integers(world.classes, size=world.atoms.n))
+    evidence, mass = world.evidence(student), world.atoms.mass
+    rough = world.inconsistent(student, steps)
+    mask = not_constant(world.atoms.graph, evidence.student, steps)  # type: ignore[arg-type]
+    assert tuple(np.flatnonzero(mask)) == members(rough)
+    for label, inside in enumerate(world.slices):
+        if mass[inside] == 0:
+            continue
+        bad = inside & world.wrong
+        found = for_class(evidence, label, steps=steps)  # type: ignore[arg-type]
+        error = sum(world.share(1 << i) for i in members(inside) if student[i] != label)
+        error /= world.share(inside)
+        assert found.measured is not None
+        assert found.measured.share == pytest.approx(error)
+        if found.status == "holds":
+            assert found.value is not None
+            assert error <= found.value + 1e-9
+        if 0 < 2 * mass[bad] < mass[inside] and found.failed() == ():
+            c = relative_expansion(world.atoms, inside & ~bad, bad, steps)
+            above = int(found.constants["q"] * mass[inside & ~bad] + 1e-9)
+            assert found.constants["c"] <= c[above] + 1e-9
+
+
+def test_two_steps_by_hand() -> None:
+    # On a path labelled 0 0 0 1, points 2 and 3 see both labels in one step, 1 also in two.
+    path, labels = Graph.from_edges(4, [[0, 1], [1, 2], [2, 3]]), np.array([0, 0, 0, 1])
+    assert not_constant(path, labels, 1).tolist() == [False, False, True, True]
+    assert not_constant(path, labels, 1).tolist() == inconsistent(path, labels).tolist()
+    assert not_constant(path, labels, 2).tolist() == [False, True, True, True]
+
+
+def test_over_classes_takes_the_trivial_bound_where_a_class_fails() -> None:
+    # Class 0 as in the tight world (bound 0), class 1 isolated points with a teacher wrong on one
+    # of three, copied: trivial 1/3.
+    edges = complete(4).edges
+    world = World(Atoms((1,) * 7, edges), (0, 0, 0, 0, 1, 1, 1), (1, 0, 0, 0, 0, 1, 1))
+    evidence = world.evidence((0, 0, 0, 0, 0, 1, 1))
+    found = over_classes(evidence, [for_class(evidence, 0), for_class(evidence, 1)])
+    assert found.status == "holds"
+    assert found.value == pytest.approx(3 / 7 / 3)
+    assert found.measured is not None
+    assert found.measured.share == pytest.approx(1 / 7)
+    # Where no class holds, it says so.
+    copied = world.evidence(world.teacher)
+    alone = over_classes(copied, [for_class(copied, 0), for_class(copied, 1)])
+    assert alone.status == "violated"
+    assert alone.vacuous
+
+
+@given(shares, shares, st.floats(0, 0.49), st.floats(0, 1), st.floats(0, 0.5))
+def test_monotone(apart: float, rough: float, a: float, c: float, more: float) -> None:
+    at = corrected_error_bound(apart, rough, a, c)
+    assert corrected_error_bound(min(1, apart + more), rough, a, c) >= at - 1e-9
+    assert corrected_error_bound(apart, min(1, rough + more), a, c) >= at - 1e-9
+    # Expansion helps exactly where L01 + P(not robust) ≤ 1 − a.
+    expanded = corrected_error_bound(apart, rough, a, min(1, c + more))
+    if apart + rough <= 1 - a:
+        assert expanded <= at + 1e-9
+    else:
+        assert expanded >= at - 1e-9

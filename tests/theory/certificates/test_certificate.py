@@ -1,0 +1,485 @@
+"""Certificates are never below the truth, and exact where the theory says that they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.datasets import make_moons
+from sklearn.linear_model import LogisticRegression
+
+from mke_theory.theory.certificates import certificate
+from mke_theory.theory.certificates.certificate import Certificate, label_free, truth_known
+from mke_theory.theory.certificates.side_information import (
+    Fact,
+    class_shares,
+    teacher_error_at_least,
+    teacher_error_at_most,
+    teacher_error_from_validation,
+)
+from mke_theory.theory.certificates.worst_case import Form
+from mke_theory.theory.graph import (
+    Graph,
+    Ints,
+    edge_inconsistency,
+    radius_graph,
+    vertex_inconsistency,
+)
+from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.search.small_worlds import Atoms, World
+from tests.theory.enumeration import (
+    FORMS,
+    Labellings,
+    error_problem,
+    facts_that_hold,
+    inconsistency,
+    random_evidence,
+    random_graph,
+    some_known,
+)
+
+Floats = NDArray[np.float64]
+
+EXACT = 1e-6
+"""Two classes: cutting planes stop within 10⁻⁷ of the best prices."""
+NEAR = 3e-3
+"""More classes: the first-order method stops within 5·10⁻⁴ of them, rarely a little later."""
+
+
+def clique(n: int) -> Graph:
+    return Graph.from_edges(n, list(combinations(range(n), 2)))
+
+
+def labels(*numbers: int) -> Ints:
+    return np.array(numbers, dtype=np.int64)
+
+
+def some_certificate(
+    rng: np.random.Generator, classes: int, form: Form
+) -> tuple[Evidence, Certificate, Labellings]:
+    """A certificate of a small pool from true assumptions, with everything that may be used."""
+    evidence = random_evidence(rng, classes, (2, 7 if classes == 3 else 9))
+    slack, facts = float(rng.choice([0.0, 0.1])), facts_that_hold(rng, evidence)
+    known = some_known(rng, evidence) if rng.random() < 0.5 else None
+    error = min(1.0, evidence.teacher_error + slack)
+    most = min(1.0, inconsistency(evidence.graph, evidence.known_truth, form) + slack)
+    gain = bool(rng.random() < 0.3)
+    found = label_free(
+        evidence, error=error, inconsistency=most, form=form, facts=facts, known=known, gain=gain
+    )
+    every = Labellings(error_problem(evidence, error, most, form, facts, known, gain))
+    return evidence, found, every
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def test_by_hand() -> None:
+    # Five points that all see each other, and a truth that never changes along an edge: all 0 or
+    # all 1. The teacher says 1 once; if it errs on a fifth at most, all are 0.
+    pool, said = clique(5), labels(0, 0, 0, 0, 1)
+    right = Evidence(pool, said, labels(0, 0, 0, 0, 0), 2)
+    for form in FORMS:
+        found = label_free(right, error=0.2, inconsistency=0, form=form)
+        assert found.value == pytest.approx(0.0, abs=EXACT)
+        assert found.trivial == pytest.approx(0.4)
+        assert (found.labelling == 0).all() if found.labelling is not None else False
+        better = label_free(right, error=0.2, inconsistency=0, form=form, gain=True)
+        assert better.value == pytest.approx(-0.2)  # the teacher's error, all of it corrected
+        copied = label_free(replace(right, student=said), error=0.2, inconsistency=0, form=form)
+        assert copied.value == pytest.approx(0.2)
+        assert copied.vacuous
+    # If it may err on half, mixtures of both truths are all that is left: t with .2 + .6 t = .5.
+    assert label_free(right, error=0.5, inconsistency=0).value == pytest.approx(0.5)
+    # Somebody looks up one label, and the other truth is gone.
+    looked_up = labels(0, -1, -1, -1, -1)
+    found = label_free(right, error=0.5, inconsistency=0, known=looked_up)
+    assert found.value == pytest.approx(0.0, abs=EXACT)
+    assert found.known == 1
+
+
+def test_truth_known_by_hand() -> None:
+    # As above with the truth 0: a classifier that never changes and differs from ỹ on a fifth is 0.
+    evidence = Evidence(
+        clique(5), labels(0, 0, 0, 0, 1), labels(0, 0, 0, 0, 0), 2, labels(*[0] * 5)
+    )
+    assert truth_known(evidence).value == pytest.approx(0.0, abs=EXACT)
+    # One that differs from ỹ on four fifths may be all 1 instead; trivial is 1/5 + 4/5.
+    found = truth_known(evidence, disagreement=0.8)
+    assert found.value == found.trivial == pytest.approx(1.0)
+    # In the vertex form every point sees both labels as soon as two differ.
+    assert truth_known(evidence, form="vertex", inconsistency=0.0).value < EXACT
+    assert truth_known(evidence, inconsistency=1.0).value == pytest.approx(0.4)
+
+
+# --- never too small, and exact where it can be --------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("classes", "pools"), [(2, 40), (3, 8)])
+def test_no_allowed_truth_is_worse(classes: int, pools: int, form: Form) -> None:
+    rng = np.random.default_rng(classes)
+    met = 0
+    for _ in range(pools):
+        evidence, found, every = some_certificate(rng, classes, form)
+        own = evidence.student_error
+        if "teacher" in found.quantity:
+            own -= evidence.teacher_error
+        assert own - 1e-12 <= every.best <= found.value + 1e-9
+        assert found.value <= found.trivial
+        for value in found.by_method.values():
+            assert value >= every.best - 1e-9
+        if found.attained is not None:
+            assert found.labelling is not None
+            problem = every.problem
+            assert problem.allows(found.labelling)
+            assert found.attained == pytest.approx(problem.measure(found.labelling)[0])
+            assert found.attained <= every.best + 1e-9
+            if found.attained >= found.value - EXACT:  # then nothing can be worse
+                assert found.value == pytest.approx(every.best, abs=EXACT)
+                met += 1
+        if classes == 2 and every.problem.most > 0:
+            assert found.value == pytest.approx(every.hull(), abs=EXACT)
+    assert met > pools / 10
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_without_edges_it_is_exact_and_trivial(classes: int) -> None:
+    # Every point may be wrong by itself: where f ≠ ỹ at no cost, where f = ỹ for a share of ε.
+    rng = np.random.default_rng(classes)
+    for n in (3, 8)[: 4 - classes]:
+        said, student = rng.integers(0, classes, (2, n))
+        evidence = Evidence(Graph.from_edges(n, []), said, student, classes)
+        for wrong in range(n + 1):
+            found = label_free(evidence, error=wrong / n, inconsistency=0.1)
+            exact = min(1.0, float((said != student).mean()) + wrong / n)
+            assert found.value == found.trivial == pytest.approx(exact)
+            gained = label_free(evidence, error=wrong / n, inconsistency=0.1, gain=True)
+            assert gained.value == pytest.approx(evidence.disagreement)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_at_an_exposed_labelling_it_is_exact(form: Form) -> None:
+    # If y* is the best labelling at some prices λ, ν > 0 and the limits are its own error and
+    # inconsistency, these prices prove that no allowed labelling is worse than y*.
+    rng = np.random.default_rng(5)
+    beyond_trivial = 0
+    for _ in range(40):
+        evidence = random_evidence(rng, 2, (6, 9))
+        n = evidence.graph.n
+        evidence = replace(evidence, graph=random_graph(rng, n, 3 * n))
+        every = Labellings(error_problem(evidence, 1.0, 1.0, form))
+        prices = rng.random(2) * [0.7, 0.5] + [0.3, 0.05]
+        paid = every.reward - prices[0] * every.sides[:, 0] - prices[1] * every.inconsistency
+        at = int(paid.argmax())
+        error, most = min(1.0, float(every.sides[at, 0])), float(every.inconsistency[at])
+        found = label_free(evidence, error=error, inconsistency=min(1.0, most), form=form)
+        assert found.value == pytest.approx(every.reward[at], abs=EXACT)
+        beyond_trivial += not found.vacuous
+    assert beyond_trivial >= 4
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_on_equal_components_it_is_exact(classes: int, form: Form) -> None:
+    # Four cliques of five, one label in each wrong, and a student that is right if ỹ mostly is. A
+    # clique with another truth costs the teacher 4 instead of 1 and the student 5, out of 20.
+    edges = [(5 * c + i, 5 * c + j) for c in range(4) for i, j in combinations(range(5), 2)]
+    graph, student = Graph.from_edges(20, edges), np.zeros(20, np.int64)
+    said = np.where(np.arange(20) % 5 == 0, 1, 0)
+    evidence = Evidence(graph, said, student, classes)
+    for turned in range(5):
+        error = (4 + 3 * turned) / 20
+        found = label_free(evidence, error=error, inconsistency=0.0, form=form)
+        assert found.value == pytest.approx(5 * turned / 20, abs=EXACT)
+        assert found.method == "connected components"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_prices_prove_the_value(form: Form) -> None:
+    rng = np.random.default_rng(6)
+    for classes in (2, 2, 2, 2, 3, 3):
+        _, found, every = some_certificate(rng, classes, form)
+        if every.problem.most == 0:
+            assert found.inconsistency_price == np.inf
+            continue
+        assert (found.prices >= 0).all()
+        dual = every.dual(found.prices, found.inconsistency_price)
+        best = found.by_method[found.method]
+        assert found.value == min(best, found.trivial)
+        assert dual - 1e-9 <= best
+        if classes == 2:
+            assert best == pytest.approx(dual, abs=EXACT)
+
+
+# --- rounding ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("heavy", [1e-9, 1e-3, 1e9])
+def test_awkward_weights_are_valid(form: Form, heavy: float) -> None:
+    rng = np.random.default_rng(30)
+    for classes in (2, 2, 2, 2, 3):
+        n = int(rng.integers(3, 7))
+        pairs = np.array(list(combinations(range(n), 2)))
+        pairs = pairs[rng.random(len(pairs)) < 0.6]
+        weight = rng.choice([1.0, 1 / 3, heavy], len(pairs))
+        p = rng.choice([1 / 3, 1.0, 1e-7], n)
+        p[0] = 1.0
+        graph = Graph.from_edges(n, pairs, weight, p / p.sum())
+        truth = rng.integers(0, classes, n)
+        said, student = (np.where(rng.random(n) < 0.3, 0, truth) for _ in range(2))
+        evidence = Evidence(graph, said, student, classes, truth)
+        error, most = evidence.teacher_error, inconsistency(graph, truth, form)
+        found = label_free(evidence, error=error, inconsistency=most, form=form)
+        every = Labellings(error_problem(evidence, error, most, form))
+        assert found.value >= every.best - 1e-9
+        assert found.value >= evidence.student_error - 1e-9
+        if found.attained is not None:
+            assert found.attained <= found.value + 1e-9
+        if most > 0:
+            dual = every.dual(found.prices, found.inconsistency_price)
+            assert found.by_method[found.method] >= dual - 1e-9
+
+
+@pytest.mark.parametrize(("classes", "pairs"), [(2, 3), (3, 1)])
+@pytest.mark.parametrize("form", FORMS)
+def test_two_points_are_a_pool(classes: int, pairs: int, form: Form) -> None:
+    for edges in ([], [[0, 1]]):
+        graph = Graph.from_edges(2, edges)
+        for said, student in product([(0, 1), (0, 0), (1, 1)][:pairs], repeat=2):
+            evidence = Evidence(graph, labels(*said), labels(*student), classes)
+            for error, most in ((0.5, 0.0), (0.5, 1.0), (1.0, 0.5), (1.0, 1.0)):
+                every = Labellings(error_problem(evidence, error, most, form))
+                if not every.allowed.any():
+                    continue
+                found = label_free(evidence, error=error, inconsistency=most, form=form)
+                assert every.best - 1e-9 <= found.value <= found.trivial
+
+
+# --- truth known, and a published bound ----------------------------------------------------------
+
+
+def wei_bound(world: World, student: Ints) -> float | None:
+    """(c+1)/(c−1) L01 + 2c/(c−1) R_B − Err(ỹ), or None where a hypothesis fails."""
+    wrong, mass = world.worst_class_error
+    expansion = world.expansion((wrong, mass))
+    if not (3 * wrong < mass and expansion > 3):
+        return None
+    c = min(mass / wrong if wrong else np.inf, expansion)
+    near, robust = (1.0, 2.0) if c == np.inf else ((c + 1) / (c - 1), 2 * c / (c - 1))
+    f = tuple(student.tolist())
+    return near * world.disagreement(f) + robust * world.inconsistency(f) - world.teacher_error
+
+
+def some_world(rng: np.random.Generator, classes: int) -> World:
+    """Dense classes with few links between them, and a teacher that is right on most of each."""
+    sizes = rng.integers(3, 6 if classes == 2 else 5, classes)
+    truth = np.repeat(np.arange(classes), sizes)
+    n = len(truth)
+    said = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
+    edges = tuple(
+        (i, j)
+        for i, j in combinations(range(n), 2)
+        if rng.random() < (0.75 if truth[i] == truth[j] else 0.03)
+    )
+    atoms = Atoms(tuple(rng.integers(1, 4, n).tolist()), edges)
+    return World(atoms, tuple(truth.tolist()), tuple(said.tolist()), classes)
+
+
+@pytest.mark.parametrize(("classes", "worlds", "margin"), [(2, 120, EXACT), (3, 40, NEAR)])
+def test_truth_known_is_never_above_wei_and_others(
+    classes: int, worlds: int, margin: float
+) -> None:
+    rng = np.random.default_rng(40 + classes)
+    held = smaller = 0
+    for _ in range(worlds):
+        world = some_world(rng, classes)
+        truth, said = np.array(world.truth), np.array(world.teacher)
+        student = np.where(rng.random(len(truth)) < 0.5, truth, said)
+        student = np.where(rng.random(len(truth)) < 0.1, 0, student)
+        bound = wei_bound(world, student)
+        if bound is None:
+            continue
+        found = truth_known(world.evidence(student), form="vertex")
+        # Not the trivial bound: what the prices prove is below theirs already.
+        assert found.by_method[found.method] <= bound + margin
+        held += 1
+        smaller += found.value < bound - 0.01
+    assert held > worlds / 4
+    assert smaller > 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_truth_known_bounds_every_classifier_like_the_student(form: Form) -> None:
+    rng = np.random.default_rng(50)
+    for classes in (2, 2, 2, 2, 2, 3):
+        evidence = random_evidence(rng, classes, (3, 7))
+        found = truth_known(evidence, form=form)
+        delta, rho = evidence.disagreement, inconsistency(evidence.graph, evidence.student, form)
+        # The same problem with roles exchanged: f is sought, y is what it is compared with.
+        swapped = replace(evidence, student=evidence.known_truth)
+        every = Labellings(error_problem(swapped, delta, rho, form))
+        assert evidence.student_error - 1e-12 <= every.best <= found.value + 1e-9
+        assert found.trivial == pytest.approx(min(1.0, evidence.teacher_error + delta))
+        if classes == 2 and rho > 0:
+            assert found.value == pytest.approx(every.hull(), abs=EXACT)
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def test_the_guarantee_says_what_was_assumed() -> None:
+    evidence = Evidence(clique(5), labels(0, 0, 0, 0, 1), labels(0, 0, 0, 0, 0), 2)
+    validated = teacher_error_from_validation(1, 50, 5, 2, 0.9)
+    found = label_free(
+        evidence,
+        error=validated,
+        inconsistency=0.25,
+        form="vertex",
+        facts=class_shares([0.5, 0], [1, 0.5], level=0.95),
+        known=labels(0, 0, -1, -1, -1),
+    )
+    said = str(found)
+    assert said == found.guarantee
+    for part in (
+        f"On this pool of 5 points, the student's error is at most {found.value:.4f}",
+        f"without the graph: {found.trivial:.4f}",
+        f"teacher's error ≤ {validated.at_most:.4f} with probability 0.9",
+        "share of class 1 ≤ 0.5000 with probability 0.95",
+        "inconsistent on at most 0.2500 of the points",
+        "the labels of 2 points are known",
+        "With probability 0.85 or more the facts hold",
+        "Nothing is said of points outside the pool",
+    ):
+        assert part in said
+    assert found.level == pytest.approx(0.85)
+    plain = label_free(evidence, error=0.2, inconsistency=0.25, gain=True)
+    assert "the student's error minus its teacher's" in str(plain)
+    assert "of the edge weight" in str(plain)
+    assert "With probability" not in str(plain)
+    assert plain.level == 1
+
+
+def test_a_method_is_named() -> None:
+    rng = np.random.default_rng(80)
+    two, three = random_evidence(rng, 2, (5, 6)), random_evidence(rng, 3, (5, 6))
+    assert label_free(two, error=0.5, inconsistency=0.5).method == "minimum cuts"
+    found = label_free(three, error=0.5, inconsistency=0.5)
+    assert set(found.by_method) == {"roof duality", "one against the rest", "linear programme"}
+    assert found.by_method[found.method] == min(found.by_method.values())
+
+
+# --- two moons -----------------------------------------------------------------------------------
+
+
+def moons() -> tuple[Floats, Ints, Ints]:
+    """500 points of two moons, standardised; the truth, and a teacher with a threshold on x₁."""
+    x, truth = make_moons(500, noise=0.1, random_state=42)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    return x, truth, (x[:, 0] > 0).astype(np.int64)
+
+
+def students(x: Floats, said: Ints, truth: Ints) -> dict[str, Ints]:
+    noise = np.random.default_rng(0).normal(size=len(x)) * 2
+    blurred = np.stack([x[:, 0] + noise, x[:, 1]], axis=1)
+    return {
+        "copy": said,
+        "clean": LogisticRegression().fit(x, said).predict(x),
+        "perturbed": LogisticRegression().fit(blurred, said).predict(x),
+        "right": truth,
+    }
+
+
+def test_two_moons_know_their_student() -> None:
+    # The truth never changes along an edge of the joint graph, which falls into the moons and one
+    # single point. At ε = Err(ỹ) no other truth fits, so the certificate is the student's error.
+    x, truth, said = moons()
+    graph = radius_graph(x, 0.3)
+    assert edge_inconsistency(graph, truth) == 0
+    assert sorted(np.bincount(graph.components)) == [1, 249, 250]
+    errors = {}
+    for name, student in students(x, said, truth).items():
+        evidence = Evidence(graph, said, student, 2, truth)
+        assert evidence.teacher_error == pytest.approx(0.344)
+        for form in FORMS:
+            found = label_free(evidence, error=evidence.teacher_error, inconsistency=0, form=form)
+            assert found.value == pytest.approx(evidence.student_error, abs=1e-6)
+            assert found.trivial == pytest.approx(0.344 + evidence.disagreement)
+        errors[name] = evidence.student_error
+    assert errors["perturbed"] == pytest.approx(0.13)
+    assert errors["perturbed"] < errors["clean"] - 0.1
+
+
+def test_two_moons_seen_from_one_axis_say_nothing() -> None:
+    # On the graph of x₁ alone the truth changes everywhere: the certificate is ε + L01(f, ỹ).
+    x, truth, said = moons()
+    graph = radius_graph(x[:, :1], 0.3)
+    for student in students(x, said, truth).values():
+        evidence = Evidence(graph, said, student, 2, truth)
+        for form, most in (
+            ("edge", edge_inconsistency(graph, truth)),
+            ("vertex", vertex_inconsistency(graph, truth)),
+        ):
+            found = label_free(
+                evidence,
+                error=evidence.teacher_error,
+                inconsistency=most,
+                form=form,  # type: ignore[arg-type]
+            )
+            assert found.value == found.trivial
+            assert found.vacuous
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+def test_bad_input() -> None:
+    evidence = Evidence(clique(4), labels(0, 0, 1, 1), labels(0, 0, 0, 1), 2)
+
+    def ask(error: float | Fact = 0.1, most: float = 0.1, **given: object) -> Certificate:
+        return label_free(evidence, error=error, inconsistency=most, **given)  # type: ignore[arg-type]
+
+    for error in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=r"teacher's error is .*; it is a share in \[0, 1\]"):
+            ask(error)
+    for most in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="the inconsistency is at most"):
+            ask(most=most)
+    with pytest.raises(ValueError, match="form is 'points'; choose edge or vertex"):
+        ask(form="points")
+    with pytest.raises(ValueError, match="does not bound the teacher's error from above"):
+        ask(teacher_error_at_least(0.1, 2))
+    with pytest.raises(ValueError, match="does not bound the teacher's error from above"):
+        ask(teacher_error_at_most(0.1, 3))
+    with pytest.raises(ValueError, match=r"is \(3, 3\) for 2 classes"):
+        ask(facts=(teacher_error_at_least(0.1, 3),))
+    with pytest.raises(ValueError, match=r"known has shape \(3,\) and type int64"):
+        ask(known=labels(0, 0, 1))
+    with pytest.raises(ValueError, match="give a class number for each of the 4 points, -1 where"):
+        ask(known=np.full(4, -1.0))
+    with pytest.raises(ValueError, match="known holds 2; allowed is -1 to 1"):
+        ask(known=labels(0, 2, -1, -1))
+    with pytest.raises(ValueError, match="known holds -2"):
+        ask(known=labels(0, -2, -1, -1))
+    with pytest.raises(ValueError, match="workers is 0"):
+        ask(workers=0)
+    with pytest.raises(ValueError, match="truth of this pool is not known; give truth"):
+        truth_known(evidence)
+    with pytest.raises(ValueError, match="form is 'points'"):
+        truth_known(replace(evidence, truth=labels(0, 0, 1, 1)), form="points")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"teacher's error is 1\.5"):
+        truth_known(replace(evidence, truth=labels(0, 0, 1, 1)), disagreement=1.5)
+
+
+def test_a_search_cut_short_is_loose_and_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(90)
+    monkeypatch.setattr(certificate, "_RELAXED_STEPS", 1)
+    monkeypatch.setattr(certificate, "_ROUGH_STEPS", 1)
+    for form in FORMS:
+        for _ in range(5):
+            _, found, every = some_certificate(rng, 3, form)
+            assert every.best - 1e-9 <= found.value <= found.trivial

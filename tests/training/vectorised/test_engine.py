@@ -1,0 +1,431 @@
+"""Students trained beside others are those of `fit`."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mke_theory.data.pool import UNKNOWN, Pool
+from mke_theory.method.augmentation import Augmentation
+from mke_theory.method.job import Student, fit_alone
+from mke_theory.method.objective import Objective
+from mke_theory.method.transforms import (
+    Dropout,
+    FeatureMasking,
+    GaussianNoise,
+    HiddenNoise,
+    InputNoise,
+    ModalityDropout,
+    Transform,
+)
+from mke_theory.models import ConvEncoder, coordinates, multimodal
+from mke_theory.training.loop import Fit, TrainConfig
+from mke_theory.training.vectorised.engine import fit_stack
+
+STEPS = 40
+
+
+def pool(n: int, seed: int) -> Pool:
+    draw = torch.Generator().manual_seed(seed)
+    inputs = {
+        "a": torch.randn(n, 3, generator=draw, dtype=torch.float64),
+        "b": torch.randn(n, 2, generator=draw, dtype=torch.float64),
+    }
+    return Pool(inputs, torch.randint(0, 3, (n,), generator=draw))
+
+
+def model(seed: int, missing: Any = "refuse") -> nn.Module:
+    torch.manual_seed(seed)
+    return coordinates({"a": (3,), "b": (2,)}, 3, hidden=(8, 6), missing=missing).double()
+
+
+def scaled(step: Transform, factor: float) -> Transform:
+    own = {
+        name: getattr(step, name) * factor
+        for name in ("strength", "sigma", "probability")
+        if hasattr(step, name)
+    }
+    return replace(step, **own)
+
+
+OBJECTIVES = {
+    "mke": Objective(transform=(InputNoise(1.0),)),
+    "regularised": Objective(transform=(InputNoise(1.0), FeatureMasking(0.3)), gamma=1.0),
+    "kl, clean": Objective(
+        transform=(GaussianNoise(0.5),), gamma=1.0, consistency="kl", view="clean"
+    ),
+    "modality dropout": Objective(transform=(ModalityDropout(0.4),)),
+    "features": Objective(transform=(HiddenNoise(0.5), Dropout(0.2))),
+    "mean teacher": Objective(
+        transform=(InputNoise(1.0),),
+        other=(InputNoise(0.5),),
+        gamma=2.0,
+        anchor="average",
+        average_decay=0.9,
+        ramp=0.5,
+        answers="average",
+    ),
+    "fixmatch": Objective(
+        transform=(InputNoise(1.0),),
+        other=(InputNoise(0.1),),
+        gamma=1.0,
+        anchor="stopped",
+        consistency="hard",
+        certainty=0.4,
+    ),
+    "entropy": Objective(gamma=1.0, other="same", consistency="cross_entropy"),
+    "soft": Objective(labels="soft", transform=(InputNoise(1.0),), temperature=2.0),
+}
+CONFIGS = {
+    "sgd": TrainConfig(STEPS, optimizer="sgd", learning_rate=0.1, momentum=0.9, weight_decay=0.01),
+    "adamw": TrainConfig(
+        STEPS,
+        batch_size=16,
+        learning_rate=0.01,
+        weight_decay=0.1,
+        clip_norm=0.5,
+        schedule="cosine",
+        warmup_steps=10,
+    ),
+    "selected": TrainConfig(STEPS, learning_rate=0.02, select="labelled", evaluate_every=7),
+}
+
+
+def students(objective: Objective, config: TrainConfig, count: int = 3) -> list[Student]:
+    """Students that differ in data, size of pool, weights, seed, rate and strength of T."""
+    made = []
+    for i in range(count):
+        samples = pool(40 + 5 * i, i)
+        if objective.labels == "soft":
+            soft = torch.softmax(pool(len(samples), 50 + i).inputs["a"], dim=1)
+            samples = samples.with_labels(soft)
+        if objective.gamma > 0:
+            labels = samples.labels.clone()
+            labels[10:30] = UNKNOWN
+            samples = samples.with_labels(labels)
+        steps = tuple(scaled(step, 1 + 0.1 * i) for step in objective.transform)
+        may_drop = any(isinstance(step, ModalityDropout) for step in steps)
+        made.append(
+            Student(
+                model(i, "zero" if may_drop else "refuse"),
+                samples,
+                replace(objective, transform=steps),
+                replace(config, learning_rate=config.learning_rate * (1 + 0.2 * i)),
+                seed=i,
+                select_on=pool(20 + i, 100 + i) if config.select != "last" else None,
+            )
+        )
+    return made
+
+
+def fresh(ready: list[Student]) -> list[Student]:
+    return [replace(one, model=copy.deepcopy(one.model)) for one in ready]
+
+
+def same(one: Fit, other: Fit, tolerance: float = 1e-12) -> None:
+    weights = one.model.state_dict(), other.model.state_dict()
+    assert weights[0].keys() == weights[1].keys()
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], rtol=0, atol=tolerance)
+    assert [step for step, _ in one.history] == [step for step, _ in other.history]
+    values = [[value for _, value in each.history] for each in (one, other)]
+    assert values[0] == pytest.approx(values[1], abs=tolerance)
+    assert (one.steps, one.rule, one.selected_step) == (
+        other.steps,
+        other.rule,
+        other.selected_step,
+    )
+    assert (one.selected_score is None) == (other.selected_score is None)
+    if one.selected_score is not None:
+        assert one.selected_score == pytest.approx(other.selected_score)
+
+
+@pytest.mark.parametrize(
+    ("objective", "config"),
+    [
+        *[("mke", config) for config in CONFIGS],
+        *[(objective, "adamw") for objective in OBJECTIVES if objective != "mke"],
+        ("mean teacher", "selected"),
+        *[
+            pytest.param(objective, config, marks=pytest.mark.slow)
+            for objective in OBJECTIVES
+            for config in ("sgd", "selected")
+            if objective != "mke"
+        ],
+    ],
+)
+def test_a_stack_makes_the_students_of_the_single_loop(objective: str, config: str) -> None:
+    ready = students(OBJECTIVES[objective], CONFIGS[config])
+    alone = [fit_alone(one) for one in fresh(ready)]
+    for one, other in zip(alone, fit_stack(ready), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other)
+
+
+def test_the_students_come_back_in_order_whatever_stack_they_were_in() -> None:
+    ready = [
+        *students(OBJECTIVES["mke"], CONFIGS["sgd"]),
+        *students(OBJECTIVES["regularised"], CONFIGS["adamw"]),
+        *students(OBJECTIVES["mke"], CONFIGS["sgd"], 5)[3:],
+    ]
+    ready = [
+        replace(ready[i], config=replace(ready[i].config, steps=10))
+        for i in (3, 0, 6, 1, 4, 2, 5, 7)
+    ]
+    alone = [fit_alone(one) for one in fresh(ready)]
+    for size in (2, None):
+        for one, ours, student in zip(
+            alone, fit_stack(fresh(ready), size=size), ready, strict=True
+        ):
+            assert isinstance(ours, Fit)
+            same(one, ours)
+            assert ours.model is not student.model
+
+
+def test_the_trained_model_is_the_student_itself_and_ready_to_answer() -> None:
+    ready = students(OBJECTIVES["mke"], CONFIGS["sgd"])
+    for student, made in zip(ready, fit_stack(ready), strict=True):
+        assert isinstance(made, Fit)
+        assert made.model is student.model
+        assert not made.model.training
+
+
+def test_convolutions_missing_modalities_and_frozen_weights() -> None:
+    def build(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        encoders = {
+            "x": ConvEncoder((1, 8, 8), features=5),
+            "y": ConvEncoder((1, 8, 8), features=4),
+        }
+        made = multimodal(encoders, 2, hidden=(6,), missing="learned", fusion="gated").double()
+        made.encoders["y"].requires_grad_(False)
+        return made
+
+    def draw(n: int, seed: int) -> Pool:
+        noise = torch.Generator().manual_seed(seed)
+        x = {m: torch.randn(n, 1, 8, 8, generator=noise, dtype=torch.float64) for m in ("x", "y")}
+        x["y"][: n // 3] = torch.nan
+        return Pool(x, torch.randint(0, 2, (n,), generator=noise))
+
+    objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.3)), gamma=0.5)
+    config = TrainConfig(12, batch_size=8, learning_rate=0.01)
+    ready = [Student(build(i), draw(20 + i, i), objective, config, i) for i in range(3)]
+    alone = [fit_alone(one) for one in fresh(ready)]
+    for one, other in zip(alone, fit_stack(ready), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other, 1e-10)
+
+
+def test_shared_draws_are_reproducible_and_other_than_own() -> None:
+    ready = students(OBJECTIVES["mke"], CONFIGS["sgd"])
+    runs = [fit_stack(fresh(ready), draws=draws) for draws in ("shared", "shared", "own")]  # type: ignore[arg-type]
+    weights = []
+    for run in runs:
+        assert isinstance(run[1], Fit)
+        weights.append(torch.cat([w.flatten() for w in run[1].model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.allclose(weights[0], weights[2])
+
+
+def test_without_noise_shared_draws_are_own_draws() -> None:
+    ready = students(Objective(), CONFIGS["adamw"])
+    shared, own = (fit_stack(fresh(ready), draws=d) for d in ("shared", "own"))  # type: ignore[arg-type]
+    for one, other in zip(shared, own, strict=True):
+        assert isinstance(one, Fit) and isinstance(other, Fit)
+        same(one, other, 0.0)
+
+
+def test_shared_noise_is_standard_normal_for_every_student() -> None:
+    """One step of SGD from weights 0 on inputs 0 reads the noise back.
+
+    The gradient of cross-entropy is then half the mean of the noise, so the moves are N(0, 1/n) for
+    noise of σ = 2. Both bounds are at six standard errors: false alarm below 1e-8.
+    """
+    count, n = 400, 64
+    made = []
+    for i in range(count):
+        net = coordinates({"a": (1,)}, 2, hidden=()).double()
+        for weight in net.parameters():
+            nn.init.zeros_(weight)
+        samples = Pool({"a": torch.zeros(n, 1, dtype=torch.float64)}, torch.zeros(n).long())
+        config = TrainConfig(1, optimizer="sgd", learning_rate=1.0)
+        made.append(Student(net, samples, Objective(transform=(GaussianNoise(2.0),)), config, i))
+    moved = []
+    for one in fit_stack(made, draws="shared", size=150):
+        assert isinstance(one, Fit)
+        moved.append(float(next(one.model.parameters()).detach()[0, 0]))
+    # The gradient at 0 is −(1/2) mean(2 ξ), so a move of N(0, 1/n).
+    scores = torch.tensor(moved).double() * n**0.5
+    assert abs(float(scores.mean())) < 6 / count**0.5
+    assert abs(float(scores.var()) - 1) < 6 * (2 / count) ** 0.5
+    assert len(set(moved)) == count
+
+
+def test_a_student_that_diverges_leaves_the_others_alone() -> None:
+    ready = students(Objective(), CONFIGS["sgd"])
+    wild = replace(ready[1], config=replace(ready[1].config, learning_rate=1e300))
+    alone = [fit_alone(one) for one in fresh([ready[0], ready[2]])]
+    first, second, third = fit_stack([ready[0], wild, ready[2]])
+    assert isinstance(second, FloatingPointError)
+    assert "seed 1" in str(second) and "1e+300" in str(second)
+    for one, other in zip(alone, (first, third), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other)
+
+
+def test_no_students_make_no_fits() -> None:
+    assert fit_stack([]) == []
+
+
+def test_what_a_stack_cannot_train_is_refused_before_any_work() -> None:
+    good = students(Objective(), CONFIGS["sgd"])[0]
+    before = copy.deepcopy(good.model.state_dict())
+    for layer in (nn.Dropout(0.5), nn.BatchNorm1d(3)):
+        bad = replace(good, model=nn.Sequential(copy.deepcopy(good.model), layer))
+        with pytest.raises(ValueError, match=type(layer).__name__):
+            fit_stack([good, bad])
+    holes = good.samples.inputs["a"].clone()
+    holes[3] = torch.nan
+    holed = replace(good, samples=Pool({**good.samples.inputs, "a": holes}, good.samples.labels))
+    with pytest.raises(ValueError, match="'a' is missing"):
+        fit_stack([good, holed])
+    dropping = replace(good, objective=Objective(transform=(ModalityDropout(0.9),)))
+    with pytest.raises(ValueError, match="missing"):
+        fit_stack([good, dropping])
+    cropping = replace(good, objective=Objective(augment=(Augmentation(),)))
+    with pytest.raises(ValueError, match="augment is"):
+        fit_stack([cropping])
+    with pytest.raises(ValueError, match="adjustment is"):
+        fit_stack([replace(good, objective=Objective(adjustment=0.5))])
+    with pytest.raises(ValueError, match="select_on"):
+        fit_stack([replace(good, config=CONFIGS["selected"])])
+    with pytest.raises(ValueError, match="draws is 'mine'"):
+        fit_stack([good], draws="mine")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="size is 0"):
+        fit_stack([good], size=0)
+    for name, weight in good.model.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_little_memory_makes_small_stacks_and_not_an_error() -> None:
+    ready = students(OBJECTIVES["mke"], CONFIGS["sgd"])
+    alone = [fit_alone(one) for one in fresh(ready)]
+    for one, other in zip(alone, fit_stack(ready, memory=1), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other)
+
+
+class Custom(nn.Module):
+    """A model with settings that its text does not show, and a layer that it does not use."""
+
+    scale: torch.Tensor
+
+    def __init__(self, seed: int, does: str = "", factor: float = 1.0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.out, self.spare = nn.Linear(5, 3), nn.Linear(2, 2)
+        self.does, self._factor = does, factor
+        self.register_buffer("scale", torch.tensor(1.0 + factor), persistent=False)
+        self.double()
+
+    def forward(self, inputs: Any) -> torch.Tensor:
+        x = torch.cat([inputs["a"], inputs["b"]], dim=1) * self.scale
+        if self.does == "normalise":
+            x = x / x.norm(dim=1, keepdim=True)
+        if self.does == "centre":
+            x = x - x.mean(dim=0)
+        if self.does == "drop":
+            x = nn.functional.dropout(x, 0.5, self.training)
+        if self.does == "look" and bool((x > 100).any()):
+            x = x * 2
+        return self.out(x) * self._factor
+
+
+SHORT = TrainConfig(6, optimizer="sgd", learning_rate=0.1, weight_decay=0.1)
+CHOSEN = TrainConfig(6, learning_rate=0.02, select="labelled", evaluate_every=2)
+
+
+def student(i: int, net: nn.Module | None = None, **changes: Any) -> Student:
+    made = Student(net or model(i), pool(20, i), Objective(), SHORT, i)
+    return replace(made, **changes)
+
+
+def without(given: Pool, rows: int) -> Pool:
+    """The pool with modality a missing in its first rows."""
+    holes = given.inputs["a"].clone()
+    holes[:rows] = torch.nan
+    return Pool({**given.inputs, "a": holes}, given.labels)
+
+
+def pairs() -> dict[str, list[Student]]:
+    compared = Objective(transform=(GaussianNoise(0.5),), gamma=1.0)
+    probable = pool(9, 6).with_labels(nn.functional.one_hot(pool(9, 6).labels, 3).double())
+    return {
+        "another second view": [
+            student(0, objective=compared),
+            student(1, objective=replace(compared, other="same")),
+        ],
+        "another way with what is missing": [
+            student(0),
+            student(1, model(1, "zero"), samples=without(pool(20, 1), 5)),
+        ],
+        "another factor and buffer": [student(0, Custom(0)), student(1, Custom(1, factor=3.0))],
+        "no gradient at zero": [student(i, Custom(i, "normalise")) for i in range(2)],
+        "labels of another kind to select by": [
+            student(0, config=CHOSEN, select_on=pool(9, 5)),
+            student(1, config=CHOSEN, select_on=probable),
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", list(pairs()))
+def test_students_that_look_alike_and_are_not(name: str) -> None:
+    ready = pairs()[name]
+    alone = [fit_alone(one) for one in fresh(ready)]
+    for one, other in zip(alone, fit_stack(ready), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (student(0, Custom(0, "centre")), "other samples of its batch"),
+        (student(0, Custom(0, "drop")), "drawn anew"),
+        (student(0, Custom(0, "look")), "data-dependent control flow"),
+        (student(0, model(0).requires_grad_(False)), "no weight that is trained"),
+        (
+            student(0, config=CHOSEN, select_on=pool(4, 1).with_labels(torch.full((4,), UNKNOWN))),
+            "no known label",
+        ),
+        (student(0, config=CHOSEN, select_on=without(pool(4, 1), 2)), "'a' is missing"),
+    ],
+)
+def test_a_student_that_cannot_be_stacked_is_refused_before_any_work(
+    bad: Student, message: str
+) -> None:
+    good = student(1)
+    before = copy.deepcopy(good.model.state_dict())
+    with pytest.raises(ValueError, match=message):
+        fit_stack([good, bad], size=2)
+    for name, weight in good.model.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_one_model_for_two_students_is_refused() -> None:
+    with pytest.raises(ValueError, match="one and the same model"):
+        fit_stack([student(0), replace(student(1), model=(net := model(1))), student(2, net)])
+
+
+@pytest.mark.gpu
+def test_a_stack_on_an_accelerator_agrees_with_one_on_the_processor() -> None:
+    ready = students(Objective(), CONFIGS["adamw"])
+    here, there = (fit_stack(fresh(ready), device=device) for device in ("cpu", "cuda"))
+    for one, other in zip(here, there, strict=True):
+        assert isinstance(one, Fit) and isinstance(other, Fit)
+        same(one, other, 1e-8)
