@@ -1,0 +1,1 @@
+"""Real data, one wing a data set; `registry` has the tasks by name."""
