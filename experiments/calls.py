@@ -65,9 +65,7 @@ def refuse_unknown(noun: str, names: Iterable[str], known: Mapping[str, object])
             raise ValueError(f"there is no {noun} {name!r}; there are {', '.join(known)}")
 
 
-def ready_tasks(
-    tasks: Mapping[str, T], names: Sequence[str], data_root: Path | None, *, insist: bool
-) -> list[T]:
+def ready_tasks(tasks: Mapping[str, T], names: Sequence[str], *, insist: bool) -> list[T]:
     """The tasks of these names, each once, whose data are found.
 
     The others are named on the way or, where the caller insists, refused with FileNotFoundError.
@@ -76,7 +74,7 @@ def ready_tasks(
     refuse_unknown("task", names, tasks)
     found = []
     for name in dict.fromkeys(names):
-        lacking = tasks[name].missing(data_root)
+        lacking = tasks[name].missing()
         if lacking is None:
             found.append(tasks[name])
         elif insist:

@@ -37,6 +37,7 @@ from mke_theory.study import records
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.records import Record
 from mke_theory.study.study import Means, available_cores, execute, feasible, plan
+from mke_theory.study.task import Task
 from mke_theory.study.theory_on_runs import answers_of
 from mke_theory.tasks.registry import TASKS, data_root_or_default
 from mke_theory.theory.appraise import NEIGHBOURS, spaces
@@ -86,9 +87,10 @@ def run_all(options: Options) -> int:
     """Do what is missing, then print and write what was found."""
     try:
         root = data_root_or_default(options.data_root)
-        means = Means(data_root=root, workers=options.workers)
-        tasks = ready_tasks(TASKS, options.tasks, root, insist=False)
-        jobs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)), root)
+        means = Means(workers=options.workers)
+        known = {name: task.at(root) for name, task in TASKS.items()}
+        tasks = ready_tasks(known, options.tasks, insist=False)
+        jobs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)))
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
@@ -97,7 +99,7 @@ def run_all(options: Options) -> int:
         students = [record for record in done if record["arm"] == MM_STUDENT.name]
         todo = [record for record in students if not certified.has(key_of(record))]
         run = Parallel(n_jobs=options.workers, return_as="generator_unordered", batch_size=1)
-        work = (delayed(certify)(record, options.out, root) for record in todo)
+        work = (delayed(certify)(record, known[record["task"]], options.out) for record in todo)
         for found in tqdm(run(work) if todo else (), total=len(todo), desc="certificates"):
             certified.append(found)
         rows = records.only(list(certified), [key_of(record) for record in students])
@@ -115,9 +117,9 @@ def key_of(record: Record) -> str:
     return records.config_hash({"certificates of": record["key"]})
 
 
-def certify(record: Record, folder: Path, root: Path | None) -> Record:
+def certify(record: Record, task: Task, folder: Path) -> Record:
     """All certificates of one student, on every graph."""
-    problem, answers = answers_of(record, TASKS[record["task"]], folder, root)
+    problem, answers = answers_of(record, task, folder)
     inputs = {name: x.numpy() for name, x in problem.unlabelled.inputs.items()}
     found = {}
     for _, kind, points in spaces(inputs, problem.teacher_modalities, answers["embedding"]):

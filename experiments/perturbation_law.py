@@ -158,10 +158,10 @@ def run_all(options: Options) -> int:
     except (OSError, ValueError) as problem:
         return refused(problem)
     with book:
-        keys = [key_of(study, seed, root) for study, seed in wanted]
+        keys = [key_of(study, seed) for study, seed in wanted]
         todo = [(*job, key) for job, key in zip(wanted, keys, strict=True) if not book.has(key)]
         pool = Parallel(n_jobs=options.workers, return_as="generator_unordered", batch_size=1)
-        jobs = pool(delayed(carry_out)(study, seed, root, key) for study, seed, key in todo)
+        jobs = pool(delayed(carry_out)(study, seed, key) for study, seed, key in todo)
         for record in tqdm(jobs, total=len(todo), desc="sweeps", unit="sweep"):
             book.append(record)
         done = records.only(book, keys)
@@ -188,7 +188,10 @@ def planned(options: Options, root: Path) -> Iterator[tuple[Study, int]]:
         studies, seeds = plans[name]
         seeds = max(2, seeds // 10) if options.quick else seeds
         for study in studies:
-            lacking = study.task.missing(root) if isinstance(study, Real) else None
+            lacking = None
+            if isinstance(study, Real):
+                study = replace(study, task=study.task.at(root))
+                lacking = study.task.missing()
             if lacking or (options.quick and name == "av_digits"):
                 print(f"skipped {study.name}: {lacking or 'quick'}", file=sys.stderr)
                 continue
@@ -201,26 +204,26 @@ def code_version() -> str:
     return records.code_version()
 
 
-def key_of(study: Study, seed: int, root: Path) -> str:
+def key_of(study: Study, seed: int) -> str:
     """The key of a sweep's record."""
     return records.run_key(
         task=study.name,
         arm="perturbation_law",
         seed=seed,
         config_hash=records.config_hash(study),
-        data_hash=study.task.data_hash(root) if isinstance(study, Real) else None,
+        data_hash=study.task.data_hash() if isinstance(study, Real) else None,
         code=code_version(),
         environment=records.environment(),
     )
 
 
-def carry_out(study: Study, seed: int, root: Path, key: str) -> Record:
+def carry_out(study: Study, seed: int, key: str) -> Record:
     """The record of one sweep: the estimates, and the student's error at them and on the grid."""
     torch.set_num_threads(1)
     known, found, student_error = (
         prepare_world(study, seed)
         if isinstance(study, World)
-        else prepare_task(study.task, seed, Place(data_root=root))
+        else prepare_task(study.task, seed, Place())
     )
     metrics: dict[str, float | None] = dict(known)
     for source, value in found.items():
@@ -300,7 +303,7 @@ def network_error(
 
 def prepare_task(task: Task, seed: int, place: Place) -> tuple[Found, Found, StudentError]:
     """The teacher's errors, the law's estimates, and the error of the package's own student."""
-    problem = task.problem(seed, place.data_root)
+    problem = task.problem(seed)
     taught = train_teacher(task, seed, problem, place)
     teacher = taught.model
     scalar = isinstance(task, TwoMoon)

@@ -109,13 +109,13 @@ def run_all(options: Options) -> int:
         means = means_of(options)
         if not means.hardware.leads:
             return take_part(options, means)
-        tasks, wanted = planned(options, means)
+        tasks, wanted = planned(options)
         book = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
     with book:
         try:
-            jobs, left_out = feasible(wanted, means.data_root)
+            jobs, left_out = feasible(wanted)
         except (OSError, ValueError) as problem:
             return refused(problem)
         for line in left_out:
@@ -128,7 +128,6 @@ def run_all(options: Options) -> int:
                 done,
                 tasks,
                 options.out,
-                data_root=means.data_root,
                 seeds=options.theory,
                 workers=means.workers,
                 resume=options.resume,
@@ -155,8 +154,8 @@ def take_part(options: Options, means: Means) -> int:
     """
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # what is left out, the first one says
-            _, wanted = planned(options, means)
-            jobs, _ = feasible(wanted, means.data_root)
+            _, wanted = planned(options)
+            jobs, _ = feasible(wanted)
     except (OSError, ValueError) as problem:
         return refused(problem)
     try:
@@ -188,15 +187,14 @@ def means_of(options: Options) -> Means:
     hardware.refuse_absent()
     workers = 1 if hardware.processes > 1 else available_cores()
     return Means(
-        data_root=data_root_or_default(options.data_root),
         hardware=hardware,
         workers=workers if options.workers is None else options.workers,
     )
 
 
-def planned(options: Options, means: Means) -> tuple[list[Task], list[Job]]:
+def planned(options: Options) -> tuple[list[Task], list[Job]]:
     """The tasks and all runs asked for; ValueError where an arm named runs on none of the tasks."""
-    tasks, arms = chosen_tasks(options, means.data_root), chosen_arms(options.arms)
+    tasks, arms = chosen_tasks(options), chosen_arms(options.arms)
     jobs = plan(tasks, arms, range(whole_seeds(options.seeds)))
     for arm in arms if options.arms else ():
         idle = [task.name for task in tasks if repeats_another(arm, task)]
@@ -207,13 +205,17 @@ def planned(options: Options, means: Means) -> tuple[list[Task], list[Job]]:
     return tasks, jobs
 
 
-def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
-    """The tasks by name with their settings; those that cannot run are named on the way."""
+def chosen_tasks(options: Options) -> list[Task]:
+    """The tasks by name, with their settings and the data root.
+
+    Those that cannot run are named on the way.
+    """
     if ALL in options.tasks and options.tasks != (ALL,):
         raise ValueError(f"--tasks {ALL} stands alone; leave the other names out")
     if options.tasks != (ALL,):
         refuse_unknown("task", options.tasks, TASKS)
-    tasks = dict(TASKS)
+    root = data_root_or_default(options.data_root)
+    tasks = {name: task.at(root) for name, task in TASKS.items()}
     wanted: dict[str, list[str]] = {}
     for assignment in options.set:
         name, dot, rest = assignment.partition(".")
@@ -229,14 +231,14 @@ def chosen_tasks(options: Options, data_root: Path | None) -> list[Task]:
     if options.skip_bad:
         tasks = {name: without_bad_files(task) for name, task in tasks.items()}
     if options.tasks == (ALL,):
-        return ready_tasks(tasks, tuple(tasks), data_root, insist=False)
+        return ready_tasks(tasks, tuple(tasks), insist=False)
     if options.tasks:
-        return ready_tasks(tasks, options.tasks, data_root, insist=True)
-    long = [n for n, task in tasks.items() if task.lasts and task.missing(data_root) is None]
+        return ready_tasks(tasks, options.tasks, insist=True)
+    long = [n for n, task in tasks.items() if task.lasts and task.missing() is None]
     for name in long:
         print(f"left out {name}: it takes long; name it, or --tasks {ALL}", file=sys.stderr)
     short = tuple(name for name in tasks if name not in long)
-    return ready_tasks(tasks, short, data_root, insist=False)
+    return ready_tasks(tasks, short, insist=False)
 
 
 def without_bad_files(task: Task) -> Task:

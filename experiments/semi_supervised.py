@@ -110,7 +110,7 @@ def run_all(options: Options) -> int:
         try:
             with spread(options.cluster, options.workers) as workers:
                 rows, failures = carry_out(
-                    tasks, seeds, book, root, workers=workers, resume=options.resume
+                    tasks, seeds, book, workers=workers, resume=options.resume
                 )
             if rows:
                 text = markdown(rows)
@@ -158,9 +158,9 @@ def _simulated(name: str, world: World) -> Simulated:
 
 def chosen_tasks(options: Options, root: Path | None) -> list[Task]:
     """The tasks by name; those whose data are not found are named on the way, or refused."""
-    tasks = all_tasks()
+    tasks = {name: task.at(root) for name, task in all_tasks().items()}
     names = options.tasks or (SMALL if options.quick else tuple(tasks))
-    ready = ready_tasks(tasks, names, root, insist=bool(options.tasks))
+    ready = ready_tasks(tasks, names, insist=bool(options.tasks))
     if options.quick:
         ready = [
             comparable(task, replace(task.recipe.student, steps=QUICK_STEPS)) for task in ready
@@ -172,7 +172,6 @@ def carry_out(
     tasks: Sequence[Task],
     seeds: Sequence[int],
     book: records.Records,
-    root: Path | None,
     *,
     workers: int,
     resume: bool,
@@ -182,7 +181,7 @@ def carry_out(
     All seeds of an entrant are trained together; what is recorded is not trained again.
     """
     keys = {
-        (task, entrant): [key_of(task, entrant, seed, root) for seed in seeds]
+        (task, entrant): [key_of(task, entrant, seed) for seed in seeds]
         for task in tasks
         for entrant in entrants()
     }
@@ -196,7 +195,7 @@ def carry_out(
     failures: list[str] = []
     done = total - sum(len(missing) for *_, missing in todo)
     with tqdm(total=total, initial=done, desc="runs", unit="run") as bar:
-        for found in _results(todo, root, workers):
+        for found in _results(todo, workers):
             for outcome in found:
                 if isinstance(outcome, str):
                     failures.append(outcome)
@@ -207,19 +206,19 @@ def carry_out(
 
 
 def _results(
-    todo: Sequence[tuple[Task, Entrant, list[int]]], root: Path | None, workers: int
+    todo: Sequence[tuple[Task, Entrant, list[int]]], workers: int
 ) -> Iterator[list[Record | str]]:
     if workers == 1 or len(todo) < 2:
-        yield from (_one(*job, root) for job in todo)
+        yield from (_one(*job) for job in todo)
         return
     run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    yield from run(delayed(_one)(*job, root) for job in todo)
+    yield from run(delayed(_one)(*job) for job in todo)
 
 
-def _one(task: Task, entrant: Entrant, seeds: list[int], root: Path | None) -> list[Record | str]:
+def _one(task: Task, entrant: Entrant, seeds: list[int]) -> list[Record | str]:
     torch.set_num_threads(1)
     try:
-        return compete(task, entrant, seeds, root)
+        return compete(task, entrant, seeds)
     except Exception as error:  # whatever fails must not end the others
         return [
             f"{task.name} {entrant.name} seed {s}: {type(error).__name__}: {error}" for s in seeds

@@ -46,9 +46,8 @@ MOST_CLASSES = 16
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run reads, computes and writes: the data, the devices, and the output folder."""
+    """Where a run computes and writes: the devices and the output folder."""
 
-    data_root: Path | None = None
     folder: Path | None = None
     hardware: Hardware = Hardware()
     checkpoint_every: int = 1000
@@ -67,7 +66,7 @@ def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
         arm=arm.name,
         seed=seed,
         config_hash=records.config_hash(config_of(task, arm)),
-        data_hash=task.data_hash(place.data_root),
+        data_hash=task.data_hash(),
         code=written_code(),
         environment=environment_of(task, place),
     )
@@ -75,11 +74,7 @@ def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
 
 def environment_of(task: Task, place: Place) -> dict[str, str]:
     """Versions, machine, device and precision."""
-    return (
-        versions()
-        | libraries.versions_of(*task.libraries(place.data_root))
-        | place.hardware.named()
-    )
+    return versions() | libraries.versions_of(*task.libraries()) | place.hardware.named()
 
 
 @lru_cache(maxsize=1)
@@ -128,8 +123,7 @@ def run(
             fabric=fabric_of(place.hardware),
             checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
         )
-    root = place.data_root
-    record = record_of(task, arm, seed, problem, teacher, trained, pseudo, data_root=root)
+    record = record_of(task, arm, seed, problem, teacher, trained, pseudo)
     record["environment"] = environment_of(task, place)
     record["key"] = key_of(task, arm, seed, place)
     if place.folder is not None:
@@ -185,8 +179,6 @@ def record_of(
     teacher: nn.Module,
     trained: Fit,
     pseudo: PseudoLabels,
-    *,
-    data_root: Path | None = None,
 ) -> dict[str, Any]:
     """What came out of one arm, all but where it ran: its key, environment and seconds."""
     objective, pools = task.recipe.objective, (problem.unlabelled, problem.test)
@@ -229,8 +221,7 @@ def record_of(
         "scores": scores,
         "confusion": confusion_of(words[1], problem),
         "bounds": {
-            name: list(ends)
-            for name, ends in task.bounds(words[1], problem.test.labels, data_root).items()
+            name: list(ends) for name, ends in task.bounds(words[1], problem.test.labels).items()
         },
         "history": [[step, loss] for step, loss in trained.history],
         "account": {"unlabelled": on_unlabelled.to_dict(), "test": on_test.to_dict()},

@@ -13,6 +13,9 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
 from mke_theory.training.loop import Select
 
+KEPT_OUT = 0.2
+"""The share of D_u that a rule of selection keeps out of training."""
+
 
 def hold_out(pool: Pool, share: float, seed: int) -> tuple[Pool, Pool]:
     """(the rest, about `share` of the pool), by whole groups where there are at least two.

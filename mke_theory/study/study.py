@@ -22,7 +22,7 @@ from mke_theory.data.problem import Problem
 from mke_theory.study import records
 from mke_theory.study.arms import ARMS, Arm
 from mke_theory.study.run import Place, fabric_of, key_of, run, train_teacher
-from mke_theory.study.split import kept_out
+from mke_theory.study.split import KEPT_OUT, kept_out
 from mke_theory.study.task import Task
 from mke_theory.training.hardware import Hardware
 
@@ -55,13 +55,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Means:
-    """What runs are carried out with: data, devices, processes, and threads in each.
+    """What runs are carried out with: devices, processes, and threads in each.
 
     `workers` runs are carried out at the same time; where several processes train one model
     together, one is.
     """
 
-    data_root: Path | None = None
     hardware: Hardware = Hardware()
     workers: int = 1
     threads: int = 1
@@ -100,7 +99,7 @@ def repeats_another(arm: Arm, task: Task) -> bool:
     return arm.decision == "adjusted" and task.recipe.objective.adjustment == 0
 
 
-def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[str]]:
+def feasible(jobs: list[Job]) -> tuple[list[Job], list[str]]:
     """The jobs that can be carried out, and a line for each arm that cannot.
 
     The first problem of every task is drawn on the way, and its data are hashed, so that what is
@@ -109,10 +108,10 @@ def feasible(jobs: list[Job], data_root: Path | None) -> tuple[list[Job], list[s
     knows = {}
     for job in jobs:
         if job.task not in knows:
-            problem_of(job.task, job.seed, data_root)
-            job.task.data_hash(data_root)  # where the weights are, for instance
-            knows[job.task] = job.task.knows_truth(data_root)
-    problem_of.cache_clear()  # the runs have processes of their own
+            problem_of(job.task, job.seed)
+            job.task.data_hash()  # where the weights are, for instance
+            knows[job.task] = job.task.knows_truth()
+    _drawn.cache_clear()  # the runs have processes of their own
     reasons = {job: _unfit(job, knows[job.task]) for job in jobs}
     lines = dict.fromkeys(
         f"left out {job.task.name} {job.arm.name}: {why}" for job, why in reasons.items() if why
@@ -141,7 +140,7 @@ def execute(
     has the book and says what is to be done; the others take part with None, and return no record.
     """
     folder = None if book is None else book.folder
-    place = Place(means.data_root, folder, means.hardware, means.checkpoint_every)
+    place = Place(folder, means.hardware, means.checkpoint_every)
     keys: list[str] = []
     wanted: list[int] = []
     if book is not None:
@@ -194,7 +193,7 @@ def _results(
 def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Record | str]:
     torch.set_num_threads(threads)
     try:
-        problem = problem_of(job.task, job.seed, place.data_root)
+        problem = problem_of(job.task, job.seed)
         teacher = train_teacher(job.task, job.seed, problem, place)
         return job, run(job.task, job.arm, job.seed, problem, teacher, place)[0]
     except Exception as error:  # one run that fails, for whatever reason, must not end the others
@@ -206,12 +205,16 @@ def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Recor
         return job, f"{type(error).__name__}: {error}"
 
 
-@lru_cache(maxsize=1)
-def problem_of(task: Task, seed: int, data_root: Path | None) -> Problem:
+def problem_of(task: Task, seed: int) -> Problem:
     """The draw that belongs to a seed, with the parts that the task's rules of selection need."""
-    recipe = task.recipe
-    selects = {recipe.teacher.select, recipe.student.select}
-    return kept_out(task.problem(seed, data_root), selects, recipe.kept_out, seed)
+    return _drawn(task, seed, task.data_root)
+
+
+@lru_cache(maxsize=1)
+def _drawn(task: Task, seed: int, _: Path | None) -> Problem:
+    """The root is an argument because tasks that differ by it alone are equal."""
+    selects = {task.recipe.teacher.select, task.recipe.student.select}
+    return kept_out(task.problem(seed), selects, KEPT_OUT, seed)
 
 
 def _clean_checkpoints(folder: Path, *, keep: bool) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,15 +22,13 @@ from mke_theory.training.loop import TrainConfig
 class Recipe:
     """How teacher and students of a task are trained; the same for every arm.
 
-    `kept_out` is the share of D_u that a `select` other than "last" keeps out of training. With
-    `from_teacher` a student begins with the teacher's weights if it has a place, of the same name
-    and shape, for every one of them: a branch, in a model that has one for each modality.
+    With `from_teacher` a student begins with the teacher's weights if it has a place, of the same
+    name and shape, for every one of them: a branch, in a model that has one for each modality.
     """
 
     teacher: TrainConfig = TrainConfig()
     student: TrainConfig = TrainConfig()
     objective: Objective = Objective()
-    kept_out: float = 0.2
     from_teacher: bool = False
 
     def __post_init__(self) -> None:
@@ -40,30 +38,54 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Task:
-    """A frozen dataclass whose fields are the task's settings, all part of a run's record.
+    """A frozen dataclass whose fields are the task's settings, part of every run's record.
 
-    A subclass states `name`, `title` and `varies`, and implements `problem`, `model` and `width`.
+    A subclass gives `name`, `title` and `varies` (as class variables, or as properties where its
+    settings decide them) and implements `problem`, `model` and `width`.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    varies: ClassVar[str]
-    """What differs between seeds, and what does not: the scope of every interval over seeds."""
     metric: ClassVar[str] = "accuracy"
     """The name of the headline metric, in which gains are counted; the first of `scores`."""
     lasts: ClassVar[bool] = False
     """True where five seeds of all arms take an hour rather than minutes on a processor."""
     recipe: Recipe
+    data_root: Path | None = field(default=None, compare=False, kw_only=True)
+    """The folder with one sub-folder a data set, bound by `at`; no part of what a run is."""
 
-    def missing(self, data_root: Path | None) -> str | None:
+    @property
+    def name(self) -> str:
+        """The key of the task in records and on the command line."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """The heading of the task in tables."""
+        raise NotImplementedError
+
+    @property
+    def varies(self) -> str:
+        """What differs between seeds, and what does not: the scope of every interval over seeds."""
+        raise NotImplementedError
+
+    def at(self, data_root: Path | None) -> Self:
+        """The same task, reading its files from this data root."""
+        return replace(self, data_root=data_root)
+
+    def folder(self, name: str) -> Path:
+        """The folder of a data set; FileNotFoundError where no data root is bound."""
+        if self.data_root is None:
+            raise FileNotFoundError(f"{self.name} needs a data root; name it by --data-root")
+        return self.data_root / name
+
+    def missing(self) -> str | None:
         """What to do before the task can run, or None if it can."""
         return None
 
-    def data_hash(self, data_root: Path | None) -> str | None:
+    def data_hash(self) -> str | None:
         """A hash that changes with the files the task reads; None where it reads none."""
         return None
 
-    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+    def libraries(self) -> tuple[str, ...]:
         """Modules beside torch and numpy that decide what a run computes: who reads, who encodes.
 
         Their versions are part of what a run is.
@@ -74,35 +96,33 @@ class Task:
         """The classes by name, for figures; none where their numbers say it all."""
         return ()
 
-    def knows_truth(self, data_root: Path | None) -> bool:
+    def knows_truth(self) -> bool:
         """True where every sample of D_u carries its class; without it some arms cannot run."""
         return True
 
-    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
-        """Every metric of a model's word on a pool by name, the headline first; shares in [0, 1].
+    def scores(self, predictions: Tensor, truth: Tensor) -> dict[str, float]:
+        """Every metric of a model's predictions by name, the headline first; shares in [0, 1].
 
-        `said` are decided classes [n, ...] or, multi-label, probabilities [n, k]; `truth` is as in
-        the pool, −1 where it is unknown.
+        `predictions` are classes [n, ...] or, multi-label, probabilities [n, k]; `truth` has −1
+        where it is unknown.
         """
         known = truth != UNKNOWN
-        return {"accuracy": float((said == truth)[known].double().mean())}
+        return {"accuracy": float((predictions == truth)[known].double().mean())}
 
-    def bounds(
-        self, said: Tensor, truth: Tensor, data_root: Path | None
-    ) -> Mapping[str, tuple[float, float]]:
-        """How low and high a metric on test could be with samples that the data root lacks.
+    def bounds(self, predictions: Tensor, truth: Tensor) -> Mapping[str, tuple[float, float]]:
+        """The least and greatest value of metrics on test, over samples that the data root lacks.
 
-        `said` and `truth` are those of `scores`, on the samples that are there. Empty where nothing
-        is known of samples that are not.
+        `predictions` and `truth` are those of `scores`, on the samples that are there. Empty where
+        nothing is known of samples that are not.
         """
         return {}
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The draw of data and split that belongs to a seed."""
         raise NotImplementedError
 
     def scenes(self, problem: Problem) -> dict[str, np.ndarray]:
-        """What a figure shows of a few test samples, beside what each arm says of them; or nothing.
+        """A few test samples for figures that set every arm's predictions beside them; or none.
 
         rows: which test samples, [f]; image: uint8 [f, h, w, 3]; truth: [f, h, w], −1 where a pixel
         does not count; depth: [f, h, w] in metres, where there is one; names: of the classes.

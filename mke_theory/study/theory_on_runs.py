@@ -42,7 +42,6 @@ def appraise_all(
     tasks: Iterable[Task],
     folder: Path,
     *,
-    data_root: Path | None,
     seeds: int,
     workers: int,
     resume: bool = True,
@@ -58,13 +57,13 @@ def appraise_all(
         if record["arm"] == MM_STUDENT.name
         and record["seed"] < seeds
         and "answers" in record.get("artifacts", {})
-        and by_name[record["task"]].knows_truth(data_root)
+        and by_name[record["task"]].knows_truth()
     ]
     failures: list[str] = []
     with records.Records.open(folder / FOLDER) as book:
         todo = [record for record in wanted if not (resume and book.has(_key(record)))]
         run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-        work = (delayed(_outcome)(one, by_name[one["task"]], folder, data_root) for one in todo)
+        work = (delayed(_outcome)(one, by_name[one["task"]], folder) for one in todo)
         with tqdm(total=len(todo), desc="theory", unit="student", disable=not todo) as bar:
             for outcome in run(work) if todo else ():
                 if outcome.record is None:
@@ -77,17 +76,15 @@ def appraise_all(
     return found, failures
 
 
-def _outcome(record: records.Record, task: Task, folder: Path, data_root: Path | None) -> Outcome:
+def _outcome(record: records.Record, task: Task, folder: Path) -> Outcome:
     try:
-        return Outcome(record, _appraised(record, task, folder, data_root))
+        return Outcome(record, _appraised(record, task, folder))
     except Exception as error:  # one appraisal that fails must not end the others
         return Outcome(record, None, f"{type(error).__name__}: {error}")
 
 
-def _appraised(
-    record: records.Record, task: Task, folder: Path, data_root: Path | None
-) -> records.Record:
-    problem, answers = answers_of(record, task, folder, data_root)
+def _appraised(record: records.Record, task: Task, folder: Path) -> records.Record:
+    problem, answers = answers_of(record, task, folder)
     whole = problem.unlabelled[slice(0, len(problem.unlabelled))]
     views = appraise(
         {name: x.numpy() for name, x in whole.inputs.items()},
@@ -109,15 +106,13 @@ def _appraised(
     }
 
 
-def answers_of(
-    record: records.Record, task: Task, folder: Path, data_root: Path | None
-) -> tuple[Problem, dict[str, Any]]:
+def answers_of(record: records.Record, task: Task, folder: Path) -> tuple[Problem, dict[str, Any]]:
     """The problem of a recorded MM student, and its `pseudo`, `student` and `embedding` on D_u.
 
     Raises ValueError where the truth of a sample of D_u is not known, FileNotFoundError where the
     answers are no longer beside the record.
     """
-    problem = problem_of(task, record["seed"], data_root)
+    problem = problem_of(task, record["seed"])
     if bool((problem.unlabelled.labels == UNKNOWN).any()):
         raise ValueError("the truth is not known for every sample of D_u")
     with np.load(folder / record["artifacts"]["answers"], allow_pickle=False) as saved:

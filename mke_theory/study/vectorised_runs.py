@@ -153,7 +153,7 @@ def key_of(job: Job, means: Means, stacking: Stacking) -> str:
         arm=job.arm.name,
         seed=job.seed,
         config_hash=records.config_hash(config_of(job.task, job.arm)),
-        data_hash=job.task.data_hash(means.data_root),
+        data_hash=job.task.data_hash(),
         code=written_code(),
         environment=environment_of(means, stacking),
     )
@@ -257,7 +257,7 @@ def _taught(
     taught: dict[Cell, tuple[Problem, Fit] | str] = {}
     ready: list[tuple[Cell, Problem, Student]] = []
     for cell in cells:
-        problem = _tried(problem_of, *cell, means.data_root)
+        problem = _tried(problem_of, *cell)
         teacher = problem if isinstance(problem, str) else _tried(teacher_to_be, *cell, problem)
         if isinstance(teacher, str):
             taught[cell] = teacher

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -74,16 +73,15 @@ class Simulated(Task):
                 "samples of D_u lack a modality and if_missing is refuse; choose zero or learned"
             )
 
-    # A task's name is a class's own; here the world is part of it, so that two worlds in one study
-    # do not share their rows.
+    # The world is part of the name, so that two worlds in one study do not share their rows.
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """`called`, or the kind of world and eight digits that change with any setting."""
         kind = type(self.world).__name__.lower()
         return self.called or f"{kind}_{config_hash(self)[:8]}"
 
     @property
-    def title(self) -> str:  # type: ignore[override]
+    def title(self) -> str:
         """What tables print: the kind of world, and what marks this one."""
         return f"simulated: {self.name}"
 
@@ -104,7 +102,7 @@ class Simulated(Task):
         """The error of the best classifier on all modalities, in the world itself."""
         return self.world.bayes_error()
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """Three independent draws; each part and each corruption has random numbers of its own.
 
         Raises ValueError where D_l has one class alone 100 times in a row (it is drawn again until

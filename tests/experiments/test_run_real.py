@@ -338,7 +338,7 @@ def test_data_asked_for_and_not_there_are_an_error_with_the_remedy(
 def test_data_not_asked_for_and_not_there_are_left_out_aloud(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = run_real.chosen_tasks(run_real.Options(), tmp_path)
+    chosen = run_real.chosen_tasks(run_real.Options(data_root=tmp_path))
     assert [task.name for task in chosen] == ["twomoon", "twomoon_fair", "digits"]
     said = capsys.readouterr().err
     assert all(f"skipped {name}: " in said for name in TASKS.keys() - {t.name for t in chosen})
@@ -348,19 +348,19 @@ def test_long_tasks_run_when_they_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "nyudv2").mkdir()
-    short = [task.name for task in run_real.chosen_tasks(run_real.Options(), tmp_path)]
+    short = [task.name for task in run_real.chosen_tasks(run_real.Options(data_root=tmp_path))]
     assert short == ["twomoon", "twomoon_fair", "digits"]
     assert "left out nyu_depth: it takes long" in capsys.readouterr().err
-    everything = run_real.chosen_tasks(run_real.Options(tasks=("all",)), tmp_path)
+    everything = run_real.chosen_tasks(run_real.Options(tasks=("all",), data_root=tmp_path))
     assert [task.name for task in everything] == [*short, "nyu_depth", "nyu_depth_from_depth"]
-    named = run_real.chosen_tasks(run_real.Options(tasks=("nyu_depth",)), tmp_path)
+    named = run_real.chosen_tasks(run_real.Options(tasks=("nyu_depth",), data_root=tmp_path))
     assert [task.name for task in named] == ["nyu_depth"]
 
 
 def test_damaged_files_are_skipped_by_the_tasks_that_can(tmp_path: Path) -> None:
     (tmp_path / "nyudv2").mkdir()
     options = run_real.Options(tasks=("digits", "nyu_depth"), skip_bad=True)
-    digits, nyu = run_real.chosen_tasks(options, tmp_path)
+    digits, nyu = run_real.chosen_tasks(options)
     assert digits == TASKS["digits"] and nyu == replace(TASKS["nyu_depth"], skip_bad=True)
 
 

@@ -59,7 +59,7 @@ class Toy(Task):
     )
     hidden: int = 5
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         draw = torch.Generator().manual_seed(seed_for(seed, "data") % 2**32)
         labels = torch.arange(42) % 3
         centre = torch.eye(3)[labels]
@@ -142,7 +142,7 @@ def test_every_part_of_a_run_is_in_its_key(place: Place, monkeypatch: pytest.Mon
         key_of(toy, arm, 0, replace(place, hardware=Hardware("cuda"))),
         key_of(toy, arm, 0, replace(place, hardware=Hardware(precision="bf16-mixed"))),
     }
-    monkeypatch.setattr(Toy, "libraries", lambda self, data_root: ("scipy",))
+    monkeypatch.setattr(Toy, "libraries", lambda self: ("scipy",))
     keys.add(key_of(toy, arm, 0, place))
     assert len(keys) == 8
     assert carried_out(place)[0]["key"] == key_of(Toy(), arm, 0, place)
@@ -158,11 +158,11 @@ def test_a_transform_that_names_a_strange_modality_is_refused(place: Place) -> N
 @pytest.mark.parametrize("select", ["agreement", "labelled"])
 def test_a_rule_of_selection_keeps_its_samples_out_of_training(select: Any, place: Place) -> None:
     choosing = replace(SHORT, select=select, evaluate_every=2)
-    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing, kept_out=1 / 3))
-    problem = problem_of(toy, 0, None)
-    assert len(problem.unlabelled) == 14
+    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing))
+    problem = problem_of(toy, 0)
+    assert len(problem.unlabelled) == 16
     record, _ = carried_out(place, problem=problem, recipe=toy.recipe)
-    assert record["counts"]["unlabelled"] == 14
+    assert record["counts"]["unlabelled"] == 16
     assert record["rule"] == RULES[select]
     assert record["selected_step"] % 2 == 0
 
@@ -170,8 +170,8 @@ def test_a_rule_of_selection_keeps_its_samples_out_of_training(select: Any, plac
 @pytest.mark.parametrize("arm", ["mm_student_sup", "mm_student_flips"])
 def test_an_arm_taught_by_the_truth_is_not_judged_by_the_teacher(arm: str, place: Place) -> None:
     choosing = replace(SHORT, select="agreement", evaluate_every=2)
-    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing, kept_out=1 / 3))
-    problem = problem_of(toy, 0, None)
+    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing))
+    problem = problem_of(toy, 0)
     assert problem.heldout is not None
     record, model = carried_out(place, arm, problem=problem, recipe=toy.recipe)
     assert record["rule"] == RULES["labelled"]
@@ -499,8 +499,8 @@ def test_the_matching_width_is_the_nearest(a: int, b: int, target: int, start: i
     assert abs(size(matching_width(size, target, start)) - target) == best
 
 
-def assert_sizes_match(task: Task, data_root: Path | None) -> None:
-    problem = task.problem(0, data_root)
+def assert_sizes_match(task: Task) -> None:
+    problem = task.problem(0)
     large, multi = (
         count_parameters(build_student(task, ARMS[name], problem, used, seed=0))
         for name, used in (
@@ -517,17 +517,17 @@ def test_the_large_unimodal_student_has_the_size_of_the_multimodal_one(tmp_path:
     part = np.repeat(["labelled", "unlabelled", "test", "test"], 10)
     np.savez(tmp_path / "own.npz", wide=wide, narrow=narrow, labels=np.arange(40) % 2, part=part)
     for alpha in ("wide", "narrow"):
-        assert_sizes_match(Arrays(file=str(tmp_path / "own.npz"), alpha=alpha), None)
-    ready = {name: task for name, task in TASKS.items() if task.missing(None) is None}
+        assert_sizes_match(Arrays(file=str(tmp_path / "own.npz"), alpha=alpha))
+    ready = {name: task for name, task in TASKS.items() if task.missing() is None}
     assert set(ready) >= {"twomoon", "twomoon_fair", "digits"}
     for task in ready.values():
-        assert_sizes_match(task, None)
+        assert_sizes_match(task)
 
 
 @pytest.mark.data("av_digits")
 @pytest.mark.parametrize("name", ["av_digits", "av_digits_image"])
 def test_the_sizes_match_on_av_digits(name: str, data_root: Path) -> None:
-    assert_sizes_match(TASKS[name], data_root)
+    assert_sizes_match(TASKS[name].at(data_root))
 
 
 def test_a_student_begins_as_its_teacher_or_not_at_all(place: Place) -> None:

@@ -60,7 +60,7 @@ class Maps(Task):
     metric: ClassVar[str] = "recall"
     recipe: Recipe = recipe("hard", False)
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         draw = torch.Generator().manual_seed(seed)
         labels = torch.randint(0, 3, (30, 4, 5), generator=draw, dtype=torch.int8)
         scale = Normalise((100.0, 100.0), (50.0, 50.0))
@@ -104,7 +104,7 @@ class Questions(Task):
     metric: ClassVar[str] = "correlation"
     recipe: Recipe = recipe("soft", True)
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         draw = torch.Generator().manual_seed(seed)
         labels = torch.randint(0, 2, (60, 2), generator=draw).float()
         parts = {"a": torch.randn(60, 3, generator=draw), "b": torch.randn(60, 3, generator=draw)}

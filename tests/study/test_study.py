@@ -36,10 +36,10 @@ class Tiny(Task):
     broken_seed: int = -1
     damaged: bool = False
 
-    def knows_truth(self, data_root: Path | None) -> bool:
+    def knows_truth(self) -> bool:
         return self.truth
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         if self.damaged:
             raise ValueError("the file is damaged")
         y = torch.arange(12) % 2
@@ -78,8 +78,8 @@ def test_an_arm_that_would_repeat_another_is_not_planned() -> None:
 
 def test_arms_that_need_the_truth_are_left_out_by_name() -> None:
     wanted = plan([Tiny(), Tiny(truth=False)], ARMS.values(), range(2))
-    jobs, lines = feasible(wanted, None)
-    gone = {(job.task.knows_truth(None), job.arm.name) for job in set(wanted) - set(jobs)}
+    jobs, lines = feasible(wanted)
+    gone = {(job.task.knows_truth(), job.arm.name) for job in set(wanted) - set(jobs)}
     assert gone == {(False, "mm_student_sup"), (False, "mm_student_flips")}
     assert len(lines) == 2
     assert "tiny mm_student_flips" in "".join(lines)
@@ -87,7 +87,7 @@ def test_arms_that_need_the_truth_are_left_out_by_name() -> None:
 
 def test_damaged_data_raise_before_any_work() -> None:
     with pytest.raises(ValueError, match="damaged"):
-        feasible(plan([Tiny(), Tiny(damaged=True)], [], range(1)), None)
+        feasible(plan([Tiny(), Tiny(damaged=True)], [], range(1)))
 
 
 def test_without_truth_the_record_has_agreement_and_no_shares(tmp_path: Path) -> None:
@@ -183,10 +183,10 @@ def test_bad_files_are_left_out_where_a_task_reads_many(
 ) -> None:
     tasks = {task.name: task for task in (Tiny(), ManyFiles())}
     monkeypatch.setattr(run_real, "TASKS", tasks)
-    chosen = run_real.chosen_tasks(run_real.Options(tasks=("tiny", "many_files")), None)
+    chosen = run_real.chosen_tasks(run_real.Options(tasks=("tiny", "many_files")))
     assert chosen == [Tiny(), ManyFiles()]
     asked = run_real.Options(tasks=("tiny", "many_files"), skip_bad=True)
-    assert run_real.chosen_tasks(asked, None) == [Tiny(), ManyFiles(skip_bad=True)]
+    assert run_real.chosen_tasks(asked) == [Tiny(), ManyFiles(skip_bad=True)]
 
 
 def test_every_option_of_the_hardware_reaches_the_runs(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_every_option_of_the_hardware_reaches_the_runs(tmp_path: Path) -> None:
         compile=True,
         deterministic=True,
     )
-    assert (means.data_root, means.workers) == (tmp_path, 2)
+    assert means.workers == 2
     unasked = run_real.means_of(run_real.Options(data_root=tmp_path))
     assert unasked.hardware == Hardware() and unasked.workers == study.available_cores()
     shared = run_real.means_of(run_real.Options(data_root=tmp_path, devices=2, nodes=3))
@@ -223,4 +223,4 @@ def test_every_option_of_the_hardware_reaches_the_runs(tmp_path: Path) -> None:
 
 def test_all_tasks_and_some_are_not_asked_for_together() -> None:
     with pytest.raises(ValueError, match="--tasks all stands alone"):
-        run_real.chosen_tasks(run_real.Options(tasks=("all", "digits")), None)
+        run_real.chosen_tasks(run_real.Options(tasks=("all", "digits")))

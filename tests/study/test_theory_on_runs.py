@@ -54,9 +54,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[records.
 @pytest.fixture(scope="module")
 def told(study: tuple[Path, list[records.Record]]) -> list[records.Record]:
     folder, done = study
-    found, failures = appraisals.appraise_all(
-        done, [Moons()], folder, data_root=None, seeds=2, workers=1
-    )
+    found, failures = appraisals.appraise_all(done, [Moons()], folder, seeds=2, workers=1)
     assert failures == []
     return found
 
@@ -89,7 +87,7 @@ def test_the_answers_of_the_mm_student_alone_are_kept(
         assert kept == (record["arm"] == "mm_student")
     student = done[1]
     problem = Moons().problem(0)
-    _, answers = appraisals.answers_of(student, Moons(), folder, None)
+    _, answers = appraisals.answers_of(student, Moons(), folder)
     assert answers["embedding"].shape == (len(problem.unlabelled), 16)
     right = answers["student"] == problem.unlabelled.labels.numpy()
     assert right.mean() == pytest.approx(student["metrics"]["unlabelled"])
@@ -153,7 +151,7 @@ def test_an_appraisal_holds_what_the_theory_gives(
 ) -> None:
     folder, done = study
     assert [(one["task"], one["seed"]) for one in told] == [("moons", 0), ("moons", 1)]
-    problem, answers = appraisals.answers_of(done[1], Moons(), folder, None)
+    problem, answers = appraisals.answers_of(done[1], Moons(), folder)
     views = appraise(
         {name: x.numpy() for name, x in problem.unlabelled.inputs.items()},
         ["x1"],
@@ -179,9 +177,7 @@ def test_what_is_appraised_is_not_appraised_again(
 ) -> None:
     folder, done = study
     monkeypatch.setattr(appraisals, "appraise", lambda *_, **__: pytest.fail("computed again"))
-    again, failures = appraisals.appraise_all(
-        done, [Moons()], folder, data_root=None, seeds=2, workers=1
-    )
+    again, failures = appraisals.appraise_all(done, [Moons()], folder, seeds=2, workers=1)
     assert (again, failures) == (told, [])
 
 
@@ -191,9 +187,7 @@ def test_one_appraisal_that_fails_does_not_end_the_others(
     folder, done = study
     shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
     (tmp_path / done[1]["artifacts"]["answers"]).unlink()
-    found, failures = appraisals.appraise_all(
-        done, [Moons()], tmp_path, data_root=None, seeds=2, workers=1
-    )
+    found, failures = appraisals.appraise_all(done, [Moons()], tmp_path, seeds=2, workers=1)
     assert [one["seed"] for one in found] == [1]
     assert len(failures) == 1 and failures[0].startswith("theory of moons seed 0: FileNotFound")
 
@@ -201,9 +195,7 @@ def test_one_appraisal_that_fails_does_not_end_the_others(
 def test_none_is_appraised_where_none_is_asked_for(
     study: tuple[Path, list[records.Record]], tmp_path: Path
 ) -> None:
-    found, failures = appraisals.appraise_all(
-        study[1], [Moons()], tmp_path, data_root=None, seeds=0, workers=1
-    )
+    found, failures = appraisals.appraise_all(study[1], [Moons()], tmp_path, seeds=0, workers=1)
     assert (found, failures) == ([], [])
 
 

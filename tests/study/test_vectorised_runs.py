@@ -37,10 +37,10 @@ MOON = TwoMoon(RECIPE, points=100)
 class Failing(TwoMoon):
     name: ClassVar[str] = "failing"
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         if seed == 1:
             raise ValueError("no data at seed 1")
-        return super().problem(seed, data_root)
+        return super().problem(seed)
 
 
 def compared(record: dict[str, Any]) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_it_is_a_task_with_a_name_of_its_own() -> None:
 
 def test_every_arm_runs() -> None:
     task, place = simulated(), Place()
-    problem = problem_of(task, 0, None)
+    problem = problem_of(task, 0)
     teacher = train_teacher(task, 0, problem, place)
     for arm in ARMS.values():
         record, _ = run(task, arm, 0, problem, teacher, place)
@@ -189,7 +189,7 @@ def test_a_student_beats_its_teacher_where_beta_knows_more() -> None:
     task = Simulated(recipe, world, labelled=50, unlabelled=1000, test=2000)
     gains = []
     for seed in range(10):
-        problem = problem_of(task, seed, None)
+        problem = problem_of(task, seed)
         teacher = train_teacher(task, seed, problem, Place())
         metrics = [
             run(task, ARMS[arm], seed, problem, teacher, Place())[0]["metrics"]["test"]

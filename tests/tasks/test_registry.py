@@ -360,18 +360,18 @@ def test_a_missing_modality_stays_missing_and_the_model_answers(tmp_path: Path) 
 def test_arrays_are_looked_for_in_the_data_root_too(tmp_path: Path) -> None:
     saved(tmp_path, content())
     task = Arrays(file="own.npz")
-    assert task.missing(tmp_path) is None
-    assert sum(sizes(task.problem(0, tmp_path))) == 30
-    assert "own.npz" in (task.missing(None) or "")
-    assert "--set arrays.file" in (Arrays().missing(None) or "")
+    assert task.at(tmp_path).missing() is None
+    assert sum(sizes(task.at(tmp_path).problem(0))) == 30
+    assert "own.npz" in (task.missing() or "")
+    assert "--set arrays.file" in (Arrays().missing() or "")
 
 
 def test_the_hash_of_the_data_follows_the_content_of_the_file(tmp_path: Path) -> None:
     task = saved(tmp_path, content())
-    before = task.data_hash(None)
-    assert task.data_hash(None) == before
+    before = task.data_hash()
+    assert task.data_hash() == before
     saved(tmp_path, given_parts())
-    assert task.data_hash(None) != before
+    assert task.data_hash() != before
 
 
 def with_value(name: str, at: Any, value: float) -> Callable[[Content], Content]:
@@ -560,13 +560,13 @@ both_ways = pytest.mark.parametrize("task", [AVDigits(), VADigits()], ids=lambda
 
 @both_ways
 def test_missing_recordings_are_missed_with_the_remedy(task: AVDigits, tmp_path: Path) -> None:
-    said = task.missing(tmp_path) or ""
+    said = task.at(tmp_path).missing() or ""
     assert str(tmp_path) in said and "--data-root" in said
     command = said.split("`")[1].split()
     assert command[:2] == ["python", "-m"] and command[3] == "prepare"
     assert (Path(__file__).parents[1] / command[2].replace(".", "/")).with_suffix(".py").is_file()
     with pytest.raises(FileNotFoundError, match="prepare --data-root"):
-        task.problem(0, tmp_path)
+        task.at(tmp_path).problem(0)
     with pytest.raises(FileNotFoundError, match="--data-root"):
         task.problem(0)
 
@@ -577,7 +577,7 @@ def test_the_hash_of_the_recordings_follows_their_names_and_sizes(tmp_path: Path
         folder = tmp_path / root / "av_digits"
         folder.mkdir(parents=True)
         (folder / name).write_text(text)
-        found.append(AVDigits().data_hash(folder.parent))
+        found.append(AVDigits().at(folder.parent).data_hash())
     assert found[0] == found[1]
     assert len(set(found)) == 3
 
@@ -606,7 +606,7 @@ def problem_of(
     patch: pytest.MonkeyPatch, task: AVDigits, made: Recordings, folder: Path
 ) -> Problem:
     patch.setattr("mke_theory.tasks.av_digits.reader.load", lambda *_, **__: made)
-    return replace(task, labels_per_class=1).problem(0, folder)
+    return replace(task, labels_per_class=1).at(folder).problem(0)
 
 
 @both_ways
@@ -635,7 +635,7 @@ def test_a_labelled_recording_or_image_is_not_unlabelled_as_well(
 @pytest.mark.data("av_digits")
 @both_ways
 def test_recordings_and_images_of_test_come_from_others(task: AVDigits, data_root: Path) -> None:
-    problem = task.problem(0, data_root)
+    problem = task.at(data_root).problem(0)
     assert sizes(problem) == [200, 1800, 1000] and problem.classes == 10
     assert problem.modalities == (task.alpha, task.beta)
     assert problem.labelled.modalities == (task.alpha,)
@@ -664,8 +664,8 @@ def writers_of(pool: Pool, data_root: Path) -> set[int]:
 @pytest.mark.data("av_digits")
 @both_ways
 def test_the_seed_picks_who_is_labelled_and_nothing_else(task: AVDigits, data_root: Path) -> None:
-    first, second = (task.problem(seed, data_root) for seed in (0, 1))
-    assert first.split_hash == task.problem(0, data_root).split_hash
+    first, second = (task.at(data_root).problem(seed) for seed in (0, 1))
+    assert first.split_hash == task.at(data_root).problem(0).split_hash
     assert not torch.equal(first.labelled.inputs[task.alpha], second.labelled.inputs[task.alpha])
     for name in first.modalities:
         assert torch.equal(first.test.inputs[name], second.test.inputs[name])
@@ -673,9 +673,9 @@ def test_the_seed_picks_who_is_labelled_and_nothing_else(task: AVDigits, data_ro
 
 @pytest.mark.data("av_digits")
 def test_fewer_labels_and_more_images_a_recording(data_root: Path) -> None:
-    few = AVDigits(labels_per_class=5).problem(0, data_root)
+    few = AVDigits(labels_per_class=5).at(data_root).problem(0)
     assert sizes(few) == [50, 1950, 1000]
-    more = AVDigits(ranks=(0, 1, 2)).problem(0, data_root)
+    more = AVDigits(ranks=(0, 1, 2)).at(data_root).problem(0)
     assert sizes(more)[0] == 200 and sizes(more)[1] > 5000
 
 

@@ -57,16 +57,14 @@ class Cell:
     teacher: nn.Module
 
 
-def compete(
-    task: Task, entrant: Entrant, seeds: Sequence[int], data_root: Path | None = None
-) -> list[Record | str]:
+def compete(task: Task, entrant: Entrant, seeds: Sequence[int]) -> list[Record | str]:
     """The record of the entrant at every seed, in order; a text where that run failed.
 
     `task` is what `comparable` made. Students of all seeds are trained in one stack, whose
     perturbations are those of single runs; so a seed's record depends on that seed alone, up to
     rounding. Seconds are those of the whole stack over its students.
     """
-    cells, teachers_took = cells_of(task, tuple(seeds), data_root)
+    cells, teachers_took = cells_of(task, tuple(seeds))
     found: list[Record | str] = []
     outcomes = answers_of(task, entrant, cells)
     if entrant.how == "teacher":
@@ -75,19 +73,22 @@ def compete(
         if isinstance(answers, str):
             found.append(f"{task.name} {entrant.name} seed {cell.seed}: {answers}")
         else:
-            found.append(record_of(task, entrant, cell, answers, outcomes.seconds, data_root))
+            found.append(record_of(task, entrant, cell, answers, outcomes.seconds))
     return found
 
 
-@lru_cache(maxsize=1)
-def cells_of(
-    task: Task, seeds: tuple[int, ...], data_root: Path | None
-) -> tuple[tuple[Cell, ...], float]:
+def cells_of(task: Task, seeds: tuple[int, ...]) -> tuple[tuple[Cell, ...], float]:
     """The problems of the seeds with their trained teachers, and the seconds that one teacher took.
 
     Raises FloatingPointError where a teacher diverged.
     """
-    problems = [task.problem(seed, data_root) for seed in seeds]
+    return _cells(task, seeds, task.data_root)
+
+
+@lru_cache(maxsize=1)
+def _cells(task: Task, seeds: tuple[int, ...], _: Path | None) -> tuple[tuple[Cell, ...], float]:
+    """The root is an argument because tasks that differ by it alone are equal."""
+    problems = [task.problem(seed) for seed in seeds]
     started = time.perf_counter()
     ready = [teacher_to_be(task, seed, found) for seed, found in zip(seeds, problems, strict=True)]
     cells = []
@@ -216,14 +217,14 @@ def _tried(answer: Callable[[], Answers]) -> Answers | str:
         return f"{type(error).__name__}: {error}"
 
 
-def key_of(task: Task, entrant: Entrant, seed: int, data_root: Path | None) -> str:
+def key_of(task: Task, entrant: Entrant, seed: int) -> str:
     """The key of the record of an entrant at a seed."""
     return records.run_key(
         task=task.name,
         arm=entrant.name,
         seed=seed,
         config_hash=records.config_hash(config_of(task, entrant)),
-        data_hash=task.data_hash(data_root),
+        data_hash=task.data_hash(),
         code=written_code(),
         environment=environment_of(),
     )
@@ -245,13 +246,12 @@ def record_of(
     cell: Cell,
     answers: Answers,
     seconds: float,
-    data_root: Path | None,
 ) -> Record:
     """What came out of an entrant at a seed; accuracies are shares in [0, 1]."""
     problem, config = cell.problem, config_of(task, entrant)
     counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
     return {
-        "key": key_of(task, entrant, cell.seed, data_root),
+        "key": key_of(task, entrant, cell.seed),
         "task": task.name,
         "title": task.title,
         "arm": entrant.name,

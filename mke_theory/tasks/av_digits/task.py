@@ -70,25 +70,26 @@ class AVDigits(Task):
     features: int = 64
     cache: str | None = field(default=None, compare=False)
 
-    def missing(self, data_root: Path | None) -> str | None:
+    def missing(self) -> str | None:
         if absent := lacking(*_READERS):
             return absent
-        if data_root is not None and (data_root / "av_digits").is_dir():
+        root = self.data_root
+        if root is not None and (root / "av_digits").is_dir():
             return None
         return (
-            f"no folder av_digits in {data_root}; fetch it by `{data.PREPARE} {data_root}`, or "
+            f"no folder av_digits in {root}; fetch it by `{data.PREPARE} {root}`, or "
             "name the folder above it by --data-root"
         )
 
-    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+    def libraries(self) -> tuple[str, ...]:
         return _READERS
 
-    def data_hash(self, data_root: Path | None) -> str | None:
-        return _content_hash(_folder(data_root))
+    def data_hash(self) -> str | None:
+        return _content_hash(self.folder("av_digits"))
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The published split of speakers and writers; the seed picks who is labelled."""
-        folder = _folder(data_root)
+        folder = self.folder("av_digits")
         everything = _load(folder, _content_hash(folder), self.cache)
         train = everything.pairs.select("train", self.ranks)
         test = everything.pairs.select("test")
@@ -162,12 +163,6 @@ class VADigits(AVDigits):
 def _load(folder: Path, content: str, cache: str | None) -> data.DigitData:
     """`content` is the hash of the files, so that changed ones are read anew."""
     return data.load(folder, cache=Path(cache) if cache else None)
-
-
-def _folder(data_root: Path | None) -> Path:
-    if data_root is None:
-        raise FileNotFoundError("av_digits needs a data root; name it by --data-root")
-    return data_root / "av_digits"
 
 
 def _scaled(scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> torch.Tensor:

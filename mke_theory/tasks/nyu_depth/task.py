@@ -165,25 +165,26 @@ class NYUDepth(Task):
                 "another encoder, or leave both out"
             )
 
-    def missing(self, data_root: Path | None) -> str | None:
+    def missing(self) -> str | None:
         if absent := lacking("PIL", "h5py", *self._encoding()):
             return absent
         if self.extra and not Path(self.extra).is_dir():
             return f"there is no folder {self.extra}, named by {self.name}.extra"
-        if data_root is not None and (data_root / "nyudv2").is_dir():
+        root = self.data_root
+        if root is not None and (root / "nyudv2").is_dir():
             return None
         return (
-            f"no folder nyudv2 in {data_root}; fetch it by `{PREPARE} {data_root}` (2.8 GB), or "
+            f"no folder nyudv2 in {root}; fetch it by `{PREPARE} {root}` (2.8 GB), or "
             "name the folder above it by --data-root"
         )
 
-    def data_hash(self, data_root: Path | None) -> str | None:
-        files = self._files(data_root)
+    def data_hash(self) -> str | None:
+        files = self._files()
         content = content_hash(files.folder, files.source, files.extra)
         return f"{content} {weights_content(self.weights)}" if self.weights else content
 
-    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
-        files = self._files(data_root)
+    def libraries(self) -> tuple[str, ...]:
+        files = self._files()
         pictures = files.source == "pack" or files.extra is not None
         matrices = files.source == "official"
         return (*["PIL"] * pictures, *["h5py"] * matrices, *self._encoding())
@@ -194,16 +195,16 @@ class NYUDepth(Task):
     def _encoding(self) -> tuple[str, ...]:
         return () if self.encoder == "small" else ("transformers",)
 
-    def knows_truth(self, data_root: Path | None) -> bool:
+    def knows_truth(self) -> bool:
         return not self.extra
 
     def class_map(self) -> ClassMap:
         """The classes that count, and which label is which of them."""
         return class_map(self.classes, otherprop_is_void=self.otherprop_is_void)
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The authors' train and test; the seed picks who of train is labelled (see `cut`)."""
-        frames = self._frames(data_root)
+        frames = self._frames()
         train = np.flatnonzero(frames.part == "train")
         labelled, left_over = self._labelled(frames, train, seed)
         unlabelled = np.flatnonzero(np.isin(frames.part, ("train", "extra")))
@@ -254,9 +255,9 @@ class NYUDepth(Task):
     def width(self, modalities: tuple[str, ...]) -> int:
         return self.channels
 
-    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+    def scores(self, predictions: Tensor, truth: Tensor) -> dict[str, float]:
         """MIoU over the classes that occur in `truth`, pixel accuracy and mean class accuracy."""
-        table = metrics.confusion(said, truth, len(self.class_map().names))
+        table = metrics.confusion(predictions, truth, len(self.class_map().names))
         return {
             "mIoU": metrics.mean_iou(table),
             "pixel accuracy": metrics.accuracy(table),
@@ -295,13 +296,11 @@ class NYUDepth(Task):
         labels = torch.from_numpy(self.class_map().of_label[frames.label])
         return Pool({name: inputs[name] for name in order}, labels, frames.group)
 
-    def _frames(self, data_root: Path | None) -> Frames:
-        return load(self._files(data_root), Path(self.cache) if self.cache else None)
+    def _frames(self) -> Frames:
+        return load(self._files(), Path(self.cache) if self.cache else None)
 
-    def _files(self, data_root: Path | None) -> Files:
-        if data_root is None:
-            raise FileNotFoundError(f"{self.name} needs a data root; name it by --data-root")
-        folder = data_root / "nyudv2"
+    def _files(self) -> Files:
+        folder = self.folder("nyudv2")
         source = self.source
         if source == "either":
             source = "pack" if (folder / INDEX).is_file() else "official"

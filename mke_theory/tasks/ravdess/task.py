@@ -120,8 +120,8 @@ class FaceSpeech(Task):
                     f"{self.name}.{name} is {getattr(self, name)!r}; choose one of {allowed}"
                 )
 
-    def missing(self, data_root: Path | None) -> str | None:
-        folder = None if data_root is None else data_root / "ravdess"
+    def missing(self) -> str | None:
+        folder = None if self.data_root is None else self.data_root / "ravdess"
         source = None if folder is None else self._there(folder)
         if source == "originals":
             return lacking(*_READERS)
@@ -133,24 +133,24 @@ class FaceSpeech(Task):
         }
         either = self.source == "either"
         layout = " or ".join(wanted.values()) if either else wanted[self.source]
-        there, example = data_root or "any data root", data_root or "DIR"
+        there, example = self.data_root or "any data root", self.data_root or "DIR"
         return (
             f"no folder ravdess in {there} with {layout}; for the originals fetch {WANTED}, put "
             f"them there and run `{PREPARE} {example}`, or name the folder above it by --data-root"
         )
 
-    def data_hash(self, data_root: Path | None) -> str | None:
-        return _content_hash(*self._place(data_root))
+    def data_hash(self) -> str | None:
+        return _content_hash(*self._place())
 
-    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
-        return _READERS if self._place(data_root)[1] == "originals" else ()
+    def libraries(self) -> tuple[str, ...]:
+        return _READERS if self._place()[1] == "originals" else ()
 
     def class_names(self) -> tuple[str, ...]:
         return tuple(EMOTIONS)
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The committed split of actors; the seed picks who of train is labelled."""
-        clips, split = self._clips(data_root), read_split()
+        clips, split = self._clips(), read_split()
         part = np.array([split[recording] for recording in clips.recordings])
         train = np.flatnonzero(part == "train")
         labelled = self._labelled([clips.recordings[row] for row in train], seed)
@@ -182,9 +182,9 @@ class FaceSpeech(Task):
     def width(self, modalities: tuple[str, ...]) -> int:
         return self.units
 
-    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+    def scores(self, predictions: Tensor, truth: Tensor) -> dict[str, float]:
         """Accuracy, and the mean F1 of the emotions."""
-        table = metrics.confusion(said, truth, CLASSES)
+        table = metrics.confusion(predictions, truth, CLASSES)
         return {"accuracy": metrics.accuracy(table), "macro F1": metrics.macro_f1(table)}
 
     def _labelled(self, train: list[Recording], seed: int) -> np.ndarray:
@@ -211,18 +211,16 @@ class FaceSpeech(Task):
             chosen[rng.choice(rows, self.labels_per_class, replace=False)] = True
         return chosen
 
-    def _clips(self, data_root: Path | None) -> Clips:
-        folder, source = self._place(data_root)
+    def _clips(self) -> Clips:
+        folder, source = self._place()
         content = _content_hash(folder, source)
         return _load(folder, source, content, self.frames, self.side, self.skip_bad, self.cache)
 
-    def _place(self, data_root: Path | None) -> tuple[Path, Literal["pack", "originals"]]:
-        if data_root is None:
-            raise FileNotFoundError(f"{self.name} needs a data root; name it by --data-root")
-        folder = data_root / "ravdess"
+    def _place(self) -> tuple[Path, Literal["pack", "originals"]]:
+        folder = self.folder("ravdess")
         source = self._there(folder)
         if source is None:
-            raise FileNotFoundError(str(self.missing(data_root)))
+            raise FileNotFoundError(str(self.missing()))
         return folder, source
 
     def _there(self, folder: Path) -> Literal["pack", "originals"] | None:

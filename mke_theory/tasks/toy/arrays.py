@@ -62,23 +62,23 @@ class Arrays(Task):
     test_share: float = 0.3
     hidden: int = 64
 
-    def missing(self, data_root: Path | None) -> str | None:
+    def missing(self) -> str | None:
         if not self.file:
             return "name your file by --set arrays.file=PATH.npz"
-        path = self._path(data_root)
+        path = self._path()
         return None if path.is_file() else f"there is no file {self.file} here, nor {path}"
 
-    def data_hash(self, data_root: Path | None) -> str | None:
-        return hashlib.sha256(self._path(data_root).read_bytes()).hexdigest()[:16]
+    def data_hash(self) -> str | None:
+        return hashlib.sha256(self._path().read_bytes()).hexdigest()[:16]
 
-    def knows_truth(self, data_root: Path | None) -> bool:
-        arrays = read_arrays(self._path(data_root))
+    def knows_truth(self) -> bool:
+        arrays = read_arrays(self._path())
         unlabelled = arrays.get("part", np.array([])).astype(str) == "unlabelled"
         return bool(unlabelled.any()) and bool((arrays["labels"][unlabelled] != UNKNOWN).all())
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The file cut in parts: by its `part` array, else by a split that belongs to the seed."""
-        arrays = read_arrays(self._path(data_root))
+        arrays = read_arrays(self._path())
         names = [name for name in arrays if name not in _RESERVED]
         alpha = self.alpha or names[0]
         if alpha not in names:
@@ -112,10 +112,10 @@ class Arrays(Task):
     def width(self, modalities: tuple[str, ...]) -> int:
         return self.hidden
 
-    def _path(self, data_root: Path | None) -> Path:
+    def _path(self) -> Path:
         path = Path(self.file)
-        if not path.is_absolute() and not path.exists() and data_root is not None:
-            return data_root / path
+        if not path.is_absolute() and not path.exists() and self.data_root is not None:
+            return self.data_root / path
         return path
 
     def _parts(self, arrays: dict[str, np.ndarray], seed: int) -> np.ndarray:

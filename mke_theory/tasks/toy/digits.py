@@ -8,7 +8,6 @@ Ref: alpaydin1998optical.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -52,7 +51,7 @@ class Digits(Task):
     test_seed: int = 0
     hidden: int = 64
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """One test set for all seeds; the seed picks who of the rest is labelled, by class."""
         images, y = load_digits(return_X_y=True)
         rows = np.arange(len(y))

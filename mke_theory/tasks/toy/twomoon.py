@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -57,7 +56,7 @@ class TwoMoon(Task):
     unlabelled_share: float = 0.9
     hidden: int = 16
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """A new draw of the moons and of the split for each seed."""
         x, y = make_moons(self.points, noise=self.noise, random_state=seed32_for(seed, "data"))
         split = seed32_for(seed, "split")
@@ -108,7 +107,7 @@ class TwoMoonPublished(TwoMoon):
     data_seed: int = 42
     teacher_seed: int = 39
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The one draw and split of the notebook, whatever the seed."""
         x, y = make_moons(self.points, noise=self.noise, random_state=self.data_seed)
         return self._cut(

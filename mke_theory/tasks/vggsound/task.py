@@ -147,67 +147,66 @@ class VGGSound(Task):
             if weights is not None and getattr(self, kind) == "conv":
                 raise ValueError(f"{self.name}.{kind}_weights is {weights!r}, but {kind} is 'conv'")
 
-    def missing(self, data_root: Path | None) -> str | None:
+    def missing(self) -> str | None:
         if absent := lacking("av", "soundfile", "transformers"):
             return absent
+        root = self.data_root
         for name in self._lists():
-            if data_root is None or not (data_root / FOLDER / name).is_file():
+            if root is None or not (root / FOLDER / name).is_file():
                 return (
-                    f"no {FOLDER}/{name} in {data_root}; put the official lists there, or name the "
+                    f"no {FOLDER}/{name} in {root}; put the official lists there, or name the "
                     "folder above by --data-root"
                 )
-        assert data_root is not None
-        if (data_root / PREPARED / INDEX).is_file():
+        assert root is not None
+        if (root / PREPARED / INDEX).is_file():
             return None
         return (
-            f"no {PREPARED}/{INDEX} in {data_root}; collect the clips, which this package does not "
+            f"no {PREPARED}/{INDEX} in {root}; collect the clips, which this package does not "
             "fetch because their host's terms do not allow it, put them into audioset_clips and "
-            f"vggsound_clips as YTID_SSSSSS.mp4 or .wav, and run `{PREPARE} {data_root}`"
+            f"vggsound_clips as YTID_SSSSSS.mp4 or .wav, and run `{PREPARE} {root}`"
         )
 
-    def data_hash(self, data_root: Path | None) -> str | None:
-        root = _root(data_root)
-        lists = [root / FOLDER / name for name in (*self._lists(), *FULL)]
-        content = content_of((root / PREPARED / INDEX, *lists, TABLE, MANIFEST))
+    def data_hash(self) -> str | None:
+        lists = [self.folder(FOLDER) / name for name in (*self._lists(), *FULL)]
+        content = content_of((self.folder(PREPARED) / INDEX, *lists, TABLE, MANIFEST))
         weights = (self.picture_weights, self.sound_weights)
         return " ".join([content, *(weights_content(one) for one in weights if one)])
 
-    def libraries(self, data_root: Path | None) -> tuple[str, ...]:
+    def libraries(self) -> tuple[str, ...]:
         """Who decoded the clips is in the index of the shards, and so in the hash of the data."""
         return () if (self.picture, self.sound) == ("conv", "conv") else ("transformers",)
 
-    def knows_truth(self, data_root: Path | None) -> bool:
-        return not bool((self.cut(data_root).unlabelled.truth == UNKNOWN).any())
+    def knows_truth(self) -> bool:
+        return not bool((self.cut().unlabelled.truth == UNKNOWN).any())
 
-    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
+    def scores(self, predictions: Tensor, truth: Tensor) -> dict[str, float]:
         """MAP, mAUC and d′ over the classes (see `metrics.multilabel`)."""
-        return metrics.multilabel(said, truth)
+        return metrics.multilabel(predictions, truth)
 
-    def cut(self, data_root: Path | None) -> Cut:
+    def cut(self) -> Cut:
         """The parts as the lists have them, whether or not the clips are at hand."""
-        folder = _root(data_root) / FOLDER
+        folder = self.folder(FOLDER)
         lists = tuple(folder / name for name in (*self._lists(), *FULL))
         settings = self.sharing, self.annotation, self.source, self.ontology
         return _cut(folder, *settings, content_of(lists))
 
-    def absent(self, data_root: Path | None) -> Wanted:
+    def absent(self) -> Wanted:
         """The clips of test that are missing or bad, with their truth."""
-        prepared = self._prepared(data_root)
-        test, there = self.cut(data_root).test, frozenset(prepared.vggsound.clips)
+        prepared = self._prepared()
+        test, there = self.cut().test, frozenset(prepared.vggsound.clips)
         return test.rows(np.flatnonzero([clip not in there for clip in test.clips]))
 
-    def bounds(self, said: Tensor, truth: Tensor, data_root: Path | None) -> dict[str, Bounds]:
+    def bounds(self, predictions: Tensor, truth: Tensor) -> dict[str, Bounds]:
         """The least and greatest value of each of `scores` over the whole test list.
 
-        `said` and `truth` are of the test part, [n, k]; what a model says of the missing clips can
-        be anything. Exact: see `vggsound_missing`.
+        `predictions` and `truth` are of the test part, [n, k]; predictions of the missing clips
+        can be anything. Exact: see `missing`.
         """
-        missing = self.absent(data_root)
-        return multilabel_bounds(said.numpy(), truth.numpy(), missing.truth)
+        return multilabel_bounds(predictions.numpy(), truth.numpy(), self.absent().truth)
 
-    def problem(self, seed: int, data_root: Path | None = None) -> Problem:
+    def problem(self, seed: int) -> Problem:
         """The parts by the lists, of the clips at hand; the seed draws if `most_per_class` does."""
-        cut, prepared = self.cut(data_root), self._prepared(data_root)
+        cut, prepared = self.cut(), self._prepared()
         place = row_of(prepared)
         labelled = self._drawn(present(cut.labelled, "audioset", place), seed, "labelled")
         unlabelled = self._drawn(present(cut.unlabelled, "vggsound", place), seed, "unlabelled")
@@ -272,8 +271,8 @@ class VGGSound(Task):
         found = _LISTS + ((ONTOLOGY,) if self.ontology else ())
         return found if self.annotation == "list" else (*found, ANNOTATION)
 
-    def _prepared(self, data_root: Path | None) -> Prepared:
-        folder = _root(data_root) / PREPARED
+    def _prepared(self) -> Prepared:
+        folder = self.folder(PREPARED)
         prepared = _read(folder, index_hash(folder))
         if prepared.bad and not self.skip_bad:
             raise ValueError(
@@ -281,12 +280,6 @@ class VGGSound(Task):
                 f"{prepared.bad[0]}; run without them by --skip-bad"
             )
         return prepared
-
-
-def _root(data_root: Path | None) -> Path:
-    if data_root is None:
-        raise FileNotFoundError("vggsound needs a data root; name it by --data-root")
-    return data_root
 
 
 @lru_cache(maxsize=4)

@@ -63,7 +63,7 @@ def world(budget: TrainConfig = FEW) -> Task:
 
 
 def cells(task: Task) -> tuple[Cell, ...]:
-    return cells_of(task, SEEDS, None)[0]
+    return cells_of(task, SEEDS)[0]
 
 
 # --- who is entered, and under what terms --------------------------------------------------------
@@ -281,9 +281,9 @@ def test_records_hold_what_the_models_say() -> None:
             said = decide(predict(model, cell.problem.test))
             assert row["metrics"]["test"] == float(accuracy(said, cell.problem.test.labels))
             assert (row["seed"], row["arm"], row["sees"]) == (seed, chosen.name, chosen.sees)
-            assert row["key"] == compare.key_of(task, chosen, seed, None)
+            assert row["key"] == compare.key_of(task, chosen, seed)
             assert row["seconds"] > 0
-    assert len({compare.key_of(task, e, s, None) for e in entrants() for s in SEEDS}) == 54
+    assert len({compare.key_of(task, e, s) for e in entrants() for s in SEEDS}) == 54
 
 
 def test_what_fails_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def test_the_task_draws_whole_scenes(tmp_path: Path) -> None:
         cache=str(tmp_path),
     )
     for seed in range(4):
-        problem = task.problem(seed, tmp_path)
+        problem = task.at(tmp_path).problem(seed)
         assert problem.labelled.groups is not None and problem.unlabelled.groups is not None
         labelled = problem.labelled.groups.tolist()
         assert labelled in (["a", "a"], ["b", "c"], ["a", "b"], ["a", "c"])
@@ -138,7 +138,7 @@ def test_a_room_in_train_and_test_is_refused(tmp_path: Path) -> None:
     write_official(tmp_path / "nyudv2", scenes=("a", "x", "b", "c", "a", "d"))
     task = NYUDepth(size=SIZE, labelled_frames=1, cache=str(tmp_path))
     with pytest.raises(ValueError, match="group 'a'"):
-        task.problem(0, tmp_path)
+        task.at(tmp_path).problem(0)
 
 
 # What is refused

@@ -51,7 +51,7 @@ def test_the_split_is_that_of_the_index(data_root: Path) -> None:
 
 
 def test_sizes_of_the_fixed_cut(data_root: Path, cache: Path) -> None:
-    problem = NYUDepth(cut="fixed blocks", cache=str(cache)).problem(0, data_root)
+    problem = NYUDepth(cut="fixed blocks", cache=str(cache)).at(data_root).problem(0)
     assert [len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")] == [
         105,
         690,
@@ -62,7 +62,7 @@ def test_sizes_of_the_fixed_cut(data_root: Path, cache: Path) -> None:
 
 def test_sizes_of_a_random_cut(data_root: Path, cache: Path) -> None:
     task = NYUDepth(classes=40, cache=str(cache))
-    problem = task.problem(1, data_root)
+    problem = task.at(data_root).problem(1)
     assert (len(problem.labelled), len(problem.unlabelled)) == (105, 690)
     assert problem.labelled.groups is not None and len(set(problem.labelled.groups)) == 7
     assert problem.classes == 39

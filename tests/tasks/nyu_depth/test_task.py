@@ -185,7 +185,7 @@ def test_no_unit_is_on_both_sides(sizes: list[int], seed: int, data: st.DataObje
 
 
 def test_seeds_label_different_blocks(made: Path, tmp_path: Path) -> None:
-    drawn = [task(tmp_path).problem(seed, made) for seed in range(8)]
+    drawn = [task(tmp_path).at(made).problem(seed) for seed in range(8)]
     groups = [tuple(sorted(set(_groups(problem.labelled)))) for problem in drawn]
     assert max(map(len, groups)) <= 2  # the last of three blocks has ten frames alone
     assert len(set(groups)) > 1
@@ -193,13 +193,13 @@ def test_seeds_label_different_blocks(made: Path, tmp_path: Path) -> None:
         assert len(problem.labelled) == 15
         assert not set(_groups(problem.labelled)) & set(_groups(problem.unlabelled))
     assert len({problem.split_hash for problem in drawn}) > 1
-    again = task(tmp_path).problem(3, made)
+    again = task(tmp_path).at(made).problem(3)
     assert again.split_hash == drawn[3].split_hash
 
 
 def test_the_fixed_cut_is_the_same_for_all_seeds(made: Path, tmp_path: Path) -> None:
     fixed = NYUDepth(size=SIZE, cut="fixed blocks", cache=str(tmp_path))
-    problems = [fixed.problem(seed, made) for seed in (0, 1)]
+    problems = [fixed.at(made).problem(seed) for seed in (0, 1)]
     assert problems[0].split_hash == problems[1].split_hash
     assert set(_groups(problems[0].labelled)) == {"train block 0"}
     assert [len(getattr(problems[0], part)) for part in ("labelled", "unlabelled", "test")] == [
@@ -213,7 +213,7 @@ def test_the_fixed_cut_is_the_same_for_all_seeds(made: Path, tmp_path: Path) -> 
 
 
 def test_modalities_and_labels(made: Path, tmp_path: Path) -> None:
-    problem = task(tmp_path, geometry="depth").problem(0, made)
+    problem = task(tmp_path, geometry="depth").at(made).problem(0)
     assert problem.modalities == ("image", "depth") and problem.labelled.modalities == ("image",)
     batch = problem.test[slice(0, 3)]
     assert batch.inputs["image"].shape == (3, 3, *SIZE)
@@ -226,7 +226,7 @@ def test_modalities_and_labels(made: Path, tmp_path: Path) -> None:
 
 
 def test_inputs_are_standardised_over_train(made: Path, tmp_path: Path) -> None:
-    problem = NYUDepth(size=SIZE, cut="fixed blocks", cache=str(tmp_path)).problem(0, made)
+    problem = NYUDepth(size=SIZE, cut="fixed blocks", cache=str(tmp_path)).at(made).problem(0)
     labelled, unlabelled = (
         pool[slice(0, 99)].inputs["image"] for pool in (problem.labelled, problem.unlabelled)
     )
@@ -236,21 +236,21 @@ def test_inputs_are_standardised_over_train(made: Path, tmp_path: Path) -> None:
 
 
 def test_statistics_know_nothing_of_test(root: Path, tmp_path: Path) -> None:
-    before = task(tmp_path / "a").problem(0, root)
+    before = task(tmp_path / "a").at(root).problem(0)
     for frame in TEST:
         picture = Image.fromarray(np.full((*WHOLE, 3), 255, dtype=np.uint8))
         picture.save(root / f"nyudv2/rgb/{frame:04d}.jpg")
         Image.fromarray(np.full(WHOLE, 250, dtype=np.uint8)).save(
             root / f"nyudv2/depth/{frame:04d}.png"
         )
-    after = task(tmp_path / "b").problem(0, root)
+    after = task(tmp_path / "b").at(root).problem(0)
     _same_inputs(before.unlabelled[slice(0, 9)].inputs, after.unlabelled[slice(0, 9)].inputs)
     changed = after.test[slice(0, 3)].inputs["depth"][:, 0]
     assert not torch.equal(before.test[slice(0, 3)].inputs["depth"][:, 0], changed)
 
 
 def test_normals_are_added_on_request(made: Path, tmp_path: Path) -> None:
-    problem = task(tmp_path, geometry="normals").problem(0, made)
+    problem = task(tmp_path, geometry="normals").at(made).problem(0)
     found = problem.test[slice(0, 3)].inputs["depth"]
     assert found.shape == (3, 6, *SIZE)
     # Depth grows downwards, so the surface leans back and faces up, which is −y.
@@ -258,8 +258,8 @@ def test_normals_are_added_on_request(made: Path, tmp_path: Path) -> None:
 
 
 def test_the_other_direction_swaps_the_modalities(made: Path, tmp_path: Path) -> None:
-    back = DepthNYU(size=SIZE, labelled_frames=15, cache=str(tmp_path)).problem(0, made)
-    there = task(tmp_path).problem(0, made)
+    back = DepthNYU(size=SIZE, labelled_frames=15, cache=str(tmp_path)).at(made).problem(0)
+    there = task(tmp_path).at(made).problem(0)
     assert back.modalities == ("depth", "image") and back.labelled.modalities == ("depth",)
     _same_inputs(back.test[slice(0, 3)].inputs, there.test[slice(0, 3)].inputs)
     assert back.teacher_modalities == ("depth",)
@@ -267,7 +267,7 @@ def test_the_other_direction_swaps_the_modalities(made: Path, tmp_path: Path) ->
 
 def test_models_answer_for_each_pixel(made: Path, tmp_path: Path) -> None:
     small_task = task(tmp_path, channels=4)
-    problem = small_task.problem(0, made)
+    problem = small_task.at(made).problem(0)
     for used in (("image",), ("depth",), ("image", "depth")):
         inputs = {name: problem.test[slice(0, 2)].inputs[name] for name in used}
         assert small_task.model(problem, used)(inputs).shape == (2, 13, *SIZE)
@@ -275,7 +275,7 @@ def test_models_answer_for_each_pixel(made: Path, tmp_path: Path) -> None:
 
 def test_scenes_are_the_test_frames_before_scaling(made: Path, tmp_path: Path) -> None:
     whole = task(tmp_path)
-    problem = whole.problem(0, made)
+    problem = whole.at(made).problem(0)
     shown = whole.scenes(problem)
     assert shown["rows"].tolist() == [0, 1, 2] and shown["names"].tolist()[0] == "bed"
     expected = small(colours(2), depth_in_metres(2), labels40(2), SIZE, "")
@@ -301,25 +301,25 @@ def test_what_was_read_once_is_not_read_again(
 ) -> None:
     from mke_theory.tasks.nyu_depth import reader as loading
 
-    before = task(tmp_path).problem(0, made)
+    before = task(tmp_path).at(made).problem(0)
     loading._load.cache_clear()
     monkeypatch.setattr(loading, "read_pack", None)
-    after = task(tmp_path).problem(0, made)
+    after = task(tmp_path).at(made).problem(0)
     _same_inputs(before.test[slice(0, 3)].inputs, after.test[slice(0, 3)].inputs)
 
 
 def test_a_file_that_changes_is_noticed_by_the_same_process(root: Path, tmp_path: Path) -> None:
     whole = task(tmp_path)
-    before, hashed = whole.problem(0, root), whole.data_hash(root)
+    before, hashed = whole.at(root).problem(0), whole.at(root).data_hash()
     path = root / f"nyudv2/depth/{TEST[0]:04d}.png"
     size = path.stat().st_size
     Image.fromarray(np.full(WHOLE, 250, dtype=np.uint8)).save(path)
     with path.open("ab") as file:
         file.write(bytes(size - path.stat().st_size))  # what follows a picture is not read
-    after = whole.problem(0, root)
+    after = whole.at(root).problem(0)
     x, y = (problem.test[slice(0, 3)].inputs["depth"] for problem in (before, after))
     assert not torch.equal(x[0], y[0]) and torch.equal(x[1:], y[1:])
-    assert whole.data_hash(root) != hashed
+    assert whole.at(root).data_hash() != hashed
 
 
 def test_a_process_hashes_each_file_once(
@@ -333,8 +333,8 @@ def test_a_process_hashes_each_file_once(
 
     monkeypatch.setattr(contents, "sha256_of", counted)
     for _ in range(3):
-        problems = [task(tmp_path).problem(seed, root) for seed in (0, 1)]
-        assert task(tmp_path).data_hash(root)
+        problems = [task(tmp_path).at(root).problem(seed) for seed in (0, 1)]
+        assert task(tmp_path).at(root).data_hash()
     assert len(hashed) == len(set(hashed)) == 1 + 3 * 43
     stored = [problem.test.inputs["image"] for problem in problems]
     assert stored[0].values is stored[1].values  # nor are the frames read twice
@@ -386,24 +386,28 @@ def test_what_the_pictures_cannot_give_is_refused(
     made: Path, tmp_path: Path, settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        task(tmp_path, **settings).problem(0, made)  # type: ignore[arg-type]
+        task(tmp_path, **settings).at(made).problem(0)  # type: ignore[arg-type]
 
 
 def test_who_reads_and_encodes_is_named_by_what_is_there(root: Path, tmp_path: Path) -> None:
-    assert NYUDepth().libraries(root) == ("PIL",)
+    assert NYUDepth().at(root).libraries() == ("PIL",)
     official = replace(NYUDepth(), source="official", encoder="resnet")
-    assert official.libraries(tmp_path) == ("h5py", "transformers")
-    assert replace(official, extra="frames").libraries(tmp_path) == ("PIL", "h5py", "transformers")
+    assert official.at(tmp_path).libraries() == ("h5py", "transformers")
+    assert replace(official, extra="frames").at(tmp_path).libraries() == (
+        "PIL",
+        "h5py",
+        "transformers",
+    )
     assert len(NYUDepth().class_names()) == 13 and "sofa" in NYUDepth().class_names()
 
 
 def test_a_missing_folder_is_told_with_the_remedy(tmp_path: Path) -> None:
-    assert "prepare --data-root" in str(NYUDepth().missing(tmp_path))
+    assert "prepare --data-root" in str(NYUDepth().at(tmp_path).missing())
     (tmp_path / "nyudv2").mkdir()
-    assert NYUDepth().missing(tmp_path) is None
-    assert "no folder nowhere" in str(NYUDepth(extra="nowhere").missing(tmp_path))
+    assert NYUDepth().at(tmp_path).missing() is None
+    assert "no folder nowhere" in str(NYUDepth(extra="nowhere").at(tmp_path).missing())
     with pytest.raises(FileNotFoundError, match="--data-root"):
-        NYUDepth().problem(0, None)
+        NYUDepth().problem(0)
 
 
 # Bad files
@@ -433,7 +437,7 @@ def test_a_bad_file_is_named_or_left_out(root: Path, tmp_path: Path, kind: str) 
     with pytest.raises(ValueError, match=message) as caught:
         read_pack(root / "nyudv2", SIZE)
     assert "1 of 43" in str(caught.value)
-    problem = task(tmp_path, skip_bad=True).problem(0, root)
+    problem = task(tmp_path, skip_bad=True).at(root).problem(0)
     assert len(problem.labelled) + len(problem.unlabelled) <= 39
     assert len(problem.skipped) == 1 and "0005" in problem.skipped[0]
 
@@ -494,11 +498,11 @@ def extra_frames(folder: Path, names: tuple[str, ...] = ("b.2", "a"), scene: str
 def test_extra_frames_join_the_unlabelled(made: Path, tmp_path: Path) -> None:
     extra = extra_frames(tmp_path / "extra")
     joined = task(tmp_path, extra=str(extra))
-    problem, plain = joined.problem(0, made), task(tmp_path).problem(0, made)
+    problem, plain = joined.at(made).problem(0), task(tmp_path).at(made).problem(0)
     assert len(problem.unlabelled) == len(plain.unlabelled) + 2
     assert bool((problem.unlabelled.labels[-2:] == -1).all())
-    assert not joined.knows_truth(made) and task(tmp_path).knows_truth(made)
-    assert joined.data_hash(made) != task(tmp_path).data_hash(made)
+    assert not joined.at(made).knows_truth() and task(tmp_path).at(made).knows_truth()
+    assert joined.at(made).data_hash() != task(tmp_path).at(made).data_hash()
     measured = problem.unlabelled[slice(len(plain.unlabelled), None)].inputs["depth"][:, 1]
     assert bool((measured[:, 1:] == 1).all()) and len(problem.test) == 3
 

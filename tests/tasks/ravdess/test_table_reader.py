@@ -211,12 +211,12 @@ def test_the_hash_follows_the_files(tmp_path: Path) -> None:
 
 def test_the_task_reads_again_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
     folder, task = write_pack(tmp_path / "ravdess"), FaceSpeech(skip_bad=True)
-    before, hashed = task._clips(tmp_path), task.data_hash(tmp_path)
-    assert task._clips(tmp_path) is before and before.face[2, 0] == 0.5
+    before, hashed = task.at(tmp_path)._clips(), task.at(tmp_path).data_hash()
+    assert task.at(tmp_path)._clips() is before and before.face[2, 0] == 0.5
     in_row("0.5", "0.7")(folder)
-    after = task._clips(tmp_path)
-    assert after.face[2, 0] == np.float32(0.7) and task.data_hash(tmp_path) != hashed
-    assert task._clips(tmp_path) is after
+    after = task.at(tmp_path)._clips()
+    assert after.face[2, 0] == np.float32(0.7) and task.at(tmp_path).data_hash() != hashed
+    assert task.at(tmp_path)._clips() is after
 
 
 @pytest.mark.parametrize("name", [INDEX, FACE, SPEECH])

@@ -59,7 +59,7 @@ def rows_of(pool: Pool) -> list[int]:
 def test_forty_of_each_emotion_are_labelled(
     task: FaceSpeech, seed: int, pretend: list[Clips]
 ) -> None:
-    problem = task.problem(seed, ROOT)
+    problem = task.at(ROOT).problem(seed)
     assert torch.bincount(problem.labelled.labels).tolist() == [40] * 8
     assert (len(problem.unlabelled), len(problem.test)) == (760, 360)
     assert problem.modalities == (task.alpha, task.beta) and problem.classes == 8
@@ -80,7 +80,7 @@ def test_whole_actors_are_labelled(count: int, pretend: list[Clips]) -> None:
     task = FaceSpeech(protocol="actor", labelled_actors=count)
     drawn = []
     for seed in (0, 1):
-        problem = task.problem(seed, ROOT)
+        problem = task.at(ROOT).problem(seed)
         assert problem.labelled.groups is not None and problem.unlabelled.groups is not None
         known, others = set(problem.labelled.groups), set(problem.unlabelled.groups)
         assert len(known) == count and len(others) == 18 - count and not known & others
@@ -92,17 +92,17 @@ def test_whole_actors_are_labelled(count: int, pretend: list[Clips]) -> None:
 def test_both_directions_label_the_same_recordings(pretend: list[Clips]) -> None:
     protocol: Any
     for protocol in ("class", "actor"):
-        ways = [kind(protocol=protocol).problem(3, ROOT) for kind in (FaceSpeech, SpeechFace)]
+        ways = [kind(protocol=protocol).at(ROOT).problem(3) for kind in (FaceSpeech, SpeechFace)]
         assert rows_of(ways[0].labelled) == rows_of(ways[1].labelled)
-        again = FaceSpeech(protocol=protocol).problem(3, ROOT)
+        again = FaceSpeech(protocol=protocol).at(ROOT).problem(3)
         assert again.split_hash == ways[0].split_hash
 
 
 @BOTH
 def test_nothing_of_test_moves_what_is_trained_on(task: FaceSpeech, pretend: list[Clips]) -> None:
-    before = task.problem(0, ROOT)
+    before = task.at(ROOT).problem(0)
     pretend[0] = numbered(1e6)
-    after = task.problem(0, ROOT)
+    after = task.at(ROOT).problem(0)
     for name in ("face", "speech"):
         assert torch.equal(before.unlabelled.inputs[name], after.unlabelled.inputs[name])
         assert not torch.equal(before.test.inputs[name], after.test.inputs[name])
@@ -112,7 +112,7 @@ def test_nothing_of_test_moves_what_is_trained_on(task: FaceSpeech, pretend: lis
     pools = []
     for face in (frames, moved):
         pretend[0] = numbered(face=face)
-        pools.append(task.problem(0, ROOT))
+        pools.append(task.at(ROOT).problem(0))
     assert torch.equal(
         pools[0].unlabelled.inputs["face"][:9], pools[1].unlabelled.inputs["face"][:9]
     )
@@ -124,7 +124,7 @@ def test_training_rows_have_mean_0_and_sd_1(pretend: list[Clips]) -> None:
     frames = rng.integers(0, 100, (1440, 2, 3, 8, 8), dtype=np.uint8)
     frames[:, :, 1] += 100
     pretend[0] = numbered(face=frames, speech=rng.normal(5, 2, (1440, 72)).astype(np.float32))
-    problem = FaceSpeech(labels_per_class=1).problem(0, ROOT)
+    problem = FaceSpeech(labels_per_class=1).at(ROOT).problem(0)
     face, speech = (problem.unlabelled.inputs[name] for name in ("face", "speech"))
     assert isinstance(face, Stored)  # bytes until they are needed
     whole = face[:]
@@ -187,7 +187,7 @@ def test_twins_never_stand_on_two_sides(
     root, split = twins
     task = replace(task, protocol=protocol, labelled_actors=1, **SMALL)
     assert len(list((root / "ravdess").glob("*/*"))) == 3 * len(split)
-    problem = task.problem(0, root)
+    problem = task.at(root).problem(0)
     parts = (problem.labelled, problem.unlabelled, problem.test)
     assert [len(part) for part in parts] == [8, 8, 8]
     seen = [{x.numpy().tobytes() for x in part.inputs[task.alpha][:]} for part in parts]
@@ -221,9 +221,9 @@ def test_a_twin_smuggled_into_another_actors_folder_is_refused(
     twin = next(folder.glob("Actor_19/02-*"))
     twin.rename(folder / "Actor_01" / twin.name)
     with pytest.raises(ValueError, match="is a clip of actor 19 in another folder"):
-        FaceSpeech(**SMALL).problem(0, tmp_path)
+        FaceSpeech(**SMALL).at(tmp_path).problem(0)
     task = FaceSpeech(**SMALL, skip_bad=True)
-    problem = task.problem(0, tmp_path)
+    problem = task.at(tmp_path).problem(0)
     assert len(problem.test) == 8  # its film is there still
     (line,) = problem.skipped  # a record has to tell of it
     assert str(folder / "Actor_01" / twin.name) in line
@@ -237,8 +237,8 @@ def test_a_run_on_films_goes_from_files_to_record(
     brief = replace(task.recipe.teacher, steps=3, batch_size=4)
     recipe = replace(task.recipe, teacher=brief, student=brief)
     task = replace(task, recipe=recipe, **SMALL)
-    assert task.missing(root) is None
-    problem = task.problem(0, root)
+    assert task.at(root).missing() is None
+    problem = task.at(root).problem(0)
     place = Place(root)
     teacher = train_teacher(task, 0, problem, place)
     record, model = run(task, ARMS["mm_student"], 0, problem, teacher, place)
@@ -246,7 +246,7 @@ def test_a_run_on_films_goes_from_files_to_record(
         "labelled": 8, "unlabelled": 8, "test": 8, "parameters": 0,
     }  # fmt: skip
     assert isinstance(model, nn.Module)
-    assert task.data_hash(root) is not None
+    assert task.at(root).data_hash() is not None
 
 
 # Models
@@ -259,7 +259,7 @@ def test_models_read_what_is_there_and_grow_with_the_width(
     frames = np.random.default_rng(0).integers(0, 256, (1440, 2, 3, 16, 16), dtype=np.uint8)
     for clips in (numbered(), numbered(face=frames)):
         pretend[0] = clips
-        problem = task.problem(0, ROOT)
+        problem = task.at(ROOT).problem(0)
         for used in ((task.alpha,), (task.alpha, task.beta)):
             sizes = []
             for width in (16, 32, None):
@@ -301,9 +301,9 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], why: str) -
 
 def test_more_labels_than_there_are_recordings_are_refused(pretend: list[Clips]) -> None:
     with pytest.raises(ValueError, match="is 72; there are 72 train recordings of neutral"):
-        FaceSpeech(labels_per_class=72).problem(0, ROOT)
+        FaceSpeech(labels_per_class=72).at(ROOT).problem(0)
     with pytest.raises(ValueError, match="is 18; there are 18 train actors"):
-        FaceSpeech(protocol="actor", labelled_actors=18).problem(0, ROOT)
+        FaceSpeech(protocol="actor", labelled_actors=18).at(ROOT).problem(0)
 
 
 @pytest.mark.parametrize(
@@ -318,16 +318,16 @@ def test_what_is_missing_is_told_with_the_remedy(
     source: Any, said: tuple[str, ...], unsaid: tuple[str, ...], tmp_path: Path
 ) -> None:
     task = FaceSpeech(source=source)
-    message = task.missing(tmp_path)
+    message = task.at(tmp_path).missing()
     assert message is not None
     for text in (*said, "zenodo.org/record/1188976", "CC BY-NC-SA 4.0", "prepare", str(tmp_path)):
         assert text in message
     assert not any(text in message for text in unsaid)
     with pytest.raises(FileNotFoundError, match="no folder ravdess"):
-        task.problem(0, tmp_path)
+        task.at(tmp_path).problem(0)
     with pytest.raises(FileNotFoundError, match="needs a data root"):
-        task.problem(0, None)
-    assert task.missing(None) is not None
+        task.problem(0)
+    assert task.missing() is not None
 
 
 @pytest.mark.parametrize(
@@ -357,12 +357,12 @@ def test_the_source_is_detected_or_forced(
 @pytest.mark.data("ravdess")
 @BOTH
 def test_the_pack_gives_the_task(task: FaceSpeech, data_root: Path) -> None:
-    assert task.missing(data_root) is None and task.problem(0, data_root).skipped == ()
-    problem = task.problem(0, data_root)
+    assert task.at(data_root).missing() is None and task.at(data_root).problem(0).skipped == ()
+    problem = task.at(data_root).problem(0)
     assert [len(p) for p in (problem.labelled, problem.unlabelled, problem.test)] == [320, 760, 360]
     assert problem.test.inputs["face"].shape == (360, 35)
     assert problem.test.inputs["speech"].shape == (360, 720)
-    assert len(str(task.data_hash(data_root))) == 16
+    assert len(str(task.at(data_root).data_hash())) == 16
     train = torch.cat([problem.labelled.inputs[task.alpha], problem.unlabelled.inputs[task.alpha]])
     assert train.mean(dim=0).abs().max() < 1e-4
 
@@ -371,7 +371,7 @@ def test_the_pack_gives_the_task(task: FaceSpeech, data_root: Path) -> None:
 def test_a_teacher_of_faces_is_far_above_chance(data_root: Path) -> None:
     """One draw: 1 of 8 is chance, which 360 recordings exceed by 0.125 once in 10^9 draws."""
     task = FaceSpeech()
-    problem = task.problem(0, data_root)
+    problem = task.at(data_root).problem(0)
     teacher = train_teacher(task, 0, problem, Place(data_root)).model
     said = predict(teacher, problem.test).argmax(dim=1)
     assert task.scores(said, problem.test.labels)["accuracy"] > 0.25

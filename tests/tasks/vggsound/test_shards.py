@@ -68,7 +68,7 @@ def test_an_index_that_lost_shards_is_refused(
     with pytest.raises(ValueError, match="prepare the clips again"):
         read_shards(folder)
     with pytest.raises(ValueError, match="prepare the clips again"):
-        TASK.problem(0, corpus.root)
+        TASK.at(corpus.root).problem(0)
     again(corpus)
     assert len(read_shards(folder).vggsound.clips) == 42
 
@@ -93,14 +93,14 @@ def test_a_shard_that_is_not_listed_is_noticed(corpus: Corpus) -> None:
 def test_the_versions_of_the_libraries_are_listed_and_count_for_the_hash(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, before = corpus.root / PREPARED, TASK.data_hash(corpus.root)
+    folder, before = corpus.root / PREPARED, TASK.at(corpus.root).data_hash()
     index = json.loads((folder / INDEX).read_text())
     assert [one["numpy"] for one in index["libraries"]] == [np.__version__]
     monkeypatch.setattr("mke_theory.tasks.files.cache.versions_of", lambda *_: {"numpy": "0.1"})
     again(corpus)  # nothing is made anew
-    assert TASK.data_hash(corpus.root) == before
+    assert TASK.at(corpus.root).data_hash() == before
     shutil.rmtree(min(folder.glob("vggsound-*")))
     again(corpus)
     found = {one["numpy"] for one in json.loads((folder / INDEX).read_text())["libraries"]}
     assert found == {np.__version__, "0.1"}
-    assert TASK.data_hash(corpus.root) != before
+    assert TASK.at(corpus.root).data_hash() != before

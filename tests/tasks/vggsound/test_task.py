@@ -226,21 +226,21 @@ def test_missing_clips_are_counted_and_bound_the_metrics(corpus: Corpus) -> None
     report = json.loads((corpus.root / PREPARED / REPORT).read_text())
     assert report["vggsound"]["missing"] == [str(clip) for clip in test[:4]]
     assert (report["audioset"]["wanted"], report["audioset"]["prepared"]) == (18, 17)
-    problem = TASK.problem(0, corpus.root)
+    problem = TASK.at(corpus.root).problem(0)
     assert [len(getattr(problem, part)) for part in PARTS] == [17, 24, 14]
-    assert TASK.absent(corpus.root).clips == tuple(test[:4])
+    assert TASK.at(corpus.root).absent().clips == tuple(test[:4])
     said = torch.rand(problem.test.labels.shape, generator=torch.Generator().manual_seed(0))
     scores = TASK.scores(said, problem.test.labels)
-    bounds = TASK.bounds(said, problem.test.labels, corpus.root)
+    bounds = TASK.at(corpus.root).bounds(said, problem.test.labels)
     assert list(bounds) == list(scores) == ["mAP", "mAUC", "d′"]
     for name, (low, high) in bounds.items():
         assert low < scores[name] < high
 
 
 def test_with_all_clips_there_the_bounds_are_the_scores(made: Corpus) -> None:
-    truth = TASK.problem(0, made.root).test.labels
+    truth = TASK.at(made.root).problem(0).test.labels
     said = torch.rand(truth.shape, generator=torch.Generator().manual_seed(0))
-    for name, bounds in TASK.bounds(said, truth, made.root).items():
+    for name, bounds in TASK.at(made.root).bounds(said, truth).items():
         assert bounds == pytest.approx((TASK.scores(said, truth)[name],) * 2)
 
 
@@ -258,11 +258,11 @@ def test_bad_clips_are_named_and_left_out_only_on_request(corpus: Corpus) -> Non
         str(bad) in json.loads((corpus.root / PREPARED / REPORT).read_text())["vggsound"]["bad"][0]
     )
     with pytest.raises(ValueError, match=r"2 bad clips were left out.*--skip-bad"):
-        TASK.problem(0, corpus.root)
+        TASK.at(corpus.root).problem(0)
     told = replace(TASK, skip_bad=True)
-    problem = told.problem(0, corpus.root)
+    problem = told.at(corpus.root).problem(0)
     assert len(problem.skipped) == 2 and len(problem.test) == 17
-    assert told.absent(corpus.root).clips == (bad,)
+    assert told.at(corpus.root).absent().clips == (bad,)
 
 
 def test_a_set_without_any_clip_is_refused(corpus: Corpus) -> None:
@@ -316,7 +316,7 @@ def test_a_damaged_index_is_refused(corpus: Corpus, text: str) -> None:
 
 
 def test_the_parts_hold_the_clips_of_the_lists(made: Corpus) -> None:
-    problem = TASK.problem(0, made.root)
+    problem = TASK.at(made.root).problem(0)
     assert problem.classes == 35 and problem.teacher_modalities == ("audio",)
     assert problem.labelled.modalities == ("audio",)
     assert problem.test.modalities == ("audio", "video")
@@ -329,7 +329,7 @@ def test_the_parts_hold_the_clips_of_the_lists(made: Corpus) -> None:
 
 def test_a_sample_is_the_sound_and_the_film_of_one_clip(made: Corpus) -> None:
     """The colour and the tone of each sample are those of its class."""
-    problem = TASK.problem(0, made.root)
+    problem = TASK.at(made.root).problem(0)
     for pool in (problem.unlabelled, problem.test):
         assert pool.groups is not None
         label = {clip.ytid: c for part in PARTS for clip, c in made.clips[part].items()}
@@ -343,7 +343,7 @@ def test_a_sample_is_the_sound_and_the_film_of_one_clip(made: Corpus) -> None:
 
 
 def test_the_scale_is_that_of_training_alone(corpus: Corpus) -> None:
-    before = TASK.problem(0, corpus.root)
+    before = TASK.at(corpus.root).problem(0)
     audio = torch.cat(
         [x.inputs["audio"][slice(0, 99)] for x in (before.labelled, before.unlabelled)]
     )
@@ -356,7 +356,7 @@ def test_the_scale_is_that_of_training_alone(corpus: Corpus) -> None:
         path = corpus.file("vggsound", clip)
         write_clip(path, seconds=1, fps=4, size=(32, 32), tone=3000.0, rate=8000)
     again(corpus)
-    after = TASK.problem(0, corpus.root)
+    after = TASK.at(corpus.root).problem(0)
     assert not torch.equal(after.test[[0]].inputs["audio"], before.test[[0]].inputs["audio"])
     for name in ("audio", "video"):
         old, new = (p.unlabelled.inputs[name][slice(0, 99)] for p in (before, after))
@@ -365,16 +365,16 @@ def test_the_scale_is_that_of_training_alone(corpus: Corpus) -> None:
 
 def test_most_per_class_is_drawn_by_the_seed_and_leaves_test_alone(made: Corpus) -> None:
     task = replace(TASK, most_per_class=3)
-    drawn = [task.problem(seed, made.root) for seed in (0, 0, 1)]
+    drawn = [task.at(made.root).problem(seed) for seed in (0, 0, 1)]
     assert [len(getattr(drawn[0], part)) for part in PARTS] == [9, 9, 18]
     assert drawn[0].split_hash == drawn[1].split_hash != drawn[2].split_hash
     assert clips_of(drawn[0].test) == clips_of(drawn[2].test)
 
 
 def test_vggsounder_and_more_classes_are_settings(made: Corpus) -> None:
-    several = replace(TASK, annotation="VGGSounder").problem(0, made.root)
+    several = replace(TASK, annotation="VGGSounder").at(made.root).problem(0)
     assert several.test.labels.sum(dim=1).max() == 2
-    instruments = replace(TASK, sharing="names and instruments").problem(0, made.root)
+    instruments = replace(TASK, sharing="names and instruments").at(made.root).problem(0)
     assert instruments.classes == 78
 
 
@@ -389,13 +389,13 @@ def test_truth_is_unknown_where_the_annotation_does_not_reach(corpus: Corpus) ->
     lines = annotation.read_text().splitlines(keepends=True)
     annotation.write_text("".join(line for line in lines if not line.startswith(film.ytid)))
     task = replace(TASK, annotation="VGGSounder", most_per_class=5)
-    assert not task.knows_truth(corpus.root) and TASK.knows_truth(corpus.root)
-    problem = task.problem(0, corpus.root)
+    assert not task.at(corpus.root).knows_truth() and TASK.at(corpus.root).knows_truth()
+    problem = task.at(corpus.root).problem(0)
     assert (problem.unlabelled.labels == -1).all() and len(problem.test) == 41
 
 
 def test_models_answer_for_every_class_and_grow_with_their_width(made: Corpus) -> None:
-    problem = TASK.problem(0, made.root)
+    problem = TASK.at(made.root).problem(0)
     for modalities in (("audio",), ("audio", "video")):
         logits = predict(TASK.model(problem, modalities), problem.test)
         assert logits.shape == (18, 35) and bool(torch.isfinite(logits).all())
@@ -406,7 +406,7 @@ def test_models_answer_for_every_class_and_grow_with_their_width(made: Corpus) -
 @pytest.mark.slow
 def test_published_encoders_are_a_setting(made: Corpus) -> None:
     task = replace(TASK, picture="resnet", sound="ast")
-    problem = task.problem(0, made.root)
+    problem = task.at(made.root).problem(0)
     logits = predict(task.model(problem, ("audio", "video")), problem.test.rows([0, 1]))
     assert logits.shape == (2, 35)
 
@@ -429,28 +429,28 @@ def test_settings_out_of_range_are_refused(setting: dict[str, Any], message: str
 
 
 def test_what_is_missing_is_said_with_the_remedy(corpus: Corpus, tmp_path: Path) -> None:
-    assert TASK.missing(corpus.root) is None
-    assert "audioset" in str(TASK.missing(tmp_path / "empty"))
-    assert "--data-root" in str(TASK.missing(None))
+    assert TASK.at(corpus.root).missing() is None
+    assert "audioset" in str(TASK.at(tmp_path / "empty").missing())
+    assert "--data-root" in str(TASK.missing())
     (corpus.root / PREPARED / INDEX).unlink()
-    said = str(TASK.missing(corpus.root))
+    said = str(TASK.at(corpus.root).missing())
     assert "vggsound_prepare prepare --data-root" in said and "does not fetch" in said
     (corpus.root / FOLDER / "vggsound/vggsounder.csv").unlink()
-    assert "vggsounder" in str(replace(TASK, annotation="VGGSounder").missing(corpus.root))
+    assert "vggsounder" in str(replace(TASK, annotation="VGGSounder").at(corpus.root).missing())
     with pytest.raises(FileNotFoundError, match="needs a data root"):
-        TASK.problem(0, None)
+        TASK.problem(0)
 
 
 def test_the_hash_follows_lists_and_clips(corpus: Corpus) -> None:
-    before = TASK.data_hash(corpus.root)
-    assert before == TASK.data_hash(corpus.root)
+    before = TASK.at(corpus.root).data_hash()
+    assert before == TASK.at(corpus.root).data_hash()
     listed = corpus.root / FOLDER / TEST
     listed.write_text(listed.read_text() + f"{A}_000000.mp4,thunder\n")
-    changed = TASK.data_hash(corpus.root)
+    changed = TASK.at(corpus.root).data_hash()
     assert changed != before
     corpus.file("vggsound", min(corpus.clips["test"])).unlink()
     again(corpus)
-    assert TASK.data_hash(corpus.root) != changed
+    assert TASK.at(corpus.root).data_hash() != changed
 
 
 def test_too_few_clips_are_refused(corpus: Corpus) -> None:
@@ -458,7 +458,7 @@ def test_too_few_clips_are_refused(corpus: Corpus) -> None:
         corpus.file("vggsound", clip).unlink()
     again(corpus)
     with pytest.raises(ValueError, match="no clip of the test part is at hand"):
-        TASK.problem(0, corpus.root)
+        TASK.at(corpus.root).problem(0)
 
 
 # End to end
@@ -466,7 +466,7 @@ def test_too_few_clips_are_refused(corpus: Corpus) -> None:
 
 def test_every_arm_runs_and_is_recorded_in_mean_average_precision(made: Corpus) -> None:
     task, place = short(TASK, steps=2), Place(made.root)
-    problem = task.problem(0, made.root)
+    problem = task.at(made.root).problem(0)
     teacher = train_teacher(task, 0, problem, place)
     for arm in ARMS.values():
         if arm.errors == "independent":  # stands for hard labels alone
@@ -483,7 +483,7 @@ def test_a_student_of_the_pseudo_labels_beats_chance(made: Corpus) -> None:
     A student that knows nothing passes with probability 1/1000.
     """
     task, place = short(TASK), Place(made.root)
-    problem = task.problem(0, made.root)
+    problem = task.at(made.root).problem(0)
     teacher = train_teacher(task, 0, problem, place)
     record, student = run(task, ARMS["mm_student"], 0, problem, teacher, place)
     said, truth = word_of(student, problem.test, True).numpy(), problem.test.labels.numpy()
