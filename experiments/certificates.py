@@ -17,7 +17,7 @@ Expected: `paper/results/certificates.md`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,18 +27,19 @@ import numpy as np
 import pandas as pd
 import tyro
 from calls import ended, ready_tasks, refused
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import clopper_pearson, summarise
 from mke_theory.report.tables import cell
 from mke_theory.study import records
 from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.keys import config_hash
+from mke_theory.study.processes import available_cores, record_all
 from mke_theory.study.records import Record
-from mke_theory.study.study import Means, available_cores, execute, feasible, plan
+from mke_theory.study.study import execute, feasible, plan
 from mke_theory.study.task import Task
-from mke_theory.study.theory_on_runs import answers_of
+from mke_theory.study.theory_on_runs import predictions_on_disk
 from mke_theory.tasks.registry import TASKS, data_root_or_default
 from mke_theory.theory.appraise import NEIGHBOURS, spaces
 from mke_theory.theory.certificates.certificate import Infeasible, breakdown, label_free
@@ -87,56 +88,67 @@ def run_all(options: Options) -> int:
     """Do what is missing, then print and write what was found."""
     try:
         root = data_root_or_default(options.data_root)
-        means = Means(workers=options.workers)
         known = {name: task.at(root) for name, task in TASKS.items()}
         tasks = ready_tasks(known, options.tasks, insist=False)
-        jobs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)))
-        book = records.Records.open(options.out)
+        runs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)))
+        kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
-    with book, records.Records.open(options.out / "certificates") as certified:
-        done, failures = execute(jobs, book, means)
-        students = [record for record in done if record["arm"] == MM_STUDENT.name]
-        todo = [record for record in students if not certified.has(key_of(record))]
-        run = Parallel(n_jobs=options.workers, return_as="generator_unordered", batch_size=1)
-        work = (delayed(certify)(record, known[record["task"]], options.out) for record in todo)
-        for found in tqdm(run(work) if todo else (), total=len(todo), desc="certificates"):
-            certified.append(found)
-        rows = records.only(list(certified), [key_of(record) for record in students])
+    configuration = RunConfiguration(options.out, workers=options.workers)
+    with kept, records.Records.open(options.out / "certificates") as certified:
+        done, failures = execute(runs, kept, configuration)
+        students = {key_of(record): record for record in done if record.arm == MM_STUDENT.name}
+        rows, lost = record_all(
+            students,
+            partial(certify, tasks=known, folder=options.out),
+            certified,
+            workers=options.workers,
+            title="certificates",
+        )
     if rows:
         text = markdown(rows)
         print(text)
         print(records.write_atomic(options.out / "certificates.md", text))
-    for failure in failures:
-        print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
-    return 1 if failures else 0
+    lines = [f"{failure.run}: {failure.error}" for failure in failures]
+    lines += [f"certificates of {of.task} seed {of.seed}: {error}" for of, error in lost]
+    for line in lines:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if lines else 0
 
 
 def key_of(record: Record) -> str:
     """The key of the record of a student's certificates."""
-    return records.config_hash({"certificates of": record["key"]})
+    return config_hash({"certificates of": record.key})
 
 
-def certify(record: Record, task: Task, folder: Path) -> Record:
+def certify(record: Record, *, tasks: Mapping[str, Task], folder: Path) -> Record:
     """All certificates of one student, on every graph."""
-    problem, answers = answers_of(record, task, folder)
+    problem, answers = predictions_on_disk(record, tasks[record.task], folder)
     inputs = {name: x.numpy() for name, x in problem.unlabelled.inputs.items()}
     found = {}
     for _, kind, points in spaces(inputs, problem.teacher_modalities, answers["embedding"]):
         graph = nearest_neighbours(points, NEIGHBOURS)
-        truth = problem.unlabelled.labels.numpy()
+        truth = problem.truth.labels.numpy()
         evidence = Evidence(graph, answers["pseudo"], answers["student"], problem.classes, truth)
-        climbed = rungs(evidence, record["seed"])
+        climbed = rungs(evidence, record.seed)
         # On α alone even the first certificate is next to the trivial one; no more is tried there.
         found[kind] = dict([next(climbed)] if kind == "α" else climbed)
-    kept = {name: record[name] for name in ("task", "title", "arm", "seed", "config_hash")}
     numbers = {
         "teacher": evidence.teacher_error,
         "student": evidence.student_error,
         "trivial": evidence.teacher_error + evidence.disagreement,
-        DIRECT: directly(evidence, record["seed"]),
+        DIRECT: directly(evidence, record.seed),
     }
-    return {"key": key_of(record), **kept, "metrics": numbers, "rungs": found}
+    return Record(
+        key=key_of(record),
+        task=record.task,
+        title=record.title,
+        arm=record.arm,
+        seed=record.seed,
+        config_hash=record.config_hash,
+        metrics=numbers,
+        extra={"rungs": found},
+    )
 
 
 def rungs(evidence: Evidence, seed: int) -> Iterator[tuple[str, float | None]]:
@@ -195,23 +207,23 @@ def directly(evidence: Evidence, seed: int) -> float:
 def markdown(rows: Sequence[Record]) -> str:
     """A table a task: what is known by graph, in percent, mean ± sd (seeds)."""
     parts = []
-    for task in dict.fromkeys(record["task"] for record in rows):
-        own = [record for record in rows if record["task"] == task]
-        parts.append(f"## {own[0]['title']}\n\n{table(own).to_markdown()}\n")
+    for task in dict.fromkeys(record.task for record in rows):
+        own = [record for record in rows if record.task == task]
+        parts.append(f"## {own[0].title}\n\n{table(own).to_markdown()}\n")
     return "\n".join(parts)
 
 
 def table(own: Sequence[Record]) -> pd.DataFrame:
     """A row for each rung and column for each graph; * marks means below the teacher's error."""
-    teacher = np.mean([record["metrics"]["teacher"] for record in own])
+    teacher = np.mean([record.metrics["teacher"] for record in own])
     found: dict[str, dict[str, str]] = {}
     for kind in KINDS[::-1]:  # the longest ladders first, so that rows keep their order
-        for rung in own[0]["rungs"].get(kind, {}):
-            values = [record["rungs"][kind][rung] for record in own]
+        for rung in own[0].extra["rungs"].get(kind, {}):
+            values = [record.extra["rungs"][kind][rung] for record in own]
             found.setdefault(rung, {})[kind] = _shown(rung, values, float(teacher))
     result = pd.DataFrame.from_dict(found, orient="index")[[*KINDS]].fillna("not tried")
     for name in ("trivial", DIRECT, "teacher", "student"):
-        values = [record["metrics"][name] for record in own]
+        values = [record.metrics[name] for record in own]
         label = {"trivial": "no graph: ε + L01(f, ỹ)"}.get(name, name)
         result.loc[label] = [_shown(name, values, float(teacher))] * len(result.columns)
     return result.rename_axis("known")

@@ -38,8 +38,8 @@ from scipy import special
 from scipy.stats import binom
 
 from mke_theory.data.rng import seed_for
+from mke_theory.study.processes import available_cores
 from mke_theory.study.records import write_atomic
-from mke_theory.study.study import available_cores
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.world import Floats
 from mke_theory.theory.gaussian.closed_form import gain

@@ -9,9 +9,10 @@ from typing import Any
 
 from joblib import parallel_config
 
+from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.records import Record, Records
-from mke_theory.study.study import Job, Means
-from mke_theory.study.vectorised_runs import Stacking, execute_stacked
+from mke_theory.study.result import Run
+from mke_theory.study.study import execute
 
 PATIENCE = 10
 """Seconds that a cluster has to answer."""
@@ -69,32 +70,26 @@ def _connected(held: ExitStack, cluster: str, workers: int) -> int:
     return count
 
 
-def stacking(runs: int, workers: int) -> Stacking:
-    """Stacks in which every student has noise of its own, so that no run depends on its company.
-
-    Several workers have two parts each, of at least 32 runs; no part has more than 512.
-    """
-    part = runs if workers == 1 else -(-runs // (2 * workers))
-    return Stacking(draws="own", runs=min(512, max(32, part)))
-
-
-def recorded(jobs: Sequence[Job], folder: Path, cluster: str | None, workers: int) -> list[Record]:
-    """The records of all jobs, kept in `folder`.
+def recorded(runs: Sequence[Run], folder: Path, cluster: str | None, workers: int) -> list[Record]:
+    """The records of all runs, kept in `folder`.
 
     Raises ValueError and OSError before any work where the cluster or the folder is at fault, and
     RuntimeError where a run failed; what is recorded stays.
     """
-    with Records.open(folder) as book, spread(cluster, workers) as count:
-        return all_done(jobs, book, count)
+    with Records.open(folder) as records, spread(cluster, workers) as count:
+        return all_done(runs, records, count)
 
 
-def all_done(jobs: Sequence[Job], book: Records, workers: int) -> list[Record]:
-    """The records of all jobs, of which the book may have some; RuntimeError where one fails."""
-    means = Means(workers=workers)
-    done, failures = execute_stacked(jobs, book, means, stacking(len(jobs), workers))
+def all_done(runs: Sequence[Run], records: Records, workers: int) -> list[Record]:
+    """The records of all runs, of which some may be there; RuntimeError where one fails.
+
+    Jobs are trained vectorised, each with noise of its own, so that no run depends on its company.
+    """
+    configuration = RunConfiguration(workers=workers, trainer="vectorised")
+    done, failures = execute(runs, records, configuration)
     if failures:
         first = failures[0]
         raise RuntimeError(
-            f"{len(failures)} of {len(jobs)} runs failed, the first: {first.job}: {first.error}"
+            f"{len(failures)} of {len(runs)} runs failed, the first: {first.run}: {first.error}"
         )
     return done

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from cluster import recorded
-from worlds import LINEAR, Means, recipe
+from worlds import LINEAR, StudyOptions, recipe
 
 from mke_theory.report import tables
 from mke_theory.report.plots.phase import Curve, gain_along_knob
@@ -43,7 +43,7 @@ CORRELATION, SHARED = "correlation given y, ρ", "share of the signal that is co
 
 
 @dataclass(frozen=True)
-class Options(Means):
+class Options(StudyOptions):
     """Sweep correlation and shared signal; figure, table and records."""
 
     seeds: int = 20

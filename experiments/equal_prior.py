@@ -16,6 +16,7 @@ Hardware: two CPU cores, about a quarter of an hour.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -33,9 +34,9 @@ def markdown(usual: Iterable[Record], others: Iterable[Record]) -> str:
 
     `usual` are records with the recipe's τ = 0.6, of which `AS_THEY_ARE` count; `others` with 0.2.
     """
-    kept = [run for run in usual if run["task"] == TASK and run["arm"] in AS_THEY_ARE]
-    runs = [{**run, "metrics": run["scores"]["test"]} for run in (*kept, *others)]
-    titles = {run["arm"]: run["arm_title"] for run in runs}
+    kept = [run for run in usual if run.task == TASK and run.arm in AS_THEY_ARE]
+    runs = [replace(run, metrics=dict(run.scores["test"])) for run in (*kept, *others)]
+    titles = {run.arm: run.arm_title for run in runs}
     rows = {}
     for arm, cells in tables.summary(runs)[TASK].items():
         row = {"τ": "none" if arm == REFERENCE else "0.6" if arm in AS_THEY_ARE else "0.2"}

@@ -29,7 +29,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -38,24 +38,26 @@ import pandas as pd
 import torch
 import tyro
 from calls import ended, refused
-from joblib import Parallel, delayed
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for, seed_for, torch_seed
 from mke_theory.evaluation import stats
+from mke_theory.evaluation.account import accuracy
 from mke_theory.method.algorithm import expand, fit_teacher
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.models import coordinates
 from mke_theory.study import records
 from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.keys import config_hash, run_key, versions
+from mke_theory.study.processes import available_cores, record_all
 from mke_theory.study.records import Record, write_atomic
-from mke_theory.study.run import Place, run, train_teacher
-from mke_theory.study.study import available_cores
+from mke_theory.study.result import Cell, Failure, Run
+from mke_theory.study.run import run, train_teachers
 from mke_theory.study.task import Task
 from mke_theory.tasks.av_digits.task import AVDigits, VADigits
 from mke_theory.tasks.registry import data_root_or_default
@@ -123,6 +125,10 @@ WORLDS = tuple(
 NETWORKS = tuple(World(m_t, m_b, 1000, 200, True) for m_t, m_b in ((0.5, 1.5), (1.5, 1.5)))
 
 
+ALONE = RunConfiguration(trainer="one by one")
+"""Sweeps are spread over processes; inside, one student is trained after the other."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Do what is missing of the study, print its table."""
@@ -154,22 +160,19 @@ def run_all(options: Options) -> int:
     try:
         root = data_root_or_default(options.data_root)
         wanted = list(planned(options, root))
-        book = records.Records.open(options.out)
+        kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
-    with book:
-        keys = [key_of(study, seed) for study, seed in wanted]
-        todo = [(*job, key) for job, key in zip(wanted, keys, strict=True) if not book.has(key)]
-        pool = Parallel(n_jobs=options.workers, return_as="generator_unordered", batch_size=1)
-        jobs = pool(delayed(carry_out)(study, seed, key) for study, seed, key in todo)
-        for record in tqdm(jobs, total=len(todo), desc="sweeps", unit="sweep"):
-            book.append(record)
-        done = records.only(book, keys)
+    with kept:
+        by_key = {key_of(study, seed): (study, seed) for study, seed in wanted}
+        done, lost = record_all(by_key, carry_out, kept, workers=options.workers, title="sweeps")
+    for (study, seed), error in lost:
+        print(f"failed: {study.name} seed {seed}: {error}", file=sys.stderr)
     for part in ("test", "unlabelled"):
         print(f"\n## Error on {part}, percent\n\n{markdown(done, part)}")
     if options.publish is not None:
         publish(done, options.publish)
-    return 0
+    return 1 if lost else 0
 
 
 def planned(options: Options, root: Path) -> Iterator[tuple[Study, int]]:
@@ -198,32 +201,23 @@ def planned(options: Options, root: Path) -> Iterator[tuple[Study, int]]:
             yield from ((study, options.first_seed + seed) for seed in range(seeds))
 
 
-@cache
-def code_version() -> str:
-    """A hash of the package's sources."""
-    return records.code_version()
-
-
 def key_of(study: Study, seed: int) -> str:
     """The key of a sweep's record."""
-    return records.run_key(
+    return run_key(
         task=study.name,
         arm="perturbation_law",
         seed=seed,
-        config_hash=records.config_hash(study),
+        config_hash=config_hash(study),
         data_hash=study.task.data_hash() if isinstance(study, Real) else None,
-        code=code_version(),
-        environment=records.environment(),
+        environment=versions(),
     )
 
 
-def carry_out(study: Study, seed: int, key: str) -> Record:
+def carry_out(wanted: tuple[Study, int]) -> Record:
     """The record of one sweep: the estimates, and the student's error at them and on the grid."""
-    torch.set_num_threads(1)
+    study, seed = wanted
     known, found, student_error = (
-        prepare_world(study, seed)
-        if isinstance(study, World)
-        else prepare_task(study.task, seed, Place())
+        prepare_world(study, seed) if isinstance(study, World) else prepare_task(study.task, seed)
     )
     metrics: dict[str, float | None] = dict(known)
     for source, value in found.items():
@@ -232,16 +226,15 @@ def carry_out(study: Study, seed: int, key: str) -> Record:
         metrics |= {f"{part} at {source}": errors.get(part) for part in ("test", "unlabelled")}
     for value in study.grid:
         metrics |= {f"{part} at {value:g}": error for part, error in student_error(value).items()}
-    return {
-        "key": key,
-        "task": study.name,
-        "arm": "perturbation_law",
-        "seed": seed,
-        "config_hash": records.config_hash(study),
-        "unit": study.unit,
-        "grid": list(study.grid),
-        "metrics": metrics,
-    }
+    return Record(
+        key=key_of(study, seed),
+        task=study.name,
+        arm="perturbation_law",
+        seed=seed,
+        config_hash=config_hash(study),
+        metrics=metrics,
+        extra={"unit": study.unit, "grid": list(study.grid)},
+    )
 
 
 # The Gaussian world
@@ -301,23 +294,33 @@ def network_error(
 # Tasks
 
 
-def prepare_task(task: Task, seed: int, place: Place) -> tuple[Found, Found, StudentError]:
+def prepare_task(task: Task, seed: int) -> tuple[Found, Found, StudentError]:
     """The teacher's errors, the law's estimates, and the error of the package's own student."""
     problem = task.problem(seed)
-    taught = train_teacher(task, seed, problem, place)
-    teacher = taught.model
+    (fit,) = train_teachers([Cell(task, seed)], ALONE).values()
+    if isinstance(fit, Failure):
+        raise RuntimeError(fit.error)
+    teacher = fit.model
     scalar = isinstance(task, TwoMoon)
     (alpha,) = problem.teacher_modalities
 
     def student_error(strength: float) -> dict[str, float]:
         noise = GaussianNoise(strength, (alpha,)) if scalar else InputNoise(strength, (alpha,))
         recipe = replace(task.recipe, objective=Objective(transform=(noise,)))
-        made = run(replace(task, recipe=recipe), MM_STUDENT, seed, problem, taught, place)[0]
-        return {part: 1 - made["metrics"][part] for part in ("test", "unlabelled")}
+        noisy = Run(replace(task, recipe=recipe), MM_STUDENT, seed)
+        (made,) = run([noisy], ALONE, teachers={noisy.cell: fit})
+        if isinstance(made, Failure):
+            raise RuntimeError(made.error)
+        return {
+            "test": 1 - made.test_accuracy,
+            "unlabelled": 1 - float(accuracy(made.predictions["unlabelled"], problem.truth.labels)),
+        }
 
+    truths = {"test": problem.test.labels, "unlabelled": problem.truth.labels}
+    pools = {"test": problem.test, "unlabelled": problem.unlabelled}
     wrong = {
-        part: float((predict(teacher, pool).argmax(dim=1) != pool.labels).double().mean())
-        for part, pool in (("test", problem.test), ("unlabelled", problem.unlabelled))
+        part: float((predict(teacher, pool).argmax(dim=1) != truths[part]).double().mean())
+        for part, pool in pools.items()
     }
     known: Found = {"teacher": wrong["test"], "teacher, unlabelled": wrong["unlabelled"]}
     estimates = scalar_estimates if scalar else class_estimates
@@ -332,7 +335,7 @@ def scalar_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module
     counts = confusion(task, seed, problem)
     wrong = int(counts.sum() - np.trace(counts))
     said = predict(teacher, problem.unlabelled).argmax(dim=1).numpy()
-    truth = problem.unlabelled.labels.numpy()
+    truth = problem.truth.labels.numpy()
 
     def noise(teacher: law.TeacherStrength) -> float:
         return law.estimate_noise(t, b, teacher, "logistic").in_units
@@ -414,16 +417,16 @@ def table(done: Sequence[Record], part: str) -> pd.DataFrame:
     is chosen by the errors that are compared, so it is a little too good, and regret too large.
     """
     rows = []
-    for name in dict.fromkeys(record["task"] for record in done):
-        ran = [record for record in done if record["task"] == name]
-        grid = [f"{value:g}" for value in ran[0]["grid"]]
-        errors = pd.DataFrame([record["metrics"] for record in ran])
+    for name in dict.fromkeys(record.task for record in done):
+        ran = [record for record in done if record.task == name]
+        grid = [f"{value:g}" for value in ran[0].extra["grid"]]
+        errors = pd.DataFrame([record.metrics for record in ran])
         if f"{part} at {grid[0]}" not in errors:
             continue
         swept = errors[[f"{part} at {value}" for value in grid]].astype(float).mean()
         best = grid[int(swept.to_numpy().argmin())]
         for source in [c.removeprefix("noise, ") for c in errors if c.startswith("noise, ")]:
-            rows.append({"task": name} | row_of(errors, part, source, best, ran[0]["unit"]))
+            rows.append({"task": name} | row_of(errors, part, source, best, ran[0].extra["unit"]))
     return pd.DataFrame(rows)
 
 
@@ -470,17 +473,16 @@ def compact(record: Record) -> Record:
     """The record without key, numbers to five digits; None is an estimate that was refused."""
     metrics = {
         name: None if value is None else float(f"{value:.5g}")
-        for name, value in record["metrics"].items()
+        for name, value in record.metrics.items()
         if value is not None or name.startswith("noise")
     }
-    kept = {name: record[name] for name in ("task", "seed", "config_hash", "unit", "grid")}
-    return kept | {"metrics": metrics}
+    return replace(record, metrics=metrics)
 
 
 def publish(done: Sequence[Record], folder: Path) -> None:
     """Compact records and tables in `folder`, built from the compact records."""
     kept = [compact(record) for record in done]
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+    lines = "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in kept)
     write_atomic(folder / "perturbation_law.jsonl", lines)
     write_atomic(folder / "perturbation_law.md", text_of(kept))
 

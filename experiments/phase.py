@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import tyro
 from cluster import all_done, spread
-from worlds import Means, chosen, moved
+from worlds import StudyOptions, chosen, moved
 
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import GaussianNoise
@@ -69,7 +69,7 @@ LEAST_SIGMA = 0.05
 
 
 @dataclass(frozen=True)
-class Options(Means):
+class Options(StudyOptions):
     """Map the gain over two knobs: figure, table of cells, records."""
 
     knobs: tuple[str, str] = ("m_beta", "sigma")

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import pandas as pd
 from cluster import recorded
-from worlds import WORLDS, Means, recipe
+from worlds import WORLDS, StudyOptions, recipe
 
 from mke_theory.evaluation.stats import summarise
 from mke_theory.report import tables
@@ -40,7 +40,7 @@ from mke_theory.synthetic.simulated import Simulated
 
 
 @dataclass(frozen=True)
-class Options(Means):
+class Options(StudyOptions):
     """Run every arm on every world; tables, figure and records."""
 
     seeds: int = 10
@@ -91,7 +91,7 @@ def run(options: Options) -> list[Path]:
 
 def page(done: Sequence[Record], worlds: Mapping[str, Simulated]) -> str:
     """Two tables: errors of teacher and student beside the exact ones, and the gain of each arm."""
-    seeds = len({record["seed"] for record in done})
+    seeds = len({record.seed for record in done})
     return (
         f"Error on test in percent, mean ± sd over {seeds} seeds, beside the exact Bayes errors\n\n"
         f"{errors(done, worlds).to_markdown(disable_numparse=True)}\n\n"
@@ -104,11 +104,11 @@ def errors(done: Sequence[Record], worlds: Mapping[str, Simulated]) -> pd.DataFr
     """One row a world: Bayes on α, the teacher, the student, the ceiling, Bayes on all."""
     rows = {}
     for name, task in worlds.items():
-        own = [record for record in done if record["task"] == name]
+        own = [record for record in done if record.task == name]
         row = {"Bayes, α": f"{100 * float(task.teacher_bayes):.1f}"}
         for arm in ("um_teacher", "mm_student", "mm_student_sup"):
             row[ARMS[arm].title] = _spread(
-                [1 - record["metrics"]["test"] for record in own if record["arm"] == arm]
+                [1 - record.metrics["test"] for record in own if record.arm == arm]
             )
         rows[name] = row | {"Bayes, all": f"{100 * float(task.student_bayes):.1f}"}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")

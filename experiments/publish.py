@@ -16,9 +16,8 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import certificates
 import dependence
@@ -48,14 +47,9 @@ FIGURES = ROOT / "paper" / "figures"
 README = ROOT / "README.md"
 
 _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
-_KEPT = ("key", "task", "title", "arm", "arm_title", "seed", "config_hash", "split_hash", "code")
-_KEPT_TOO = ("environment", "seconds", "rule", "metrics", "differences", "varies", "counts")
-_KEPT_WHERE_THERE = ("metric", "scores", "bounds", "confusion", "class_names", "skipped")
 _FIGURES = {"real": ("regions_*.png",), "benchmarks": ("scenes_*.png",)}
 """What a run alone can draw."""
 
-_METHOD = ("key", "task", "title", "arm", "arm_title", "sees", "seed")
-_METHOD_TOO = ("config_hash", "seconds", "varies")
 _BUDGET = ("steps", "batch_size", "optimizer", "learning_rate")
 _COUNTS = ("n", "corrected", "kept", "damaged", "inherited", "copied")
 
@@ -132,8 +126,12 @@ def publish(options: Options) -> None:
             shutil.copyfile(folder / twomoon.PAIRS, RESULTS / twomoon.PAIRS)
     for name, folder, compacted in (
         ("theory", options.theory and options.theory / appraisals.FOLDER, compact_appraisal),
-        ("certificates", options.certificates and options.certificates / "certificates", dict),
-        ("semi_supervised", options.semi_supervised, compact_method),
+        (
+            "certificates",
+            options.certificates and options.certificates / "certificates",
+            lambda record: record,
+        ),
+        ("semi_supervised", options.semi_supervised, compact_contestant),
     ):
         if folder is not None:
             _commit(name, folder, compacted)
@@ -157,20 +155,18 @@ def _commit(
     `tasks` are those whose records are kept, by default all: thousands are told by a table.
     """
     read = records.read(folder)
-    found = [compacted(record) for record in read if not tasks or record["task"] in tasks]
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
+    found = [compacted(record) for record in read if not tasks or record.task in tasks]
+    lines = "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in found)
     write_atomic(RESULTS / f"{name}.jsonl", lines)
 
 
 def compact(record: Record) -> Record:
     """The record without settings, intervals and confidence bins: those follow from the command."""
-    kept: dict[str, Any] = {name: record[name] for name in (*_KEPT, *_KEPT_TOO)}
-    kept |= {name: record[name] for name in _KEPT_WHERE_THERE if name in record}
     account = {
         part: {"by_class": [{name: one[name] for name in _COUNTS} for one in whole["by_class"]]}
-        for part, whole in record["account"].items()
+        for part, whole in record.account.items()
     }
-    return kept | {"account": account}
+    return replace(record, config={}, history=[], artifacts={}, training={}, account=account)
 
 
 def compact_appraisal(record: Record) -> Record:
@@ -178,21 +174,25 @@ def compact_appraisal(record: Record) -> Record:
     views = [
         {name: x for name, x in view.items() if name not in ("ledger", "short", "text")}
         | {"verdicts": theory_report.verdicts_of(view)}
-        | ({"text": view["text"]} if record["seed"] == 0 else {})
-        for view in record["theory"]
+        | ({"text": view["text"]} if record.seed == 0 else {})
+        for view in record.extra["theory"]
     ]
-    return record | {"theory": views}
+    return replace(record, extra={"theory": views})
 
 
-def compact_method(record: Record) -> Record:
+def compact_contestant(record: Record) -> Record:
     """The record of a semi-supervised method: accuracies, time, and the budget of its task."""
-    student = record["config"]["task"]["recipe"]["student"]
+    student = record.config["task"]["recipe"]["student"]
     budget = {name: student[name] for name in _BUDGET}
-    kept = {name: record[name] for name in (*_METHOD, *_METHOD_TOO)}
-    metrics = {name: record["metrics"][name] for name in ("test", "unlabelled")}
-    counts = {name: record["counts"][name] for name in ("labelled", "unlabelled", "test")}
-    parts = {"metrics": metrics, "counts": counts}
-    return kept | parts | {"config": {"task": {"recipe": {"student": budget}}}}
+    return replace(
+        compact(record),
+        account={},
+        scores={},
+        confusion=None,
+        metrics={name: record.metrics[name] for name in ("test", "unlabelled")},
+        counts={name: record.counts[name] for name in ("labelled", "unlabelled", "test")},
+        config={"task": {"recipe": {"student": budget}}},
+    )
 
 
 def committed(name: str) -> list[Record]:
@@ -200,15 +200,13 @@ def committed(name: str) -> list[Record]:
     path = RESULTS / f"{name}.jsonl"
     if not path.is_file():
         raise FileNotFoundError(f"no committed records {path}; give --{name.replace('_', '-')}")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [Record.of(json.loads(line)) for line in path.read_text().splitlines()]
 
 
 def runs(name: str) -> list[Record]:
     """The committed records of the main job: runs end in any order, tables have that of `ARMS`."""
     tasks, arms = list(TASKS), list(ARMS)
-    return sorted(
-        committed(name), key=lambda run: (tasks.index(run["task"]), arms.index(run["arm"]))
-    )
+    return sorted(committed(name), key=lambda run: (tasks.index(run.task), arms.index(run.arm)))
 
 
 def build() -> dict[Path, str]:
@@ -224,7 +222,7 @@ def build() -> dict[Path, str]:
     texts[RESULTS / "beside_the_paper.md"] = published_numbers.markdown([*real, *benchmarks])
     texts[RESULTS / "nyu_depth_prior.md"] = equal_prior.markdown(benchmarks, runs("prior")) + "\n"
     for found in (real, benchmarks):
-        for task in dict.fromkeys(record["task"] for record in found):
+        for task in dict.fromkeys(record.task for record in found):
             texts[RESULTS / f"results_{task}.md"] = tables.markdown(found, task)
     texts[RESULTS / "twomoon_published.md"] = (
         twomoon.published_table(published).to_markdown(disable_numparse=True) + "\n"
@@ -232,7 +230,7 @@ def build() -> dict[Path, str]:
     pairs = pd.read_csv(RESULTS / twomoon.PAIRS)
     texts[RESULTS / "twomoon_fair.md"] = twomoon.fair_markdown(pairs) + "\n"
     told = committed("theory")
-    for task in dict.fromkeys(record["task"] for record in told):
+    for task in dict.fromkeys(record.task for record in told):
         name, text = theory_report.ledgers(told, task)
         texts[RESULTS / name] = text
     texts[RESULTS / "theory.md"] = theory_report.markdown(told)
@@ -259,7 +257,7 @@ def draw() -> None:
     plots.account_by_class(real, FIGURES / "account_by_class.png")
     benchmarks = runs("benchmarks")
     plots.gain_by_arm(benchmarks, FIGURES / "gain_by_arm_benchmarks.png")
-    named = [record for record in benchmarks if record.get("class_names")]
+    named = [record for record in benchmarks if record.class_names]
     plots_confusion.confusion(named, FIGURES / "confusion.png")
     gains_by_method(
         semi_supervised.in_order(committed("semi_supervised")), FIGURES / "semi_supervised.png"

@@ -30,16 +30,11 @@ from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
 from mke_theory.study import records
 from mke_theory.study.arms import ARMS, Arm
+from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.overrides import changed
-from mke_theory.study.study import (
-    Job,
-    Means,
-    available_cores,
-    execute,
-    feasible,
-    plan,
-    repeats_another,
-)
+from mke_theory.study.processes import available_cores
+from mke_theory.study.result import Run
+from mke_theory.study.study import execute, feasible, plan, repeats_another
 from mke_theory.study.task import Task
 from mke_theory.study.theory_on_runs import appraise_all
 from mke_theory.tasks.registry import TASKS, data_root_or_default
@@ -87,6 +82,9 @@ class Options:
     """Run models through torch.compile."""
     deterministic: bool = False
     """Only algorithms that give the same numbers every time; an error where there is none."""
+    one_by_one: bool = False
+    """Train every job alone, by the plain loop. By default those of small networks are trained side
+    by side, which gives the same numbers up to rounding."""
     skip_bad: bool = False
     """Leave damaged files of a data set out, and say so, instead of refusing the data set."""
     theory: int = 1
@@ -106,22 +104,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_all(options: Options) -> int:
     """Check everything that can be checked, do what is missing, report on all."""
     try:
-        means = means_of(options)
-        if not means.hardware.leads:
-            return take_part(options, means)
+        configuration = configuration_of(options)
+        if not configuration.hardware.leads:
+            return take_part(options, configuration)
         tasks, wanted = planned(options)
-        book = records.Records.open(options.out)
+        kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
-    with book:
+    with kept:
         try:
-            jobs, left_out = feasible(wanted)
+            runs, left_out = feasible(wanted)
         except (OSError, ValueError) as problem:
             return refused(problem)
         for line in left_out:
             print(line, file=sys.stderr)
         try:
-            done, failures = execute(jobs, book, means, resume=options.resume)
+            done, failures = execute(runs, kept, configuration, resume=options.resume)
             if done:
                 report.show(done)
             appraisals, troubles = appraise_all(
@@ -129,7 +127,7 @@ def run_all(options: Options) -> int:
                 tasks,
                 options.out,
                 seeds=options.theory,
-                workers=means.workers,
+                workers=configuration.workers,
                 resume=options.resume,
             )
             theory_report.show(appraisals)
@@ -142,12 +140,12 @@ def run_all(options: Options) -> int:
                     print(path)
         except (OSError, MemoryError) as problem:
             return stopped(problem)
-    for line in [*(f"{failure.job}: {failure.error}" for failure in failures), *troubles]:
+    for line in [*(f"{failure.run}: {failure.error}" for failure in failures), *troubles]:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures or troubles else 0
 
 
-def take_part(options: Options, means: Means) -> int:
+def take_part(options: Options, configuration: RunConfiguration) -> int:
     """The same runs, in step with the first process, which alone records and speaks.
 
     0 also where a run failed: that is for the first process to say.
@@ -155,11 +153,11 @@ def take_part(options: Options, means: Means) -> int:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # what is left out, the first one says
             _, wanted = planned(options)
-            jobs, _ = feasible(wanted)
+            runs, _ = feasible(wanted)
     except (OSError, ValueError) as problem:
         return refused(problem)
     try:
-        execute(jobs, None, means, resume=options.resume)
+        execute(runs, None, configuration, resume=options.resume)
     except (OSError, MemoryError) as problem:
         return stopped(problem)
     return 0
@@ -171,8 +169,8 @@ def stopped(problem: Exception) -> int:
     return 1
 
 
-def means_of(options: Options) -> Means:
-    """What the runs are carried out with; ValueError where it is not here."""
+def configuration_of(options: Options) -> RunConfiguration:
+    """The run configuration; ValueError where the hardware is not here."""
     hardware = Hardware(
         options.device,
         options.devices,
@@ -186,23 +184,25 @@ def means_of(options: Options) -> Means:
     )
     hardware.refuse_absent()
     workers = 1 if hardware.processes > 1 else available_cores()
-    return Means(
+    return RunConfiguration(
+        folder=options.out,
         hardware=hardware,
         workers=workers if options.workers is None else options.workers,
+        trainer="one by one" if options.one_by_one else "auto",
     )
 
 
-def planned(options: Options) -> tuple[list[Task], list[Job]]:
+def planned(options: Options) -> tuple[list[Task], list[Run]]:
     """The tasks and all runs asked for; ValueError where an arm named runs on none of the tasks."""
     tasks, arms = chosen_tasks(options), chosen_arms(options.arms)
-    jobs = plan(tasks, arms, range(whole_seeds(options.seeds)))
+    runs = plan(tasks, arms, range(whole_seeds(options.seeds)))
     for arm in arms if options.arms else ():
         idle = [task.name for task in tasks if repeats_another(arm, task)]
         if idle and len(idle) == len(tasks):
             raise ValueError(f"{arm.name} {_IDLE} ({', '.join(idle)}); leave it out")
         for name in idle:
             print(f"left out {name} {arm.name}: it {_IDLE}", file=sys.stderr)
-    return tasks, jobs
+    return tasks, runs
 
 
 def chosen_tasks(options: Options) -> list[Task]:

@@ -24,7 +24,7 @@ import placebo
 import tyro
 from calls import ended, finished
 from tyro.conf import subcommand
-from worlds import Means
+from worlds import StudyOptions
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Ssl:
 
 
 @dataclass(frozen=True)
-class All(Means):
+class All(StudyOptions):
     """Every study, each in a folder of its own below `out`."""
 
     out: Path = Path("results")
@@ -86,7 +86,7 @@ def semi_supervised(words: Sequence[str]) -> int:
 
 def everything(options: All) -> int:
     """Every study in turn; the worst exit code."""
-    shared = {f.name: getattr(options, f.name) for f in fields(Means)}
+    shared = {f.name: getattr(options, f.name) for f in fields(StudyOptions)}
     commands = (
         phase.Options(**shared, out=options.out / "phase"),
         placebo.Options(**shared, out=options.out / "placebo"),

@@ -21,29 +21,28 @@ Expected: `paper/results/semi_supervised.md`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import torch
 import tyro
 from calls import ended, ready_tasks, refuse_below_one, refused
 from cluster import spread
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
-from mke_theory.method import relatives as ssl
+from mke_theory.method import relatives
 from mke_theory.report.plots.semi_supervised import gains_by_method
 from mke_theory.report.tables import cell
 from mke_theory.study import records
 from mke_theory.study.arms import REFERENCE
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.processes import available_cores
 from mke_theory.study.records import Record
-from mke_theory.study.semi_supervised.compare import compete, key_of
-from mke_theory.study.semi_supervised.contestants import Entrant, comparable, entrants
-from mke_theory.study.study import available_cores
+from mke_theory.study.result import Run
+from mke_theory.study.semi_supervised.contestants import comparable, contestants
+from mke_theory.study.study import execute
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.gaussian import Gaussian
@@ -103,14 +102,17 @@ def run_all(options: Options) -> int:
         refuse_below_one(options, "seeds", "workers")
         tasks = chosen_tasks(options, root)
         seeds = range(min(options.seeds, QUICK_SEEDS) if options.quick else options.seeds)
-        book = records.Records.open(options.out)
+        kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
-    with book:
+    with kept:
         try:
             with spread(options.cluster, options.workers) as workers:
-                rows, failures = carry_out(
-                    tasks, seeds, book, workers=workers, resume=options.resume
+                rows, failures = execute(
+                    wanted_runs(tasks, seeds),
+                    kept,
+                    RunConfiguration(workers=workers),
+                    resume=options.resume,
                 )
             if rows:
                 text = markdown(rows)
@@ -123,7 +125,7 @@ def run_all(options: Options) -> int:
             print(f"error: {problem}; what is recorded stays", file=sys.stderr)
             return 1
     for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        print(f"failed: {failure.run}: {failure.error}", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -168,61 +170,9 @@ def chosen_tasks(options: Options, root: Path | None) -> list[Task]:
     return ready
 
 
-def carry_out(
-    tasks: Sequence[Task],
-    seeds: Sequence[int],
-    book: records.Records,
-    *,
-    workers: int,
-    resume: bool,
-) -> tuple[list[Record], list[str]]:
-    """The records of every entrant at every task and seed, and a line for each that failed.
-
-    All seeds of an entrant are trained together; what is recorded is not trained again.
-    """
-    keys = {
-        (task, entrant): [key_of(task, entrant, seed) for seed in seeds]
-        for task in tasks
-        for entrant in entrants()
-    }
-    wanted = {
-        pair: [s for s, key in zip(seeds, own, strict=True) if not (resume and book.has(key))]
-        for pair, own in keys.items()
-    }
-    # The last of the table take longest: begun first, they leave no worker idle at the end.
-    todo = [(*pair, missing) for pair, missing in reversed(wanted.items()) if missing]
-    total = len(keys) * len(seeds)
-    failures: list[str] = []
-    done = total - sum(len(missing) for *_, missing in todo)
-    with tqdm(total=total, initial=done, desc="runs", unit="run") as bar:
-        for found in _results(todo, workers):
-            for outcome in found:
-                if isinstance(outcome, str):
-                    failures.append(outcome)
-                else:
-                    book.append(outcome)
-            bar.update(len(found))
-    return records.only(list(book), [key for own in keys.values() for key in own]), failures
-
-
-def _results(
-    todo: Sequence[tuple[Task, Entrant, list[int]]], workers: int
-) -> Iterator[list[Record | str]]:
-    if workers == 1 or len(todo) < 2:
-        yield from (_one(*job) for job in todo)
-        return
-    run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    yield from run(delayed(_one)(*job) for job in todo)
-
-
-def _one(task: Task, entrant: Entrant, seeds: list[int]) -> list[Record | str]:
-    torch.set_num_threads(1)
-    try:
-        return compete(task, entrant, seeds)
-    except Exception as error:  # whatever fails must not end the others
-        return [
-            f"{task.name} {entrant.name} seed {s}: {type(error).__name__}: {error}" for s in seeds
-        ]
+def wanted_runs(tasks: Sequence[Task], seeds: Sequence[int]) -> list[Run]:
+    """Every contestant at every task and seed."""
+    return [Run(task, one, seed) for task in tasks for one in contestants() for seed in seeds]
 
 
 # The tables
@@ -231,9 +181,9 @@ def _one(task: Task, entrant: Entrant, seeds: list[int]) -> list[Record | str]:
 def markdown(rows: Sequence[Record]) -> str:
     """What people read: settings, a table a task, and MKE against every other method."""
     of_alpha = [
-        entrant.how
-        for entrant in entrants()
-        if entrant.sees == "α" and isinstance(entrant.how, ssl.Method) and not entrant.each_round
+        one.how
+        for one in contestants()
+        if one.sees == "α" and isinstance(one.how, relatives.Method) and not one.each_round
     ]
     parts = [
         "# Semi-supervised methods side by side\n",
@@ -247,26 +197,24 @@ def markdown(rows: Sequence[Record]) -> str:
         "Settings, read off the methods. Weak and strong are noise of strength 0.2 and 1. For "
         "students of α and β each perturbation also drops either modality with probability 1/2 "
         "(never both), and so does UDA's T'.\n",
-        f"```\n{ssl.table(of_alpha)}\n```\n",
+        f"```\n{relatives.table(of_alpha)}\n```\n",
     ]
-    tasks = dict.fromkeys(row["task"] for row in rows)
+    tasks = dict.fromkeys(row.task for row in rows)
     for task in tasks:
-        parts.append(_task_section([row for row in rows if row["task"] == task]))
+        parts.append(_task_section([row for row in rows if row.task == task]))
     parts += ["## MKE against the others on α and β\n", against_mke(rows)]
     return "\n".join(parts)
 
 
 def in_order(rows: Sequence[Record]) -> list[Record]:
-    """The rows as tables list them: by task, entrant and seed, whichever was done first."""
-    tasks, arms = list(all_tasks()), [entrant.name for entrant in entrants()]
-    return sorted(
-        rows, key=lambda row: (tasks.index(row["task"]), arms.index(row["arm"]), row["seed"])
-    )
+    """The rows as tables list them: by task, contestant and seed, whichever was done first."""
+    tasks, arms = list(all_tasks()), [contestant.name for contestant in contestants()]
+    return sorted(rows, key=lambda row: (tasks.index(row.task), arms.index(row.arm), row.seed))
 
 
 def against_mke(rows: Sequence[Record]) -> str:
     """MKE beside every other method that reads α and β, a column a task."""
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    tasks = list(dict.fromkeys(row.task for row in rows))
     return (
         "Test accuracy of MKE minus the other's in points, paired by seed, with its 95% interval "
         f"(seeds). Bold: the interval leaves out 0.\n\n{_table(_against(rows, tasks))}"
@@ -276,7 +224,7 @@ def against_mke(rows: Sequence[Record]) -> str:
 def _task_section(rows: Sequence[Record]) -> str:
     by_arm: dict[str, list[Record]] = {}
     for row in rows:
-        by_arm.setdefault(row["arm"], []).append(row)
+        by_arm.setdefault(row.arm, []).append(row)
     order = sorted(by_arm, key=lambda arm: -summarise(_tests(by_arm[arm])).mean)
     lines = []
     for place, arm in enumerate(order, start=1):
@@ -286,36 +234,35 @@ def _task_section(rows: Sequence[Record]) -> str:
         lines.append(
             {
                 "rank": f"{place}{mark}",
-                "method": own[0]["arm_title"],
-                "student reads": own[0]["sees"],
+                "method": own[0].arm_title,
+                "student reads": own[0].extra["sees"],
                 "test": _percent(_tests(own)),
-                "D_u": _percent([row["metrics"]["unlabelled"] for row in own]),
+                "D_u": _percent([row.metrics["unlabelled"] for row in own]),
                 "gain": "reference" if arm == REFERENCE else _gain(base),
-                "seconds": f"{summarise([row['seconds'] for row in own]).mean:.2f}",
+                "seconds": f"{summarise([row.seconds or 0.0 for row in own]).mean:.2f}",
             }
         )
-    counts, budget = rows[0]["counts"], rows[0]["config"]["task"]["recipe"]["student"]
+    counts, budget = rows[0].counts, rows[0].config["task"]["recipe"]["student"]
     batch = budget["batch_size"] or "all samples"
     return (
-        f"## {rows[0]['title']}\n\n"
+        f"## {rows[0].title}\n\n"
         f"{counts['labelled']} labelled, {counts['unlabelled']} unlabelled, {counts['test']} test "
         f"samples; {budget['steps']} updates of {batch}, {budget['optimizer']} at "
-        f"{budget['learning_rate']:g}. Between seeds differ: {rows[0]['varies']}.\n\n"
+        f"{budget['learning_rate']:g}. Between seeds differ: {rows[0].varies}.\n\n"
         f"{_table(pd.DataFrame(lines))}"
     )
 
 
 def _against(rows: Sequence[Record], tasks: Sequence[str]) -> pd.DataFrame:
-    own = [row for row in rows if row["arm"] != REFERENCE and row["sees"] != "α"]
+    own = [row for row in rows if row.arm != REFERENCE and row.extra["sees"] != "α"]
     lines = []
-    for arm, title in dict.fromkeys((row["arm"], row["arm_title"]) for row in own):
+    for arm, title in dict.fromkeys((row.arm, row.arm_title) for row in own):
         if arm == MKE:
             continue
         line = {"MKE against": title}
         for task in tasks:
             sides = [
-                [row for row in own if row["task"] == task and row["arm"] == name]
-                for name in (MKE, arm)
+                [row for row in own if row.task == task and row.arm == name] for name in (MKE, arm)
             ]
             found = _difference(*sides)
             line[task] = _gain(found) if _tied(found) else f"**{_gain(found)}**"
@@ -324,12 +271,12 @@ def _against(rows: Sequence[Record], tasks: Sequence[str]) -> pd.DataFrame:
 
 
 def _tests(rows: Sequence[Record]) -> list[float]:
-    return [row["metrics"]["test"] for row in rows]
+    return [row.metrics["test"] for row in rows]
 
 
 def _difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference | None:
     """First minus second at the seeds that both have; None where there is none."""
-    sides = [{row["seed"]: row["metrics"]["test"] for row in side} for side in (first, second)]
+    sides = [{row.seed: row.metrics["test"] for row in side} for side in (first, second)]
     seeds = sorted(sides[0].keys() & sides[1].keys())
     if not seeds:
         return None

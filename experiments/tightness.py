@@ -31,17 +31,16 @@ import numpy as np
 import pandas as pd
 import tyro
 from calls import ended, refuse_below_one, refused
-from joblib import Parallel, delayed
 from scipy.optimize import nnls
 from sklearn.datasets import make_moons
 from sklearn.neighbors import KNeighborsClassifier
-from tqdm import tqdm
 
 from mke_theory.data.rng import seed_for
 from mke_theory.report.plots.theory import Comparison, bound_against_error
-from mke_theory.study import records
+from mke_theory.study import keys, records
+from mke_theory.study.keys import config_hash
+from mke_theory.study.processes import available_cores, record_all
 from mke_theory.study.records import Record
-from mke_theory.study.study import available_cores
 from mke_theory.theory.appraise import certificate_row
 from mke_theory.theory.bounds import cai2021_propagation, charikar2024_misfit, wei2021_pseudolabels
 from mke_theory.theory.bounds.bound import Bound, student_error_on
@@ -115,48 +114,47 @@ def run_all(options: Options) -> int:
             places.append((options.publish / "results", options.publish / "figures"))
         for folder in {folder for place in places for folder in place}:
             folder.mkdir(parents=True, exist_ok=True)
-        book = records.Records.open(options.out)
+        kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
     worlds = max(1, options.worlds // 10) if options.quick else options.worlds
     wanted = [(family, seed) for family in FAMILIES for seed in range(worlds)]
-    with book:
-        keys = [key_of(family, seed) for family, seed in wanted]
-        todo = [(*job, key) for job, key in zip(wanted, keys, strict=True) if not book.has(key)]
-        pool = Parallel(n_jobs=options.workers, return_as="generator_unordered", batch_size=1)
-        jobs = pool(delayed(carry_out)(*job) for job in todo)
-        for record in tqdm(jobs, total=len(todo), desc="worlds", unit="world", disable=not todo):
-            book.append(record)
-        cases = cases_of(records.only(book, keys))
+    with kept:
+        by_key = {key_of(family, seed): (family, seed) for family, seed in wanted}
+        done, lost = record_all(by_key, carry_out, kept, workers=options.workers, title="worlds")
+    for (family, seed), error in lost:
+        print(f"failed: {family} seed {seed}: {error}", file=sys.stderr)
+    cases = cases_of(done)
     text = markdown(cases)
     print(text)
     for results, figures in places:
         print(records.write_atomic(results / "tightness.md", text))
         print(figure(cases, figures / "tightness.png"))
-    return 1 if broken(cases).any() else 0
+    return 1 if lost or broken(cases).any() else 0
 
 
 @cache
 def code_version() -> str:
     """A hash of the package's sources and of this file."""
     own = Path(__file__).read_text(encoding="utf-8")
-    return records.config_hash([records.code_version(), own])
+    return config_hash([keys.code_version(), own])
 
 
 def key_of(family: str, seed: int) -> str:
     """The key of a world's record."""
-    return records.run_key(
+    return keys.run_key(
         task=family,
         arm="tightness",
         seed=seed,
-        config_hash=records.config_hash({"family": family}),
+        config_hash=config_hash({"family": family}),
         code=code_version(),
-        environment=records.environment(),
+        environment=keys.versions(),
     )
 
 
-def carry_out(family: str, seed: int, key: str) -> Record:
+def carry_out(world: tuple[str, int]) -> Record:
     """The record of one world: a line for each bound, student and class."""
+    family, seed = world
     rng = np.random.default_rng(seed_for(seed, "tightness", family))
     lines = [
         {
@@ -170,15 +168,15 @@ def carry_out(family: str, seed: int, key: str) -> Record:
         for bound in FAMILIES[family](rng)
         if bound.name in THEOREMS
     ]
-    return {
-        "key": key,
-        "task": family,
-        "arm": "tightness",
-        "seed": seed,
-        "config_hash": records.config_hash({"family": family}),
-        "metrics": {},
-        "cases": lines,
-    }
+    return Record(
+        key=key_of(family, seed),
+        task=family,
+        arm="tightness",
+        seed=seed,
+        config_hash=config_hash({"family": family}),
+        metrics={},
+        extra={"cases": lines},
+    )
 
 
 # Families of worlds
@@ -359,9 +357,9 @@ def certificates(evidence: Evidence) -> Iterator[Bound]:
 def cases_of(done: Sequence[Record]) -> pd.DataFrame:
     """One row a case: family, world, theorem, scope, value, error, trivial, verdict."""
     rows = [
-        {"family": record["task"], "world": record["seed"]} | case
+        {"family": record.task, "world": record.seed} | case
         for record in done
-        for case in record["cases"]
+        for case in record.extra["cases"]
     ]
     cases = pd.DataFrame(rows)
     for name in ("value", "error", "trivial"):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -30,9 +30,11 @@ from mke_theory.report import summary as report
 from mke_theory.report import tables
 from mke_theory.study import records
 from mke_theory.study.arms import ARMS, Arm
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.processes import available_cores
 from mke_theory.study.records import Record
-from mke_theory.study.study import Job, Means, available_cores, execute, plan
-from mke_theory.study.vectorised_runs import Stacking, execute_stacked
+from mke_theory.study.result import Run
+from mke_theory.study.study import execute, plan
 from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
 
 NOISE_ALONE = Arm("um_student_noise", "UM student, noise", modalities="teacher's")
@@ -79,15 +81,16 @@ def run_all(options: Options) -> int:
     """Do what is missing of the study, then print and write what it shows."""
     try:
         refuse_below_one(options, "draws", "seeds")
-        means = Means(workers=options.workers)
-        book = records.Records.open(options.out)
+        kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
     published = plan([TwoMoonPublished()], [ARMS[name] for name in PUBLISHED], range(options.seeds))
     fair = plan([TwoMoon()], fair_arms(), range(options.draws))
-    with book:
-        done, failures = execute(published, book, means)
-        drawn, lost = execute_stacked(fair, book, means, Stacking(runs=RUNS))
+    alone = RunConfiguration(workers=options.workers, trainer="one by one")
+    together = replace(alone, trainer="vectorised", draws="shared", together=RUNS)
+    with kept:
+        done, failures = execute(published, kept, alone)
+        drawn, lost = execute(fair, kept, together)
         done, failures = [*done, *drawn], [*failures, *lost]
         print("\n## TwoMoon as published, accuracy in %, mean ± sd (seeds)\n")
         print(published_table(of(done, published)).to_markdown(disable_numparse=True))
@@ -99,7 +102,7 @@ def run_all(options: Options) -> int:
         for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
             print(path)
     for failure in failures:
-        print(f"failed: {failure.job}: {failure.error}", file=sys.stderr)
+        print(f"failed: {failure.run}: {failure.error}", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -109,9 +112,9 @@ def fair_arms() -> list[Arm]:
     return [*chosen, NOISE_ALONE, ARMS["mm_student_sup"]]
 
 
-def of(done: Sequence[Record], jobs: Sequence[Job]) -> list[Record]:
-    """The records of the task that the jobs belong to."""
-    return [record for record in done if record["task"] == jobs[0].task.name] if jobs else []
+def of(done: Sequence[Record], runs: Sequence[Run]) -> list[Record]:
+    """The records of the task that the runs belong to."""
+    return [record for record in done if record.task == runs[0].task.name] if runs else []
 
 
 def published_table(done: Sequence[Record]) -> pd.DataFrame:

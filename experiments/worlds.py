@@ -15,7 +15,7 @@ import tyro
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import GaussianNoise
 from mke_theory.study.overrides import changed
-from mke_theory.study.study import available_cores
+from mke_theory.study.processes import available_cores
 from mke_theory.study.task import Recipe
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.discrete import exclusive
@@ -27,8 +27,8 @@ from mke_theory.training.loop import TrainConfig
 
 
 @dataclass(frozen=True)
-class Means:
-    """What a study computes with; every command has these."""
+class StudyOptions:
+    """Options that every study in simulated worlds has."""
 
     quick: bool = False
     """A small version of the study, in well under a minute; its sizes are its own, whatever else

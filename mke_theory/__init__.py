@@ -13,94 +13,58 @@ __version__ = "0.1.0"
 _HOME = {
     "ARMS": "study.arms",
     "Account": "evaluation.account",
-    "Arm": "study.arms",
-    "Compose": "method.transforms",
-    "Dropout": "method.transforms",
-    "Expansion": "method.algorithm",
-    "FeatureMasking": "method.transforms",
-    "GaussianNoise": "method.transforms",
-    "HiddenNoise": "method.transforms",
-    "InputNoise": "method.transforms",
-    "MLP": "models",
-    "ModalityDropout": "method.transforms",
     "MultimodalModel": "models",
     "Objective": "method.objective",
     "Pool": "data.pool",
     "Problem": "data.problem",
-    "Simulated": "synthetic.simulated",
-    "Student": "method.job",
+    "RunConfiguration": "study.configuration",
     "Task": "study.task",
     "TrainConfig": "training.loop",
     "account": "evaluation.account",
     "expand": "method.algorithm",
-    "fit": "training.loop",
-    "fit_alone": "method.job",
-    "fit_many": "study.vectorised_runs",
-    "fit_stack": "training.vectorised.engine",
     "fit_teacher": "method.algorithm",
     "multimodal": "models",
+    "plan": "study.study",
     "predict": "training.predict",
     "pseudo_label": "method.algorithm",
+    "run": "study.run",
 }
 
 __all__ = [
     "ARMS",
-    "MLP",
     "Account",
-    "Arm",
-    "Compose",
-    "Dropout",
-    "Expansion",
-    "FeatureMasking",
-    "GaussianNoise",
-    "HiddenNoise",
-    "InputNoise",
-    "ModalityDropout",
     "MultimodalModel",
     "Objective",
     "Pool",
     "Problem",
-    "Simulated",
-    "Student",
+    "RunConfiguration",
     "Task",
     "TrainConfig",
     "__version__",
     "account",
     "expand",
-    "fit",
-    "fit_alone",
-    "fit_many",
-    "fit_stack",
     "fit_teacher",
     "multimodal",
+    "plan",
     "predict",
     "pseudo_label",
+    "run",
 ]
 
 if TYPE_CHECKING:
     from mke_theory.data.pool import Pool
     from mke_theory.data.problem import Problem
     from mke_theory.evaluation.account import Account, account
-    from mke_theory.method.algorithm import Expansion, expand, fit_teacher, pseudo_label
-    from mke_theory.method.job import Student, fit_alone
+    from mke_theory.method.algorithm import expand, fit_teacher, pseudo_label
     from mke_theory.method.objective import Objective
-    from mke_theory.method.transforms import (
-        Compose,
-        Dropout,
-        FeatureMasking,
-        GaussianNoise,
-        HiddenNoise,
-        InputNoise,
-        ModalityDropout,
-    )
-    from mke_theory.models import MLP, MultimodalModel, multimodal
-    from mke_theory.study.arms import ARMS, Arm
+    from mke_theory.models import MultimodalModel, multimodal
+    from mke_theory.study.arms import ARMS
+    from mke_theory.study.configuration import RunConfiguration
+    from mke_theory.study.run import run
+    from mke_theory.study.study import plan
     from mke_theory.study.task import Task
-    from mke_theory.study.vectorised_runs import fit_many
-    from mke_theory.synthetic.simulated import Simulated
-    from mke_theory.training.loop import TrainConfig, fit
+    from mke_theory.training.loop import TrainConfig
     from mke_theory.training.predict import predict
-    from mke_theory.training.vectorised.engine import fit_stack
 
 
 def __getattr__(name: str) -> Any:

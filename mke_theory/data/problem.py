@@ -1,4 +1,4 @@
-"""One draw of a task: who is labelled, who is not, and who judges."""
+"""One draw of a task: who is labelled, who is not, who judges, and the truth of D_u kept apart."""
 
 from __future__ import annotations
 
@@ -6,67 +6,97 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import torch
+from torch import Tensor
 
 from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import UNKNOWN, Pool
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The true labels of a pool whose own labels are all unknown, in the order of its samples.
+
+    `labels` are those of a `Pool`, −1 where nobody knows. No training job carries them: they are
+    handed by name to the account, to the supervised ceiling and to the placebo of random errors.
+    """
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def hide(pool: Pool) -> tuple[Pool, Truth]:
+    """The pool with every label unknown, and its labels as a value of their own."""
+    unknown = pool.labels.new_full((), UNKNOWN).expand(pool.labels.shape)  # takes no memory
+    return pool.with_labels(unknown), Truth(pool.labels)
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One draw of a task: who is labelled, who is not, and who judges.
+    """One draw of a task.
 
-    `labelled` (D_l) and `unlabelled` (D_u) are what the method sees; the report opens `test`.
-    The labels inside `unlabelled` are the truth where it is known; only the account and the
-    supervised ceiling read them. `heldout` is the part of D_u kept out of training for selection by
-    agreement with the teacher; `validation` are samples whose class somebody has looked up, kept
-    out for selection by labels. `skipped` has a line for each damaged file that was left out
-    because that was asked for.
+    `labelled` (D_l) and `unlabelled` (D_u) are what the method sees; every label of D_u is −1, and
+    `truth` holds the labels that it would have. The report opens `test`. `skipped` has a line for
+    each damaged file that was left out because that was asked for.
+
+    Raises ValueError where a part has no known label or one that is no class, `unlabelled` carries
+    a label, the teacher's modality is absent, or a group stands on both sides of the split.
     """
 
     labelled: Pool
     unlabelled: Pool
+    truth: Truth
     test: Pool
     teacher_modalities: tuple[str, ...]
     classes: int
-    heldout: Pool | None = None
-    validation: Pool | None = None
     skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        labelled: Pool,
+        unlabelled: Pool,
+        test: Pool,
+        teacher_modalities: tuple[str, ...],
+        classes: int,
+        skipped: tuple[str, ...] = (),
+    ) -> Self:
+        """The problem of a D_u that still carries its true labels: they are taken off it."""
+        return cls(labelled, *hide(unlabelled), test, teacher_modalities, classes, skipped)
 
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise ValueError(f"classes must be at least 2; got {self.classes}")
-        for part in ("labelled", "unlabelled", "test", "heldout", "validation"):
-            pool: Pool | None = getattr(self, part)
-            if pool is None:
-                continue
-            low, high = pool.labels.min().item(), pool.labels.max().item()
-            if not UNKNOWN <= low <= high < self.classes:  # also where they are NaN
-                raise ValueError(
-                    f"labels of {part} run from {low} to {high}; allowed are 0 to "
-                    f"{self.classes - 1}, and {UNKNOWN} for unknown"
-                )
-            if pool.labels.is_floating_point() and pool.labels.dim() > 1:
-                shares = ((pool.labels >= 0) & (pool.labels <= 1)) | (pool.labels == UNKNOWN)
-                if not bool(shares.all()):
-                    raise ValueError(
-                        f"labels of {part} hold {pool.labels[~shares][0].item()}; answers to "
-                        f"several questions lie in [0, 1], or are {UNKNOWN} for unknown"
-                    )
+        if not bool((self.unlabelled.labels == UNKNOWN).all()):
+            raise ValueError(
+                "the unlabelled part carries labels; give a pool that still has its truth to "
+                "Problem.of, which takes it off"
+            )
+        if self.truth.labels.shape[:1] != self.unlabelled.labels.shape[:1]:
+            raise ValueError(
+                f"the truth has {len(self.truth)} labels for {len(self.unlabelled)} samples"
+            )
+        for part, labels in self._labels().items():
+            refuse_no_classes(part, labels, self.classes)
         for part in ("labelled", "unlabelled", "test"):
             absent = set(self.teacher_modalities) - set(getattr(self, part).modalities)
             if absent:
                 raise ValueError(f"the {part} part lacks the teacher's modality {sorted(absent)}")
-        self._refuse_labels()
-        refuse_shared_groups(
-            {
-                "test": self.test,
-                "training": (self.labelled, self.unlabelled, self.heldout, self.validation),
-            }
-        )
+        self._refuse_unknown_labels()
+        refuse_shared_groups({"test": self.test, "training": (self.labelled, self.unlabelled)})
 
-    def _refuse_labels(self) -> None:
+    def _labels(self) -> dict[str, Tensor]:
+        return {
+            "labelled": self.labelled.labels,
+            "unlabelled": self.truth.labels,
+            "test": self.test.labels,
+        }
+
+    def _refuse_unknown_labels(self) -> None:
         for part in ("labelled", "test"):
             pool: Pool = getattr(self, part)
             if bool((pool.labels == UNKNOWN).all()):
@@ -93,17 +123,34 @@ class Problem:
         It reads all samples, and is therefore found once for all arms of a seed.
         """
         digest = hashlib.sha256()
+        labels = self._labels()
         for part in ("labelled", "unlabelled", "heldout", "validation", "test"):
-            pool: Pool | None = getattr(self, part)
             digest.update(part.encode())
-            if pool is None:
+            if part not in labels:  # parts of former versions: the hash of a split stays the same
                 continue
-            for name, x in sorted(pool.inputs.items()):
+            for name, x in sorted(getattr(self, part).inputs.items()):
                 digest.update(name.encode() + str(tuple(x.shape)).encode())
                 for some in x.parts() if isinstance(x, Stored) else (x,):
                     digest.update(some.contiguous().numpy().tobytes())
-            digest.update(pool.labels.contiguous().numpy().tobytes())
+            digest.update(labels[part].contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def refuse_no_classes(part: str, labels: Tensor, classes: int) -> None:
+    """Raise ValueError where a label is no class, no share in [0, 1], and not −1 either."""
+    low, high = labels.min().item(), labels.max().item()
+    if not UNKNOWN <= low <= high < classes:  # also where they are NaN
+        raise ValueError(
+            f"labels of {part} run from {low} to {high}; allowed are 0 to {classes - 1}, and "
+            f"{UNKNOWN} for unknown"
+        )
+    if labels.is_floating_point() and labels.dim() > 1:
+        shares = ((labels >= 0) & (labels <= 1)) | (labels == UNKNOWN)
+        if not bool(shares.all()):
+            raise ValueError(
+                f"labels of {part} hold {labels[~shares][0].item()}; answers to several questions "
+                f"lie in [0, 1], or are {UNKNOWN} for unknown"
+            )
 
 
 def refuse_shared_groups(parts: Mapping[str, Pool | Iterable[Pool | None]]) -> None:

@@ -7,21 +7,25 @@
         L_pl  = (1/M) Σ l_cls(ỹ_i, f_s(T(x_i)))
         L_reg = (1/M) Σ l_reg(f_s(x_i), f_s(T(x_i)))
 
-The student sees α and β and never a true label. Ref: xue2021mke.
+The student sees α and β and never a true label. Everything that this package trains passes through
+this file: `expand` for one student, `run` for as many as a study has. Ref: xue2021mke.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from mke_theory.data.pool import UNKNOWN, Pool, join
+from mke_theory.data.problem import Truth, hide
 from mke_theory.evaluation.account import Account, account
-from mke_theory.method.job import Student, fit_alone
-from mke_theory.method.objective import Objective, refuse_strange_modalities, student_loss
+from mke_theory.method.augmentation import Augmentation
+from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one, train
+from mke_theory.method.objective import Objective, refuse_strange_modalities
 from mke_theory.method.pseudo_labels import (
     PseudoLabels,
     as_classes,
@@ -30,23 +34,35 @@ from mke_theory.method.pseudo_labels import (
     label,
     together,
 )
-from mke_theory.method.transforms import Compose
 from mke_theory.training.checkpoint import Checkpoint
-from mke_theory.training.loop import Fit, TrainConfig, fit
+from mke_theory.training.hardware import Hardware
+from mke_theory.training.loop import Fit, TrainConfig
 from mke_theory.training.predict import logits_of, predict
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
-    from mke_theory.method.augmentation import Augmentation
+@dataclass(frozen=True)
+class ExpansionJob:
+    """Step 3 before training: D_u and its truth, the teacher's labels, and the student's job.
+
+    The account compares the student with `pseudo`, whatever the job learns from.
+    """
+
+    unlabelled: Pool
+    truth: Truth
+    pseudo: PseudoLabels
+    training: TrainingJob
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """What `expand` returns: the student, what it learned from, and the account on D_u."""
+    """A student, the pseudo labels of its teacher, its predictions on D_u, and the account there.
+
+    predictions: classes [n, ...] or, multi-label, probabilities [n, k].
+    """
 
     student: nn.Module
     pseudo: PseudoLabels
+    predictions: Tensor
     account: Account
     fit: Fit
 
@@ -59,8 +75,7 @@ def fit_teacher(
     seed: int = 0,
     multilabel: bool = False,
     augment: tuple[Augmentation, ...] = (),
-    fabric: Fabric | None = None,
-    select_on: Pool | None = None,
+    hardware: Hardware | None = None,
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
 ) -> Fit:
@@ -70,34 +85,43 @@ def fit_teacher(
     pixel weighs the same. `augment` changes samples and labels together. Raises ValueError
     where no label is known, or one is beyond the model's outputs.
     """
+    config = config or TrainConfig()
+    job = teacher_job(model, labelled, config, seed=seed, multilabel=multilabel, augment=augment)
+    return train(job, hardware=hardware, checkpoint=checkpoint, progress=progress)
+
+
+def teacher_job(
+    model: nn.Module,
+    labelled: Pool,
+    config: TrainConfig,
+    *,
+    seed: int,
+    multilabel: bool = False,
+    augment: tuple[Augmentation, ...] = (),
+) -> TrainingJob:
+    """The job of step 1; arguments and errors are those of `fit_teacher`."""
     if bool((labelled.labels == UNKNOWN).all()):
         raise ValueError("no sample of D_l has a known label; there is nothing to learn")
     if not (multilabel or labelled.labels.is_floating_point()):
         _refuse_outputs("the teacher", model, labelled, int(labelled.labels.max()) + 1)
-    return fit(
-        model,
-        labelled,
-        student_loss(Objective(view="clean", multilabel=multilabel, augment=augment), Compose()),
-        config or TrainConfig(),
-        seed=seed,
-        fabric=fabric,
-        select_on=select_on,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    objective = Objective(view="clean", multilabel=multilabel, augment=augment)
+    return TrainingJob(model, labelled, objective, config, seed)
 
 
 def pseudo_label(
     teacher: nn.Module, unlabelled: Pool, objective: Objective | None = None
 ) -> PseudoLabels:
-    """Step 2: what the teacher says about every sample of D_u."""
+    """Step 2: the teacher's labels for every sample of D_u.
+
+    Raises ValueError where a prediction is not finite.
+    """
     done, parts = 0, []
     for logits in logits_of(teacher, unlabelled):
         lost = ~torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
         if bool(lost.any()):
             row = done + int(lost.nonzero()[0])
             raise ValueError(
-                f"the teacher's answer is not finite for sample {row} of {len(unlabelled)}; where "
+                f"the teacher's logits are not finite for sample {row} of {len(unlabelled)}; where "
                 "a modality is missing (NaN), the teacher has to handle that"
             )
         done += len(logits)
@@ -114,133 +138,122 @@ def expand(
     config: TrainConfig | None = None,
     seed: int = 0,
     labelled: Pool | None = None,
-    pseudo: PseudoLabels | None = None,
-    lessons: Pool | None = None,
-    heldout: Pool | None = None,
-    validation: Pool | None = None,
-    fabric: Fabric | None = None,
+    hardware: Hardware | None = None,
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
 ) -> Expansion:
     """Steps 2 and 3: a student that learned from its teacher's labels on D_u, and the account.
 
-    The truth inside `unlabelled.labels`, where known (not −1), is read by the account alone.
-    `labelled` adds D_l with its true labels to the lessons (the NOISY arm); `pseudo` replaces step
-    2 by other labels (the placebos). `lessons` replaces all that the student learns from, and then
-    pseudo labels serve the account alone (methods without a teacher). `config.select` decides which
-    weights count: "agreement" reads `heldout`, unlabelled samples outside D_u; "labelled" reads
-    `validation`.
+    The labels of `unlabelled`, where known (not −1), are taken off before anything is trained and
+    read by the account alone. `labelled` adds D_l with its true labels to what the student learns
+    from (the NOISY arm).
 
     Teacher and student may be any modules from a dictionary of inputs to logits [n, k, ...]. A T
     that acts on features hands the student a second argument, `hidden` (see `MultimodalModel`).
+
+    Raises ValueError where student and teacher are one module, the student has too few outputs, no
+    pseudo label reaches the threshold, or a perturbation names a modality that is not there.
     """
-    ready, pseudo = prepare(
+    unlabelled, truth = hide(unlabelled)
+    objective = objective or Objective()
+    pseudo = pseudo_label(teacher, unlabelled, objective)
+    job = student_job(
         teacher,
         unlabelled,
         student,
-        objective=objective or Objective(),
+        pseudo,
+        objective=objective,
         config=config or TrainConfig(),
         seed=seed,
         labelled=labelled,
-        pseudo=pseudo,
-        lessons=lessons,
-        heldout=heldout,
-        validation=validation,
     )
-    trained = fit_alone(ready, fabric=fabric, checkpoint=checkpoint, progress=progress)
-    multilabel = ready.objective.multilabel
-    decided = decisions(student, unlabelled, multilabel=multilabel)
-    return Expansion(student, pseudo, account_of(unlabelled, pseudo, decided), trained)
+    trainer = partial(one_by_one, hardware=hardware, checkpoints=[checkpoint], progress=progress)
+    (done,) = run([ExpansionJob(unlabelled, truth, pseudo, job)], trainer)
+    if isinstance(done, Exception):
+        raise done
+    return done
 
 
-def prepare(
+def student_job(
     teacher: nn.Module,
     unlabelled: Pool,
     student: nn.Module,
+    pseudo: PseudoLabels,
     *,
     objective: Objective,
     config: TrainConfig,
     seed: int,
     labelled: Pool | None = None,
-    pseudo: PseudoLabels | None = None,
-    lessons: Pool | None = None,
-    heldout: Pool | None = None,
-    validation: Pool | None = None,
-) -> tuple[Student, PseudoLabels]:
-    """Step 2, and the student of step 3 with its lessons, checked and not yet trained.
+) -> TrainingJob:
+    """The job of step 3: the student learns `pseudo` on D_u, and D_l too where it is given.
 
-    Arguments and errors are those of `expand`, which trains the student at once; `stack.fit_stack`
-    trains many side by side.
+    Errors are those of `expand`.
     """
     if student is teacher:
         raise ValueError("student and teacher are one module; build a student of its own")
-    if pseudo is None:
-        pseudo = pseudo_label(teacher, unlabelled, objective)
     refuse_strange_modalities(objective, unlabelled.modalities)
-    if lessons is None:
-        _refuse_nothing_taught(pseudo, objective)
-    elif labelled is not None:
-        raise ValueError("lessons and labelled were both given; join D_l to the lessons instead")
-    if not objective.multilabel:
-        _refuse_outputs("the student", student, unlabelled, pseudo.classes)
-    account_of(unlabelled, pseudo, pseudo.hard)  # a truth that makes no sense is refused here
-
-    if lessons is None:
-        lessons = unlabelled.with_labels(pseudo.target)
-        if labelled is not None:
-            lessons = join(labelled.with_labels(as_target(labelled.labels, pseudo)), lessons)
-    judges = _judges(teacher, pseudo, config, objective, heldout, validation)
-    return Student(student, lessons, objective, config, seed, judges), pseudo
-
-
-def decisions(model: nn.Module, pool: Pool, *, multilabel: bool = False) -> Tensor:
-    """What the model decides on every sample: classes [n, ...]; multi-label 0 or 1 [n, k]."""
-    return predict(model, pool, then=lambda logits: decide(logits, multilabel=multilabel))
-
-
-def account_of(pool: Pool, pseudo: PseudoLabels, decided: Tensor) -> Account:
-    """Corrected, kept, damaged, inherited on a pool that `pseudo` labels; truth −1 is unknown."""
-    return account(
-        as_classes(pool.labels, pseudo),
-        pseudo.hard,
-        decided,
-        classes=pseudo.classes,
-        confidence=pseudo.confidence,
-    )
-
-
-def _refuse_outputs(who: str, model: nn.Module, pool: Pool, classes: int) -> None:
-    outputs = predict(model, pool.rows([0])).shape[1]
-    if outputs < classes:
-        raise ValueError(
-            f"{who} has {outputs} outputs, but the labels have {classes} classes (0 to "
-            f"{classes - 1}); build it with {classes} outputs"
-        )
-
-
-def _refuse_nothing_taught(pseudo: PseudoLabels, objective: Objective) -> None:
     if bool((pseudo.confidence < objective.threshold).all()):
         raise ValueError(
             f"no pseudo label reaches the threshold {objective.threshold}; the highest confidence "
             f"is {float(pseudo.confidence.max()):.3f}; lower the threshold"
         )
+    if not objective.multilabel:
+        _refuse_outputs("the student", student, unlabelled, pseudo.classes)
+    samples = unlabelled.with_labels(pseudo.target)
+    if labelled is not None:
+        samples = join(labelled.with_labels(as_target(labelled.labels, pseudo)), samples)
+    return TrainingJob(student, samples, objective, config, seed)
 
 
-def _judges(
-    teacher: nn.Module,
-    pseudo: PseudoLabels,
-    config: TrainConfig,
-    objective: Objective,
-    heldout: Pool | None,
-    validation: Pool | None,
-) -> Pool | None:
-    """The samples on which the student's weights are chosen, with the targets to compare to."""
-    if config.select == "last":
-        return None
-    part = "heldout" if config.select == "agreement" else "validation"
-    pool = heldout if config.select == "agreement" else validation
-    if pool is None:
-        raise ValueError(f"select is {config.select!r}, which needs {part}; none was given")
-    if config.select == "labelled":
-        return pool.with_labels(as_classes(pool.labels, pseudo))
-    return pool.with_labels(decisions(teacher, pool, multilabel=objective.multilabel))
+def run(jobs: Sequence[ExpansionJob], trainer: Trainer = one_by_one) -> list[Expansion | Exception]:
+    """Every job trained by `trainer`, and its account; an error where a job failed, in order.
+
+    A truth that makes no sense raises ValueError before anything is trained.
+    """
+    for job in jobs:
+        account_of(job.truth, job.pseudo, job.pseudo.hard)
+    outcomes = trainer([job.training for job in jobs])
+    return [_accounted(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+
+def _accounted(job: ExpansionJob, outcome: Outcome) -> Expansion | Exception:
+    if isinstance(outcome, Exception):
+        return outcome
+    multilabel = job.training.objective.multilabel
+    predictions = predictions_of(outcome.model, job.unlabelled, multilabel=multilabel)
+    found = account_of(job.truth, job.pseudo, decided(predictions, multilabel=multilabel))
+    return Expansion(outcome.model, job.pseudo, predictions, found, outcome)
+
+
+def predictions_of(model: nn.Module, pool: Pool, *, multilabel: bool = False) -> Tensor:
+    """The model's class for every sample [n, ...]; multi-label, probabilities [n, k] in float64."""
+    return predict(model, pool, then=_probability if multilabel else decide)
+
+
+def _probability(logits: Tensor) -> Tensor:
+    return torch.sigmoid(logits.double())  # in single precision those above 17 or so all are 1
+
+
+def decided(predictions: Tensor, *, multilabel: bool = False) -> Tensor:
+    """Classes as they are; multi-label, 1 where a probability reaches 0.5 and else 0."""
+    return (predictions >= 0.5).long() if multilabel else predictions
+
+
+def account_of(truth: Truth, pseudo: PseudoLabels, classes: Tensor) -> Account:
+    """Corrected, kept, damaged, inherited on a pool that `pseudo` labels; truth −1 is unknown."""
+    return account(
+        as_classes(truth.labels, pseudo),
+        pseudo.hard,
+        classes,
+        classes=pseudo.classes,
+        confidence=pseudo.confidence,
+    )
+
+
+def _refuse_outputs(name: str, model: nn.Module, pool: Pool, classes: int) -> None:
+    outputs = predict(model, pool.rows([0])).shape[1]
+    if outputs < classes:
+        raise ValueError(
+            f"{name} has {outputs} outputs, but the labels have {classes} classes (0 to "
+            f"{classes - 1}); build it with {classes} outputs"
+        )

@@ -1,55 +1,75 @@
-"""One student, ready to be trained: alone by `fit_alone`, or beside others by `stack.fit_stack`."""
+"""A training job: a model, the labelled samples it learns from, what it minimises, and how long.
+
+A trainer takes jobs and returns a fit or an error for each. There are two: `one_by_one` here, and
+`training.vectorised.engine.side_by_side`, which carries out the same step for many jobs at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from mke_theory.data.pool import Pool
 from mke_theory.method.objective import Objective, loss_on
 from mke_theory.training.checkpoint import Checkpoint
+from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Fit, TrainConfig, fit
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
-class Student:
-    """A model with its lessons: `samples` carry the labels it learns, −1 where there is none.
-
-    `select_on` holds what `config.select` needs, as in `fit`.
-    """
+class TrainingJob:
+    """All that decides a fit. `samples` carry the labels to be learned, −1 where there is none."""
 
     model: nn.Module
     samples: Pool
     objective: Objective
     config: TrainConfig
     seed: int
-    select_on: Pool | None = None
 
 
-def fit_alone(
-    student: Student,
+Outcome = Fit | Exception
+"""A fit, or the error that ended it."""
+
+Trainer = Callable[[Sequence[TrainingJob]], list[Outcome]]
+"""From jobs to their outcomes, in order; every job's model is trained in place."""
+
+
+def train(
+    job: TrainingJob,
     *,
-    fabric: Fabric | None = None,
+    hardware: Hardware | None = None,
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
 ) -> Fit:
-    """The student trained in place by `fit`, whose errors it raises."""
-    objective = student.objective
+    """The fit of one job by the plain loop, `training.loop.fit`, whose errors it raises."""
     return fit(
-        student.model,
-        student.samples,
-        loss_on(objective, student.samples),
-        student.config,
-        seed=student.seed,
-        fabric=fabric,
-        select_on=student.select_on,
+        job.model,
+        job.samples,
+        loss_on(job.objective, job.samples),
+        job.config,
+        seed=job.seed,
+        hardware=hardware or Hardware(),
         checkpoint=checkpoint,
         progress=progress,
-        average_decay=objective.kept_average,
-        answers=objective.answers,
+        average_decay=job.objective.kept_average,
+        answers=job.objective.answers,
     )
+
+
+def one_by_one(
+    jobs: Sequence[TrainingJob],
+    *,
+    hardware: Hardware | None = None,
+    checkpoints: Sequence[Checkpoint | None] | None = None,
+    progress: str | None = None,
+) -> list[Outcome]:
+    """The outcome of each job, trained after the one before; one that fails stops no other."""
+    outcomes: list[Outcome] = []
+    for job, checkpoint in zip(jobs, checkpoints or [None] * len(jobs), strict=True):
+        try:
+            outcomes.append(train(job, hardware=hardware, checkpoint=checkpoint, progress=progress))
+        except Exception as error:
+            outcomes.append(error)
+    return outcomes

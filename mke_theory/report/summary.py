@@ -16,17 +16,16 @@ from mke_theory.report.plots import gains as plots
 from mke_theory.report.plots import scenes as plots_scenes
 from mke_theory.study.arms import MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record, write_atomic
-from mke_theory.training.loop import AS_THE_TEACHER
 
 REGION_ARMS = ("um_teacher", "um_student", "mm_student", "mm_student_sup")
 
 
 def show(done: Sequence[Record]) -> None:
     """Print for each task its table, the sizes, the rule of selection, and how the arms differ."""
-    tasks = dict.fromkeys(record["task"] for record in done)
+    tasks = dict.fromkeys(record.task for record in done)
     for task in tasks:
-        own = [record for record in done if record["task"] == task]
-        print(f"\n## {own[0]['title']} ({task})\n")
+        own = [record for record in done if record.task == task]
+        print(f"\n## {own[0].title} ({task})\n")
         print(tables.table(own, task).to_markdown())
         if tables.has_more_scores(own):
             print(f"\nOn test, in %:\n\n{tables.scores(own, task).to_markdown()}")
@@ -44,27 +43,25 @@ def show(done: Sequence[Record]) -> None:
 
 def sizes(own: Sequence[Record]) -> str:
     """Who was labelled, unlabelled and test, and by which rule the weights were chosen."""
-    counts = own[0]["counts"]
-    rules = sorted({record["rule"] for record in own} - {AS_THE_TEACHER})
-    seeds = sorted({record["seed"] for record in own})
-    skipped = {line for record in own for line in record.get("skipped", ())}
+    counts = own[0].counts
+    seeds = sorted({record.seed for record in own})
+    skipped = {line for record in own for line in record.skipped}
     left_out = f" Left out: {len(skipped)}, listed in the records." if skipped else ""
     return (
         f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
         f"seeds {seeds[0]} to {seeds[-1]}.{left_out}\n"
-        f"Students' weights: {', '.join(rules) or 'none trained'}. "
-        f"Between seeds vary: {own[0]['varies']}."
+        f"Between seeds vary: {own[0].varies}."
     )
 
 
 def declared_differences(own: Sequence[Record]) -> dict[str, str]:
     """Arm title to the fields in which it departs from the base, with both values and its size."""
     found = {}
-    for record in {record["arm"]: record for record in reversed(own)}.values():
-        changes = record["differences"].items()
+    for record in {record.arm: record for record in reversed(own)}.values():
+        changes = record.differences.items()
         parts = [f"{name} {_word(a)} → {_word(b)}" for name, (a, b) in changes]
-        size = f"{record['counts']['parameters']:,} parameters"
-        found[record["arm_title"]] = "; ".join([*parts, size])
+        size = f"{record.counts['parameters']:,} parameters"
+        found[record.arm_title] = "; ".join([*parts, size])
     return dict(reversed(found.items()))
 
 
@@ -85,24 +82,24 @@ def write(done: Sequence[Record], folder: Path) -> list[Path]:
 def figures(done: Sequence[Record], folder: Path) -> list[Path]:
     """Every figure that the records allow; returns the paths."""
     made = []
-    if {REFERENCE} < {record["arm"] for record in done}:
+    if {REFERENCE} < {record.arm for record in done}:
         made.append(plots.gain_by_arm(done, folder / "gain_by_arm.png"))
     told = {
-        record["task"]
+        record.task
         for record in done
-        if record["arm"] == MM_STUDENT.name and record["metrics"]["unlabelled"] is not None
+        if record.arm == MM_STUDENT.name and record.metrics["unlabelled"] is not None
     }
     if told:
-        shown = [record for record in done if record["task"] in told]
+        shown = [record for record in done if record.task in told]
         made.append(plots.account_by_class(shown, folder / "account_by_class.png"))
-    named = [record for record in done if record.get("class_names")]
+    named = [record for record in done if record.class_names]
     if plots_confusion.tables_of(named, plots_confusion.ARMS_SHOWN):
         made.append(plots_confusion.confusion(named, folder / "confusion.png"))
-    for task in dict.fromkeys(record["task"] for record in done):
-        panels = _regions([record for record in done if record["task"] == task], folder)
+    for task in dict.fromkeys(record.task for record in done):
+        panels = _regions([record for record in done if record.task == task], folder)
         if panels:
             made.append(plots.decision_regions(panels, folder / f"regions_{task}.png"))
-        arrays = _scenes([record for record in done if record["task"] == task], folder)
+        arrays = _scenes([record for record in done if record.task == task], folder)
         if arrays:
             panes, names = plots_scenes.scenes_of(arrays), next(iter(arrays.values())).get("names")
             path = folder / f"scenes_{task}.png"
@@ -113,17 +110,17 @@ def figures(done: Sequence[Record], folder: Path) -> list[Path]:
 def _scenes(own: Sequence[Record], folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """Arm title to the arrays of its scenes at the first seed; empty where there are none."""
     return {
-        record["arm_title"]: _loaded(folder / record["artifacts"]["scenes"])
+        record.arm_title: _loaded(folder / record.artifacts["scenes"])
         for record in _at_first_seed(own, "scenes")
     }
 
 
 def _at_first_seed(own: Sequence[Record], artifact: str) -> list[Record]:
     """The records of the first seed that have the artifact, in the order of the paper's figure."""
-    first = min(record["seed"] for record in own)
-    by_arm = {record["arm"]: record for record in own if record["seed"] == first}
+    first = min(record.seed for record in own)
+    by_arm = {record.arm: record for record in own if record.seed == first}
     listed = [by_arm[arm] for arm in REGION_ARMS if arm in by_arm]
-    return [record for record in listed if artifact in record.get("artifacts", {})]
+    return [record for record in listed if artifact in record.artifacts]
 
 
 def _loaded(path: Path) -> dict[str, np.ndarray]:
@@ -140,11 +137,11 @@ def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:
     """Panels for the first seed, in the order of the paper's figure; none where none is planar."""
     panels = []
     for record in _at_first_seed(own, "regions"):
-        drawn = _loaded(folder / record["artifacts"]["regions"])
+        drawn = _loaded(folder / record.artifacts["regions"])
         panels.append(
             plots.Region(
-                title=f"{record['arm_title']}, seed {record['seed']}",
-                accuracy=record["metrics"]["test"],
+                title=f"{record.arm_title}, seed {record.seed}",
+                accuracy=record.metrics["test"],
                 **{name: drawn[name] for name in ("x", "y", "prediction", "points", "labels")},
             )
         )

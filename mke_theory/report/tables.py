@@ -42,18 +42,18 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
     Raises ValueError where two records claim one row, or an arm was run under two configurations.
     """
-    rows: dict[tuple[str, str, int], Record] = {}
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     config: dict[tuple[str, str], str] = {}
     for record in records:
-        task, arm, seed = (record[name] for name in _NAMES)
-        former = config.setdefault((task, arm), record["config_hash"])
-        if (task, arm, seed) in rows or former != record["config_hash"]:
+        task, arm, seed = record.task, record.arm, record.seed
+        former = config.setdefault((task, arm), record.config_hash)
+        if (task, arm, seed) in rows or former != record.config_hash:
             raise ValueError(
                 f"task {task!r}, arm {arm!r}, seed {seed} stands beside a run of the same arm "
                 "under another configuration, split or code; pass the records of one plan, chosen "
-                "by `only(records, keys)`"
+                "by `Records.of(keys)`"
             )
-        rows[task, arm, seed] = {**record["metrics"], "task": task, "arm": arm, "seed": seed}
+        rows[task, arm, seed] = {**record.metrics, "task": task, "arm": arm, "seed": seed}
     metrics = dict.fromkeys(name for row in rows.values() for name in row if name not in _NAMES)
     found = pd.DataFrame(list(rows.values()), columns=[*_NAMES, *metrics])
     return found.astype(dict.fromkeys(metrics, float))
@@ -127,7 +127,7 @@ def table(records: Iterable[Record], task: str) -> pd.DataFrame:
         for arm, cells in summary(records)[task].items()
     }
     found = pd.DataFrame.from_dict(rows, orient="index", columns=[*COLUMNS, "gain"])
-    metric = records[0].get("metric", ACCURACY)
+    metric = records[0].metric
     if metric != ACCURACY:
         found = found.rename(columns={part: f"{part}, {metric}" for part in ("test", "unlabelled")})
     return found.rename_axis("arm")
@@ -142,16 +142,16 @@ def scores(records: Iterable[Record], task: str) -> pd.DataFrame:
     """
     rows: dict[str, dict[str, str]] = {}
     records = _of_task(records, task)
-    for arm in dict.fromkeys(record["arm"] for record in records):
-        own = [record for record in records if record["arm"] == arm]
-        rows[arm] = {name: _score_cell(own, name) for name in own[0]["scores"]["test"]}
+    for arm in dict.fromkeys(record.arm for record in records):
+        own = [record for record in records if record.arm == arm]
+        rows[arm] = {name: _score_cell(own, name) for name in own[0].scores["test"]}
     return pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("arm")
 
 
 def _score_cell(own: list[Record], name: str) -> str:
     scale = 1 if name == NO_SHARE else 100
-    text = cell(asdict(summarise([one["scores"]["test"][name] for one in own])), scale)
-    ends = [one["bounds"][name] for one in own if name in one.get("bounds", {})]
+    text = cell(asdict(summarise([one.scores["test"][name] for one in own])), scale)
+    ends = [one.bounds[name] for one in own if name in one.bounds]
     if not ends:
         return text
     low, high = (scale * sum(side) / len(ends) for side in zip(*ends, strict=True))
@@ -169,9 +169,9 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
     rows = {}
     for task, cells in summary(records).items():
         own = _of_task(records, task)
-        titles = {record["arm"]: record["arm_title"] for record in own}
+        titles = {record.arm: record.arm_title for record in own}
         row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
-        metric = own[0].get("metric", ACCURACY)
+        metric = own[0].metric
         name = task if metric == ACCURACY else f"{task}, {metric}"
         gained = {
             title: _gain_rows(own, base).get(MM_STUDENT) for title, base in COMPARED_WITH.items()
@@ -213,7 +213,7 @@ def write_tables(records: Iterable[Record], folder: str | Path) -> list[Path]:
     records, folder = list(records), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for task in dict.fromkeys(record["task"] for record in records):
+    for task in dict.fromkeys(record.task for record in records):
         stem = f"results_{re.sub(r'[^A-Za-z0-9_.-]+', '_', task)}"
         for ending, text in (
             ("md", _markdown(records, task)),
@@ -231,18 +231,18 @@ def write_summary(records: Iterable[Record], path: str | Path) -> Path:
 
 def has_more_scores(records: Iterable[Record]) -> bool:
     """True where the records hold more metrics than the headline."""
-    return any(len(record.get("scores", {}).get("test", ())) > 1 for record in records)
+    return any(len(record.scores.get("test", ())) > 1 for record in records)
 
 
 def _of_task(records: Iterable[Record], task: str) -> list[Record]:
     records = list(records)
-    _refuse_unknown("task", task, dict.fromkeys(record["task"] for record in records))
-    return [record for record in records if record["task"] == task]
+    _refuse_unknown("task", task, dict.fromkeys(record.task for record in records))
+    return [record for record in records if record.task == task]
 
 
 def _gain_rows(records: list[Record], base: str = REFERENCE) -> dict[str, dict[str, Any]]:
     """Arm → {mean, sd, n, low, high}; empty where `base` was not run or nothing was tested."""
-    if not any(record["arm"] == base and "test" in record["metrics"] for record in records):
+    if not any(record.arm == base and "test" in record.metrics for record in records):
         return {}
     return gains(records, base=base).drop(columns="task").set_index("arm").to_dict("index")
 
@@ -279,15 +279,12 @@ def _markdown(records: list[Record], task: str) -> str:
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
     if has_more_scores(records):
         text += f"\nOn test:\n\n{scores(records, task).to_markdown()}\n"
-    skipped = {line for record in records for line in record.get("skipped", ())}
+    skipped = {line for record in records for line in record.skipped}
     if skipped:
         text += f"\nLeft out as damaged, {len(skipped)}: {'; '.join(sorted(skipped))}.\n"
-    rules = dict.fromkeys(record["rule"] for record in records if "rule" in record)
-    if rules:
-        text += f"\nWeights used: {', '.join(rules)}.\n"
-    changed = {r["arm"]: r["differences"] for r in records if r.get("differences")}
+    changed = {r.arm: r.differences for r in records if r.differences}
     if changed:
-        text += "\nDeclared differences from the base arm (base → arm):\n\n"
+        text += "\nDeclared differences from the method arm (method arm → arm):\n\n"
     for arm, pairs in changed.items():
         text += f"- {arm}: {'; '.join(f'{name}: {a} → {b}' for name, (a, b) in pairs.items())}\n"
     return text

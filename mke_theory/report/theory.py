@@ -29,10 +29,10 @@ _VERDICTS = ("says more", "vacuous", "violated", "not checkable")
 def frame(appraisals: Sequence[Record]) -> pd.DataFrame:
     """One row for each task, seed and view, with the numbers of the certificate as shares."""
     rows = [
-        {"task": record["task"], "seed": record["seed"]}
+        {"task": record.task, "seed": record.seed}
         | {name: view[name] for name in ("view", "kind", "points", "edges", *_COLUMNS)}
         for record in appraisals
-        for view in record["theory"]
+        for view in record.extra["theory"]
     ]
     return pd.DataFrame(rows)
 
@@ -70,9 +70,9 @@ def sentence(appraisals: Sequence[Record], task: str) -> str:
 
 def show(appraisals: Sequence[Record]) -> None:
     """Print for each task the table, the sentence, and the ledger of the first seed, by both."""
-    for task in dict.fromkeys(record["task"] for record in appraisals):
+    for task in dict.fromkeys(record.task for record in appraisals):
         own = _of(appraisals, task)
-        print(f"\n## Theory on D_u of {own[0]['title']} ({task}), MM student (MKE)\n")
+        print(f"\n## Theory on D_u of {own[0].title} ({task}), MM student (MKE)\n")
         print(table(appraisals, task).to_markdown())
         print(f"\n{sentence(appraisals, task)}")
         print(
@@ -80,14 +80,14 @@ def show(appraisals: Sequence[Record]) -> None:
             "graph's\nedges are cut on at most μ; both numbers are those of the truth here."
         )
         view = _by_both(own[0])
-        print(f"\nLedger, graph by {view['view']}, seed {own[0]['seed']}:\n\n{view['short']}")
+        print(f"\nLedger, graph by {view['view']}, seed {own[0].seed}:\n\n{view['short']}")
 
 
 def write(appraisals: Sequence[Record], folder: Path) -> list[Path]:
     """theory.md with every table, and ledger_<task>.md with all ledgers of the first seed."""
     if not appraisals:
         return []
-    tasks = dict.fromkeys(record["task"] for record in appraisals)
+    tasks = dict.fromkeys(record.task for record in appraisals)
     texts = dict([ledgers(appraisals, task) for task in tasks])
     whole = f"{markdown(appraisals)}\n{markdown_of_verdicts(appraisals)}"
     return [
@@ -97,7 +97,7 @@ def write(appraisals: Sequence[Record], folder: Path) -> list[Path]:
 
 def markdown(appraisals: Sequence[Record]) -> str:
     """The table and the sentence of every task."""
-    tasks = dict.fromkeys(record["task"] for record in appraisals)
+    tasks = dict.fromkeys(record.task for record in appraisals)
     return "\n".join(
         f"{table(appraisals, task).rename_axis(task).to_markdown()}\n\n"
         f"{sentence(appraisals, task)}\n"
@@ -108,7 +108,7 @@ def markdown(appraisals: Sequence[Record]) -> str:
 def markdown_of_verdicts(appraisals: Sequence[Record]) -> str:
     """The table of verdicts, with how many ledgers it counts."""
     students = len(appraisals)
-    views = sum(len(record["theory"]) for record in appraisals)
+    views = sum(len(record.extra["theory"]) for record in appraisals)
     return f"{verdicts(appraisals).to_markdown()}\n\n{views} ledgers of {students} students.\n"
 
 
@@ -131,7 +131,7 @@ def verdicts_of(view: dict[str, Any]) -> dict[str, dict[str, int]]:
 def verdicts(appraisals: Sequence[Record]) -> pd.DataFrame:
     """A row for each theorem: of how many rows of all ledgers the hypotheses hold, and what for."""
     total: dict[str, dict[str, int]] = {}
-    for view in (view for record in appraisals for view in record["theory"]):
+    for view in (view for record in appraisals for view in record.extra["theory"]):
         for theorem, counts in (view.get("verdicts") or verdicts_of(view)).items():
             own = total.setdefault(theorem, dict.fromkeys(_VERDICTS, 0))
             for verdict, count in counts.items():
@@ -143,19 +143,21 @@ def verdicts(appraisals: Sequence[Record]) -> pd.DataFrame:
 def ledgers(appraisals: Sequence[Record], task: str) -> tuple[str, str]:
     """(file name, text) of all ledgers of a task's first seed."""
     first = _of(appraisals, task)[0]
-    head = f"# Ledger of {first['title']}, seed {first['seed']}\n"
-    views = [f"## Graph by {view['view']}\n\n```\n{view['text']}\n```" for view in first["theory"]]
+    head = f"# Ledger of {first.title}, seed {first.seed}\n"
+    views = [
+        f"## Graph by {view['view']}\n\n```\n{view['text']}\n```" for view in first.extra["theory"]
+    ]
     return f"ledger_{task}.md", "\n\n".join([head, *views]) + "\n"
 
 
 def _of(appraisals: Sequence[Record], task: str) -> list[Record]:
     """The appraisals of a task by seed, whatever order they were finished in."""
-    own = [record for record in appraisals if record["task"] == task]
-    return sorted(own, key=lambda record: record["seed"])
+    own = [record for record in appraisals if record.task == task]
+    return sorted(own, key=lambda record: record.seed)
 
 
 def _by_both(record: Record) -> dict[str, str]:
-    views = record["theory"]
+    views = record.extra["theory"]
     return next((view for view in views if view["kind"] == "both"), views[-1])
 
 

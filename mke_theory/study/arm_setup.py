@@ -1,4 +1,4 @@
-"""What the teacher and the student of an arm learn, and the models that they begin as."""
+"""The training jobs of an arm: its models, the samples and labels it learns from, its objective."""
 
 from __future__ import annotations
 
@@ -6,87 +6,103 @@ from dataclasses import replace
 
 from torch import nn
 
-from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for, torch_seed
-from mke_theory.method.algorithm import prepare, pseudo_label
-from mke_theory.method.job import Student
-from mke_theory.method.objective import Objective, refuse_strange, refuse_strange_modalities
+from mke_theory.method.algorithm import (
+    Expansion,
+    ExpansionJob,
+    account_of,
+    decided,
+    predictions_of,
+    pseudo_label,
+    student_job,
+    teacher_job,
+)
+from mke_theory.method.job import TrainingJob
+from mke_theory.method.logit_adjustment import Adjusted
+from mke_theory.method.objective import (
+    Objective,
+    refuse_strange,
+    refuse_strange_modalities,
+    shares_of,
+)
 from mke_theory.method.pseudo_labels import PseudoLabels
 from mke_theory.method.transforms import acting
 from mke_theory.models import count_parameters
 from mke_theory.study.arms import Arm
-from mke_theory.study.placebos import certain, independent_errors, matching_width, shuffle_pairs
+from mke_theory.study.placebos import certain, matching_width, random_errors, shuffle_pairs
 from mke_theory.study.task import Task
-from mke_theory.training.loop import TrainConfig
+from mke_theory.training.loop import Fit
 
 
-def teacher_to_be(task: Task, seed: int, problem: Problem) -> Student:
-    """The teacher of a (task, seed) with its lessons, not yet trained."""
+def teacher_of(task: Task, seed: int, problem: Problem) -> TrainingJob:
+    """The job of the teacher that all arms of a (task, seed) share."""
     with torch_seed(task.init_seed("teacher", seed)):
         model = task.model(problem, problem.teacher_modalities)
-    config = task.recipe.teacher
-    return Student(
+    objective = task.recipe.objective
+    return teacher_job(
         model,
         problem.labelled,
-        Objective(
-            view="clean",
-            multilabel=task.recipe.objective.multilabel,
-            augment=task.recipe.objective.augment,
-        ),
-        config,
-        seed_for(seed, "teacher"),
-        problem.validation if config.select == "labelled" else None,
+        task.recipe.teacher,
+        seed=seed_for(seed, "teacher"),
+        multilabel=objective.multilabel,
+        augment=objective.augment,
     )
 
 
-def student_to_be(
+def student_of(
     task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module
-) -> tuple[Student, PseudoLabels]:
-    """The student of an arm with its lessons, not yet trained; and its teacher's word on D_u."""
+) -> ExpansionJob:
+    """The student of an arm before training, with its teacher's labels on D_u."""
     used = modalities_of(arm, problem)
     objective = objective_of(task, arm, problem)
-    pseudo, taught = lessons(arm, objective, problem, teacher, seed)
+    pseudo = pseudo_label(teacher, problem.unlabelled, objective)
+    pool = problem.unlabelled
+    if arm.pairing == "shuffled":
+        pool = shuffle_pairs(pool, problem.teacher_modalities, seed_for(seed, "shuffle"))
     also_labelled = arm.learns_from == "labels and pseudo labels"
-    pool, config, heldout, validation = _selection(task, arm, seed, problem)
-    ready, _ = prepare(
+    job = student_job(
         teacher,
         pool.only(used),
         build_student(task, arm, problem, used, seed, teacher),
+        labels_to_learn(arm, problem, pseudo, seed),
         objective=objective,
-        config=config,
+        config=task.recipe.student,
         seed=seed_for(seed, "student"),
         labelled=problem.labelled.only(used) if also_labelled else None,
-        pseudo=taught,
-        heldout=None if heldout is None else heldout.only(used),
-        validation=None if validation is None else validation.only(used),
     )
-    return ready, pseudo
+    return ExpansionJob(problem.unlabelled, problem.truth, pseudo, job)
 
 
-def _selection(
-    task: Task, arm: Arm, seed: int, problem: Problem
-) -> tuple[Pool, TrainConfig, Pool | None, Pool | None]:
-    """(D_u as the arm sees it, its training, held-out and validation samples).
+def teacher_itself(task: Task, arm: Arm, problem: Problem, fit: Fit) -> Expansion:
+    """The teacher as the result of an arm that trains nothing more.
 
-    An arm that is taught by the truth is not judged by a teacher it does not have: agreement then
-    means agreement with the truth. Pairs that are shuffled for training are shuffled for judging.
+    Its predictions are its own or, by the students' τ and π, adjusted; the labels stay its own.
     """
-    config, heldout, validation = task.recipe.student, problem.heldout, problem.validation
-    if arm.needs_truth and config.select == "agreement":
-        config, validation = replace(config, select="labelled"), heldout
-    pools = [problem.unlabelled, heldout, validation]
-    if arm.pairing == "shuffled":
-        pools = [
-            None if pool is None else shuffle_pairs(pool, problem.teacher_modalities, at)
-            for at, pool in zip(
-                (seed_for(seed, name) for name in ("shuffle", "shuffle held out", "shuffle known")),
-                pools,
-                strict=True,
-            )
-        ]
-    assert pools[0] is not None
-    return pools[0], config, pools[1], pools[2]
+    objective = task.recipe.objective
+    multilabel = objective.multilabel
+    pseudo = pseudo_label(fit.model, problem.unlabelled, Objective(multilabel=multilabel))
+    model: nn.Module = fit.model
+    if arm.decision == "adjusted":
+        target = pseudo_label(fit.model, problem.unlabelled, objective).target
+        shares = shares_of(problem.unlabelled.with_labels(target))
+        model = Adjusted(fit.model, shares, objective.adjustment)
+    predictions = predictions_of(model, problem.unlabelled, multilabel=multilabel)
+    found = account_of(problem.truth, pseudo, decided(predictions, multilabel=multilabel))
+    return Expansion(model, pseudo, predictions, found, replace(fit, model=model))
+
+
+def labels_to_learn(arm: Arm, problem: Problem, pseudo: PseudoLabels, seed: int) -> PseudoLabels:
+    """The teacher's labels for every arm but two.
+
+    The ceiling learns the truth, the placebo of random errors the truth with random errors. Their
+    accounts still speak of the teacher.
+    """
+    if arm.learns_from == "truth":
+        return certain(problem.truth.labels, pseudo)
+    if arm.errors == "random":
+        return certain(random_errors(problem.truth, pseudo, seed_for(seed, "flips")), pseudo)
+    return pseudo
 
 
 def modalities_of(arm: Arm, problem: Problem) -> tuple[str, ...]:
@@ -95,7 +111,7 @@ def modalities_of(arm: Arm, problem: Problem) -> tuple[str, ...]:
 
 
 def objective_of(task: Task, arm: Arm, problem: Problem) -> Objective:
-    """What the arm minimises: the task's objective, with the parts of T that can act on it."""
+    """The task's objective, with the parts of T that can act on the arm's modalities."""
     objective = task.recipe.objective
     refuse_strange_modalities(objective, problem.modalities)
     refuse_strange(objective.augment, problem.modalities)
@@ -110,24 +126,6 @@ def objective_of(task: Task, arm: Arm, problem: Problem) -> Objective:
 def unperturbed(objective: Objective) -> Objective:
     """The objective without T and without L_reg; labels and threshold stay."""
     return replace(objective, transform=(), other=(), gamma=0.0)
-
-
-def lessons(
-    arm: Arm, objective: Objective, problem: Problem, teacher: nn.Module, seed: int
-) -> tuple[PseudoLabels, PseudoLabels]:
-    """(the labels the account measures against, the labels the student learns).
-
-    They are the teacher's for every arm but two: the ceiling learns the truth, the placebo of
-    independent errors the truth with random errors. Their accounts still speak of the teacher.
-    """
-    pseudo = pseudo_label(teacher, problem.unlabelled, objective)
-    truth = problem.unlabelled.labels
-    if arm.learns_from == "truth":
-        return pseudo, certain(truth, pseudo)
-    if arm.errors == "independent":
-        flipped = independent_errors(truth, pseudo, seed_for(seed, "flips"))
-        return pseudo, certain(flipped, pseudo)
-    return pseudo, pseudo
 
 
 def build_student(

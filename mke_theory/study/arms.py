@@ -1,9 +1,9 @@
 """The arms of the comparison, as data: what differs from the method, and nothing else.
 
-The base is MM student (MKE). Every other arm is a copy of it with some fields changed, and the
-report prints those fields. Placebos ask what the gain is made of: the second modality's content,
-the structure of the teacher's errors, or the number of parameters. The rival asks whether a change
-of the teacher's decisions would have done as well as a student.
+The method arm is MM student (MKE). Every other arm is a copy of it with some fields changed, and
+the report prints those fields. Placebos ask what the gain is made of: the content of the second
+modality, the structure of the teacher's errors, or the number of parameters. The rival asks whether
+a change of the teacher's decisions would have done as well as a student.
 """
 
 from __future__ import annotations
@@ -34,14 +34,19 @@ class Arm:
     )
     perturbed: bool = True
     pairing: Literal["as recorded", "shuffled"] = "as recorded"
-    errors: Literal["teacher's", "independent"] = "teacher's"
+    errors: Literal["teacher's", "random"] = "teacher's"
     size: Literal["task", "as MM student"] = "task"
     decision: Literal["as trained", "adjusted"] = "as trained"
 
     @property
+    def rounds(self) -> int:
+        """Students that the arm trains: none where it uses the teacher alone."""
+        return 0 if self.learns_from == "labels" else 1
+
+    @property
     def needs_truth(self) -> bool:
         """True where the labels it learns from are made from the truth on D_u."""
-        return self.learns_from == "truth" or self.errors == "independent"
+        return self.learns_from == "truth" or self.errors == "random"
 
 
 MM_STUDENT = Arm()
@@ -65,7 +70,7 @@ SIX_ARMS: tuple[Arm, ...] = (
 
 PLACEBOS: tuple[Arm, ...] = (
     Arm("mm_student_shuffled", "placebo: β shuffled", pairing="shuffled"),
-    Arm("mm_student_flips", "placebo: independent errors", errors="independent"),
+    Arm("mm_student_flips", "placebo: random errors", errors="random"),
     Arm(
         "um_student_matched",
         "placebo: UM, size of MM",

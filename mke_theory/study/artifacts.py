@@ -1,4 +1,4 @@
-"""What a run keeps beside its record, as arrays in files: for figures and for the theory."""
+"""Arrays that a run keeps in files beside its record: for figures and for the theory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from torch import nn
 
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
-from mke_theory.method.algorithm import decisions
-from mke_theory.method.pseudo_labels import PseudoLabels
-from mke_theory.study.arms import MM_STUDENT, Arm
-from mke_theory.study.task import Task
+from mke_theory.method.algorithm import decided, predictions_of
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.result import Result
 from mke_theory.training.predict import embed
 
 Arrays = dict[str, np.ndarray]
@@ -24,28 +23,21 @@ MOST_CLASSES = 8
 _SIDE = 81
 
 
-def keep(
-    folder: Path,
-    key: str,
-    task: Task,
-    arm: Arm,
-    problem: Problem,
-    model: nn.Module,
-    pseudo: PseudoLabels,
-) -> dict[str, str]:
+def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
     """Kind of artifact to its file's name under `folder`, for each kind that the run has.
 
-    regions: decision regions, where two numbers span a plane. answers: the MM student's word on
-    D_u, for the theory. scenes: the model's word on the samples that the task shows in a figure.
+    regions: decision regions, where two numbers span a plane. answers: the MM student's predictions
+    on D_u, for the theory. scenes: predictions on the samples that the task shows in a figure.
     """
+    problem, model = result.problem, result.model
     files: dict[str, tuple[str, Arrays]] = {}
     if is_planar(problem):
         files["regions"] = f"{key}.npz", _regions(problem, model)
-    if arm.name == MM_STUDENT.name and problem.unlabelled.labels.ndim == 1:
-        files["answers"] = f"{key}_answers.npz", _answers(problem, model, pseudo)
-    if shown := task.scenes(problem):
-        said = decisions(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
-        files["scenes"] = f"{key}_scenes.npz", {**shown, "said": said}
+    if result.run.arm.name == MM_STUDENT.name and problem.truth.labels.ndim == 1:
+        files["answers"] = f"{key}_answers.npz", _on_unlabelled(result)
+    if shown := result.run.task.scenes(problem):
+        seen = predictions_of(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
+        files["scenes"] = f"{key}_scenes.npz", {**shown, "said": seen}
     for name, arrays in files.values():
         path = folder / "artifacts" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +56,7 @@ def is_planar(problem: Problem) -> bool:
 
 
 def _regions(problem: Problem, model: nn.Module) -> Arrays:
-    """What the model says on a grid over the plane, and the test points."""
+    """The model's predictions on a grid over the plane, and the test points."""
     first, second = problem.modalities
     shown = problem.test[slice(0, len(problem.test))].inputs
     x, y = (shown[name].flatten().numpy() for name in (first, second))
@@ -74,22 +66,21 @@ def _regions(problem: Problem, model: nn.Module) -> Arrays:
         first: torch.from_numpy(across.reshape(-1, 1)),
         second: torch.from_numpy(up.reshape(-1, 1)),
     }
-    said = decisions(model, Pool(plane, torch.full((_SIDE**2,), -1)))
+    predictions = predictions_of(model, Pool(plane, torch.full((_SIDE**2,), -1)))
     return {
         "x": grids[0],
         "y": grids[1],
-        "prediction": said.numpy().reshape(_SIDE, _SIDE).astype(np.uint8),
+        "prediction": predictions.numpy().reshape(_SIDE, _SIDE).astype(np.uint8),
         "points": np.stack([x, y], axis=1),
         "labels": problem.test.labels.numpy(),
     }
 
 
-def _answers(problem: Problem, model: nn.Module, pseudo: PseudoLabels) -> Arrays:
-    """Pseudo labels, answers and, where there is a linear layer, the embedding of D_u."""
-    arrays = {
-        "pseudo": pseudo.hard.numpy(),
-        "student": decisions(model, problem.unlabelled).numpy(),
-    }
-    if any(isinstance(module, nn.Linear) for module in model.modules()):
-        arrays["embedding"] = embed(model, problem.unlabelled).numpy()
+def _on_unlabelled(result: Result) -> Arrays:
+    """Pseudo labels, predictions and, where there is a linear layer, the embedding of D_u."""
+    multilabel = result.run.task.recipe.objective.multilabel
+    predictions = decided(result.predictions["unlabelled"], multilabel=multilabel)
+    arrays = {"pseudo": result.pseudo.hard.numpy(), "student": predictions.numpy()}
+    if any(isinstance(module, nn.Linear) for module in result.model.modules()):
+        arrays["embedding"] = embed(result.model, result.problem.unlabelled).numpy()
     return arrays

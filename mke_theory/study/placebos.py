@@ -12,35 +12,36 @@ from torch import Tensor
 
 from mke_theory.data.lazy_arrays import taken
 from mke_theory.data.pool import UNKNOWN, Pool
+from mke_theory.data.problem import Truth
 from mke_theory.method.pseudo_labels import PseudoLabels, as_classes, as_target
 
 
-def independent_errors(truth: Tensor, pseudo: PseudoLabels, seed: int) -> Tensor:
+def random_errors(truth: Truth, pseudo: PseudoLabels, seed: int) -> Tensor:
     """The truth with exactly as many errors as the teacher makes, in places drawn at random.
 
-    The wrong class is drawn evenly from the others. Void pixels stay −1; every sample needs a
-    truth somewhere.
+    The wrong class is drawn evenly from the others. Void pixels stay −1; raises ValueError where a
+    sample has no truth at all.
     """
-    known = truth != UNKNOWN
+    labels = truth.labels
+    known = labels != UNKNOWN
     if not bool(known.reshape(len(known), -1).any(dim=1).all()):
-        raise ValueError("the placebo of independent errors needs the truth on all of D_u")
-    wrong = int((pseudo.hard != truth)[known].sum())
-    flipped = truth.long().clone()
-    flat = misled(flipped[known].numpy(), wrong, pseudo.classes, seed)
-    flipped[known] = torch.from_numpy(flat)
-    return flipped.to(truth.dtype)
+        raise ValueError("the placebo of random errors needs the truth on all of D_u")
+    wrong = int((pseudo.hard != labels)[known].sum())
+    changed = labels.long().clone()
+    drawn = _with_errors(changed[known].numpy(), wrong, pseudo.classes, seed)
+    changed[known] = torch.from_numpy(drawn)
+    return changed.to(labels.dtype)
 
 
-def misled(truth: NDArray[np.int64], wrong: int, classes: int, seed: int) -> NDArray[np.int64]:
-    """Labels [n] that differ from the truth in exactly `wrong` random places.
-
-    The wrong class is drawn evenly from the others.
-    """
+def _with_errors(
+    truth: NDArray[np.int64], wrong: int, classes: int, seed: int
+) -> NDArray[np.int64]:
+    """Labels [n] that differ from the truth in exactly `wrong` random places."""
     draw = np.random.default_rng(seed)
-    said = truth.copy()
-    at = draw.choice(len(said), size=wrong, replace=False)
-    said[at] = (said[at] + draw.integers(1, classes, size=wrong)) % classes
-    return said
+    labels = truth.copy()
+    at = draw.choice(len(labels), size=wrong, replace=False)
+    labels[at] = (labels[at] + draw.integers(1, classes, size=wrong)) % classes
+    return labels
 
 
 def certain(labels: Tensor, like: PseudoLabels) -> PseudoLabels:

@@ -1,134 +1,94 @@
-"""One JSON line a finished run: everything that tables and figures are built from.
-
-A run is named by its key: a hash of task, arm, seed, configuration, split, code and environment. A
-run whose key stands in `records.jsonl` is done; a rerun skips it. A record holds
-
-- key, task, arm, seed, config (plain), config_hash, split_hash, code, environment, seconds;
-- rule: which weights were used ("last step", …); metrics: name → share in [0, 1], or None where
-  there is no such number; counts: samples by part, and parameters;
-- account: part → `Account.to_dict()`; differences: field → [value in the base arm, value here];
-- artifacts: name → path of a file, relative to the folder of the records.
-
-Only key, task, arm, seed, config_hash and metrics are required here.
-"""
+"""One JSON line a finished run: everything that tables and figures are built from."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from importlib.metadata import version
-from pathlib import Path, PurePath
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, BinaryIO, Self
-
-import numpy as np
-
-Record = dict[str, Any]
 
 FILE = "records.jsonl"
 LOCK = "records.lock"
 MINIMUM_FREE = 64 * 2**20
 """Bytes that have to be free on the disk before a run may start."""
 
-_RECORD = {"key": str, "task": str, "arm": str, "seed": int, "config_hash": str, "metrics": dict}
 
+@dataclass(frozen=True)
+class Record:
+    """What came out of one run, in plain JSON types: read and written here alone.
 
-# Who a run is
+    key: of the run (`keys.run_key`). metrics: name to a share in [0, 1], or None where there is no
+    such number. scores: part to every metric of the task. confusion: counts on test, a row a true
+    class. bounds: metric to [low, high], where samples of test are missing. history: [step, loss].
+    account: part to `Account.to_dict()`. differences: field to [value in the method arm, value
+    here]. counts: samples by part, and parameters. training: what it took. artifacts: kind to the
+    path of a file, relative to the folder of the records. extra: what one study records beyond.
 
-
-def canonical(value: object) -> Any:
-    """The plain JSON form of `value`; equal configurations have equal forms.
-
-    A dataclass becomes a dictionary of its fields with its class name under "kind". Fields declared
-    with `compare=False` (where data lie, how many workers read them) are no part of what a run is
-    and are left out. Tuples become lists, enums their value, paths text with forward slashes.
-
-    Raises TypeError for every other type and ValueError for NaN and infinity.
+    Raises ValueError where a part is of another type, or a metric is NaN or infinite.
     """
-    if isinstance(value, Enum):
-        return canonical(value.value)
-    if isinstance(value, np.generic):
-        return canonical(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"a configuration holds finite numbers only; got {value}")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, PurePath):
-        return value.as_posix()
-    if isinstance(value, tuple | list):
-        return [canonical(item) for item in value]
-    if isinstance(value, Mapping):
-        return {_text(name): canonical(item) for name, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        kind, names = type(value).__name__, [f.name for f in fields(value) if f.compare]
-        if "kind" in names:
-            raise TypeError(f"{kind} has a field 'kind', which is the place of its class name")
-        return {"kind": kind} | {name: canonical(getattr(value, name)) for name in names}
-    raise TypeError(
-        f"{type(value).__name__} has no plain form; a configuration is made of dataclasses, "
-        "mappings, sequences, enums, paths, numbers, text and None"
-    )
+
+    key: str
+    task: str
+    arm: str
+    seed: int
+    config_hash: str
+    metrics: dict[str, Any]
+    title: str = ""
+    arm_title: str = ""
+    class_names: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    split_hash: str = ""
+    code: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    metric: str = "accuracy"
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    confusion: list[list[int]] | None = None
+    bounds: dict[str, list[float]] = field(default_factory=dict)
+    history: list[list[float]] = field(default_factory=list)
+    account: dict[str, Any] = field(default_factory=dict)
+    differences: dict[str, list[Any]] = field(default_factory=dict)
+    varies: str = ""
+    skipped: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    training: dict[str, float | None] = field(default_factory=dict)
+    seconds: float | None = None
+    artifacts: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(
+                    f"a record needs {name!r} of type {kind.__name__}; got {getattr(self, name)!r}"
+                )
+        for name, value in self.metrics.items():
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"metric {name!r} is {value}; a metric without a value is None")
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """The record of a line's content; ValueError where a field is missing or not known."""
+        strange = plain.keys() - {f.name for f in fields(cls)}
+        if strange:
+            raise ValueError(f"a record has no field {sorted(strange)}")
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise ValueError(f"a record lacks a field ({error})") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record's fields by name; those that say nothing are left out."""
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {n: v for n, v in known.items() if n in _KINDS or v not in (None, "", [], {})}
 
 
-def config_hash(value: object) -> str:
-    """16 hexadecimal digits that depend on `canonical(value)`, and not on the order of its keys."""
-    return _digest(canonical(value))
-
-
-def code_version(folder: Path = Path(__file__).parents[1]) -> str:
-    """16 hexadecimal digits that change with any source or manifest in `folder` (the package)."""
-    manifests = [path for path in folder.rglob("manifests/*") if path.is_file()]
-    found = [*folder.rglob("*.py"), *manifests]
-    sources = {path.relative_to(folder).as_posix(): path for path in found}
-    return config_hash(
-        {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
-    )
-
-
-def environment() -> dict[str, str]:
-    """Versions of Python and torch and the kind of machine; nothing that names a host or user."""
-    return {
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "numpy": version("numpy"),
-        "scikit-learn": version("scikit-learn"),
-        "platform": f"{platform.system()}-{platform.machine()}",
-    }
-
-
-def run_key(
-    *,
-    task: str,
-    arm: str,
-    seed: int,
-    config_hash: str,
-    code: str,
-    environment: Mapping[str, str],
-    data_hash: str | None = None,
-) -> str:
-    """16 hexadecimal digits that change with each of the parts."""
-    return _digest([task, arm, seed, config_hash, data_hash, code, dict(environment)])
-
-
-def _digest(plain: object) -> str:
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _text(name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"the keys of a mapping have to be text; got {name!r}")
-    return name
-
-
-# The file of finished runs
+_KINDS = {"key": str, "task": str, "arm": str, "seed": int, "config_hash": str, "metrics": dict}
+"""What every record has to have."""
 
 
 class Records:
@@ -179,14 +139,21 @@ class Records:
                 raise
             raise OSError(
                 error.errno,
-                f"run {record['key']} could not be recorded in {self.folder / FILE} "
+                f"run {record.key} could not be recorded in {self.folder / FILE} "
                 f"({error.strerror}); all earlier runs are kept: make room and start again",
             ) from error
-        self._by_key[record["key"]] = json.loads(line)
+        self._by_key[record.key] = Record.of(json.loads(line))
 
     def has(self, key: str) -> bool:
         """Whether the run with this key is done."""
         return key in self._by_key
+
+    def of(self, keys: Iterable[str]) -> list[Record]:
+        """The records with these keys, in their order, each once; keys without one are passed over.
+
+        A folder may hold runs of several configurations: a report is about those it planned.
+        """
+        return [self._by_key[key] for key in dict.fromkeys(keys) if key in self._by_key]
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._by_key.values())
@@ -215,15 +182,6 @@ def read(folder: str | Path) -> list[Record]:
     if not path.is_file():
         raise FileNotFoundError(f"no {FILE} in {folder}; run an experiment with this folder first")
     return list(_parse(_complete(path.read_bytes()), path).values())
-
-
-def only(records: Iterable[Record], keys: Iterable[str]) -> list[Record]:
-    """The records with these keys, in the order of `keys`; keys without a record are passed over.
-
-    A folder may hold runs of several configurations: a report is about those it planned.
-    """
-    by_key = {record["key"]: record for record in records}
-    return [by_key[key] for key in dict.fromkeys(keys) if key in by_key]
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> Path:
@@ -309,26 +267,18 @@ def _parse(content: bytes, path: Path) -> dict[str, Record]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-            by_key[record["key"]] = record
-        except (ValueError, TypeError, KeyError):
+            record = Record.of(json.loads(line))
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"line {number} of {path} is damaged; delete that line (its run will be repeated) "
-                "or restore the file"
+                f"line {number} of {path} is damaged, or was written by another version ({error}); "
+                "delete that line (its run will be repeated) or restore the file"
             ) from None
+        by_key[record.key] = record
     return by_key
 
 
 def _to_line(record: Record) -> bytes:
-    for name, kind in _RECORD.items():
-        if not isinstance(record.get(name), kind):
-            raise ValueError(
-                f"a record needs {name!r} of type {kind.__name__}; got {record.get(name)!r}"
-            )
-    for name, value in record["metrics"].items():
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"metric {name!r} is {value}; a metric without a value is None")
-    return (json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(record.to_dict(), allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:

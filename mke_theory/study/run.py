@@ -1,298 +1,197 @@
-"""One run: a task, an arm, a seed, and the record of what came out.
+"""The one runner: any number of runs, each an arm at a seed of a task, carried out and judged.
 
-The teacher of a (task, seed) is trained once and handed to every arm; each arm is judged on D_u
+The teacher of every (task, seed) is trained once and handed to its students as a value; then every
+student is prepared, trained and accounted for by `method.algorithm.run`. Each arm is judged on D_u
 and on test as they were recorded, whatever it was trained on.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
-import torch
-from torch import Tensor, nn
-
-from mke_theory.data import optional_imports as libraries
-from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
-from mke_theory.data.rng import torch_seed
-from mke_theory.evaluation import metrics
-from mke_theory.evaluation.account import Account
-from mke_theory.method.algorithm import account_of, fit_teacher, pseudo_label
-from mke_theory.method.job import fit_alone
-from mke_theory.method.logit_adjustment import Adjusted
-from mke_theory.method.objective import Objective, shares_of
-from mke_theory.method.pseudo_labels import PseudoLabels, decide
-from mke_theory.method.transforms import Transform, acting
-from mke_theory.models import count_parameters
-from mke_theory.study import artifacts, records
-from mke_theory.study.arm_setup import has_place_for, modalities_of, student_to_be, teacher_to_be
-from mke_theory.study.arms import ARMS, MM_STUDENT, Arm, differences
+from mke_theory.method import algorithm
+from mke_theory.method.algorithm import Expansion, ExpansionJob, predictions_of
+from mke_theory.method.job import TrainingJob
+from mke_theory.study.arm_setup import student_of, teacher_itself, teacher_of
+from mke_theory.study.arms import Arm
+from mke_theory.study.configuration import RunConfiguration, TrainerName
+from mke_theory.study.recording import key_of
+from mke_theory.study.result import Cell, Failure, Result, Run
+from mke_theory.study.semi_supervised.setup import classic_result, student_of_round
 from mke_theory.study.task import Task
-from mke_theory.training.checkpoint import Checkpoint
-from mke_theory.training.hardware import Hardware
-from mke_theory.training.loop import AS_THE_TEACHER, Fit
-from mke_theory.training.predict import predict
+from mke_theory.study.trainers import train_all, trainer_of
+from mke_theory.training.loop import Fit
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+Teachers = Mapping[Cell, Fit | Failure]
+"""The fit of every cell's teacher, or its failure."""
 
-MOST_CLASSES = 16
-"""A confusion matrix of more classes is not recorded."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run computes and writes: the devices and the output folder."""
-
-    folder: Path | None = None
-    hardware: Hardware = Hardware()
-    checkpoint_every: int = 1000
-
-    def checkpoint(self, key: str) -> Checkpoint | None:
-        """The checkpoint of the run with this key; None where nothing is to be written."""
-        if self.folder is None:
-            return None
-        return Checkpoint(self.folder / "checkpoints" / f"{key}.pt", self.checkpoint_every)
-
-
-def key_of(task: Task, arm: Arm, seed: int, place: Place) -> str:
-    """The key of a run's record: it changes with settings, data, code, versions and devices."""
-    return records.run_key(
-        task=task.name,
-        arm=arm.name,
-        seed=seed,
-        config_hash=records.config_hash(config_of(task, arm)),
-        data_hash=task.data_hash(),
-        code=written_code(),
-        environment=environment_of(task, place),
-    )
-
-
-def environment_of(task: Task, place: Place) -> dict[str, str]:
-    """Versions, machine, device and precision."""
-    return versions() | libraries.versions_of(*task.libraries()) | place.hardware.named()
-
-
-@lru_cache(maxsize=1)
-def fabric_of(hardware: Hardware) -> Fabric:
-    """One Fabric a process, launched when first needed."""
-    return hardware.fabric()
-
-
-@cache
-def written_code() -> str:
-    """`records.code_version`, read from disk once a process."""
-    return records.code_version()
-
-
-@cache
-def _versions() -> tuple[tuple[str, str], ...]:
-    return tuple(records.environment().items())
-
-
-def versions() -> dict[str, str]:
-    """`records.environment`, looked up once a process."""
-    return dict(_versions())
-
-
-def config_of(task: Task, arm: Arm) -> dict[str, Any]:
-    """All settings that decide what a run computes, beside its seed."""
-    return {"task": task, "arm": task.adapt(arm)}
+Done = Expansion | Result | Failure
+"""A run's outcome so far: of its last student, of a method without one, or a failure."""
 
 
 def run(
-    task: Task, arm: Arm, seed: int, problem: Problem, taught: Fit, place: Place
-) -> tuple[dict[str, Any], nn.Module]:
-    """The record of one arm on one problem, and its model; `taught` is what `train_teacher` gave.
+    runs: Sequence[Run],
+    configuration: RunConfiguration | None = None,
+    *,
+    teachers: Teachers | None = None,
+    progress: str | None = None,
+) -> list[Result | Failure]:
+    """The result of every run, in order, or its failure; with a teacher fail all its students.
 
-    The cost of training is that of the arm's own model: for an arm that only uses the teacher, what
-    the teacher took, and None where it was trained in an earlier run.
+    `teachers` are those that `train_teachers` gave, where they are trained already. `progress`
+    names a progress bar.
     """
-    started, teacher = time.perf_counter(), taught.model
-    arm = task.adapt(arm)
-    if arm.learns_from == "labels":
-        trained, pseudo = as_teacher(task, arm, problem, taught)
-    else:
-        ready, pseudo = student_to_be(task, arm, seed, problem, teacher)
-        trained = fit_alone(
-            ready,
-            fabric=fabric_of(place.hardware),
-            checkpoint=place.checkpoint(key_of(task, arm, seed, place)),
+    configuration = configuration or RunConfiguration()
+    cells = list(dict.fromkeys(one.cell for one in runs))
+    if teachers is None:
+        teachers = train_teachers(cells, configuration, progress=progress)
+    problems = {cell: cell.problem() for cell in cells if isinstance(teachers[cell], Fit)}
+    batch = _Batch(runs, teachers, problems, configuration, progress)
+    done = batch.without_students()
+    for number in range(1, max((one.arm.rounds for one in runs), default=0) + 1):
+        done |= batch.of_round(number, done)
+    return [batch.judged(i, done[i]) for i in range(len(runs))]
+
+
+def train_teachers(
+    cells: Iterable[Cell], configuration: RunConfiguration, *, progress: str | None = None
+) -> dict[Cell, Fit | Failure]:
+    """The teacher of every cell, or its failure: the same weights whenever it is called."""
+    teachers: dict[Cell, Fit | Failure] = {}
+    jobs: dict[Cell, TrainingJob] = {}
+    for cell in cells:
+        try:
+            jobs[cell] = teacher_of(cell.task, cell.seed, cell.problem())
+        except Exception as error:  # a cell that fails ends no other
+            teachers[cell] = Failure.of(cell.teacher, error)
+    title = None if progress is None else f"{progress}: teachers"
+    for trainer in _trainers((cell.task for cell in jobs), configuration):
+        own = [cell for cell in jobs if trainer_of(cell.task, configuration) == trainer]
+        outcomes = train_all(
+            [jobs[cell] for cell in own],
+            trainer=trainer,
+            configuration=configuration,
+            keys=[key_of(cell.teacher, configuration) for cell in own],
+            progress=title,
         )
-    record = record_of(task, arm, seed, problem, teacher, trained, pseudo)
-    record["environment"] = environment_of(task, place)
-    record["key"] = key_of(task, arm, seed, place)
-    if place.folder is not None:
-        kept = artifacts.keep(
-            place.folder, record["key"], task, arm, problem, trained.model, pseudo
-        )
-        record |= {"artifacts": kept} if kept else {}
-    record["training"] = {
-        name: getattr(trained, name)
-        for name in ("seconds", "samples_per_second", "waiting", "peak_memory")
-    }
-    record["seconds"] = round(time.perf_counter() - started, 3)
-    return record, trained.model
+        for cell, outcome in zip(own, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                teachers[cell] = Failure.of(cell.teacher, outcome)
+            else:
+                teachers[cell] = outcome
+    return teachers
 
 
-def train_teacher(task: Task, seed: int, problem: Problem, place: Place) -> Fit:
-    """Step 1 for a (task, seed): the same weights wherever and whenever it is called."""
-    ready = teacher_to_be(task, seed, problem)
-    return fit_teacher(
-        ready.model,
-        ready.samples,
-        ready.config,
-        seed=ready.seed,
-        multilabel=ready.objective.multilabel,
-        augment=ready.objective.augment,
-        fabric=fabric_of(place.hardware),
-        select_on=ready.select_on,
-        checkpoint=place.checkpoint(key_of(task, ARMS["um_teacher"], seed, place)),
-    )
+@dataclass(frozen=True)
+class _Batch:
+    """Runs that are carried out together, with the problem and the teacher of each of their cells.
 
-
-def as_teacher(task: Task, arm: Arm, problem: Problem, taught: Fit) -> tuple[Fit, PseudoLabels]:
-    """The teacher as the result of an arm that trains nothing more, and its labels on D_u.
-
-    The arm's decision is its own or, by the students' τ and π, adjusted; the labels stay its own.
+    Outcomes are kept by the number of their run; one run that fails, for whatever reason, ends no
+    other.
     """
-    objective = task.recipe.objective
-    plain = Objective(multilabel=objective.multilabel)
-    pseudo = pseudo_label(taught.model, problem.unlabelled, plain)
-    taught = replace(taught, rule=AS_THE_TEACHER)
-    if arm.decision == "as trained":
-        return taught, pseudo
-    lessons = pseudo_label(taught.model, problem.unlabelled, objective).target
-    shares = shares_of(problem.unlabelled.with_labels(lessons))
-    return replace(taught, model=Adjusted(taught.model, shares, objective.adjustment)), pseudo
+
+    runs: Sequence[Run]
+    teachers: Teachers
+    problems: Mapping[Cell, Problem]
+    configuration: RunConfiguration
+    progress: str | None
+
+    def without_students(self) -> dict[int, Done]:
+        """Arms that use the teacher alone, classics that train no network, and failed teachers."""
+        done: dict[int, Done] = {}
+        for i, one in enumerate(self.runs):
+            teacher = self.teachers[one.cell]
+            if isinstance(teacher, Failure):
+                done[i] = replace(teacher, run=one)
+            elif one.arm.rounds == 0:
+                try:
+                    done[i] = _without_student(one, self.problems[one.cell], teacher)
+                except Exception as error:
+                    done[i] = Failure.of(one, error)
+        return done
+
+    def of_round(self, number: int, done: Mapping[int, Done]) -> dict[int, Done]:
+        """The students of round 1, 2, …: prepared, trained and accounted for."""
+        outcomes: dict[int, Done] = {}
+        jobs: dict[int, ExpansionJob] = {}
+        for i, one in enumerate(self.runs):
+            if number > one.arm.rounds or isinstance(done.get(i), Failure):
+                continue
+            try:
+                jobs[i] = self._prepared(one, number, done.get(i))
+            except Exception as error:
+                outcomes[i] = Failure.of(one, error)
+        for trainer in _trainers((self.runs[i].task for i in jobs), self.configuration):
+            own = [i for i in jobs if self._trainer(i) == trainer]
+            train = partial(
+                train_all,
+                trainer=trainer,
+                configuration=self.configuration,
+                keys=[key_of(self.runs[i], self.configuration, number) for i in own],
+                progress=None if self.progress is None else f"{self.progress}: students",
+            )
+            expansions = algorithm.run([jobs[i] for i in own], train)
+            for i, expansion in zip(own, expansions, strict=True):
+                if isinstance(expansion, Exception):
+                    outcomes[i] = Failure.of(self.runs[i], expansion)
+                else:
+                    outcomes[i] = _with_seconds_of(done.get(i), expansion)
+        return outcomes
+
+    def _trainer(self, i: int) -> TrainerName:
+        return trainer_of(self.runs[i].task, self.configuration)
+
+    def _prepared(self, one: Run, number: int, before: Done | None) -> ExpansionJob:
+        """The student of a round: the one of the round before labels D_u for it."""
+        problem, teacher = self.problems[one.cell], self._teacher(one).model
+        if isinstance(one.arm, Arm):
+            return student_of(one.task, one.task.adapt(one.arm), one.seed, problem, teacher)
+        labeller = before.student if isinstance(before, Expansion) else teacher
+        return student_of_round(one, problem, teacher, labeller, number)
+
+    def _teacher(self, one: Run) -> Fit:
+        teacher = self.teachers[one.cell]
+        assert isinstance(teacher, Fit)  # a run whose teacher failed is done before any round
+        return teacher
+
+    def judged(self, i: int, outcome: Done) -> Result | Failure:
+        """The result of a run, with its predictions on test."""
+        one = self.runs[i]
+        if isinstance(outcome, Result | Failure):
+            return outcome
+        problem = self.problems[one.cell]
+        multilabel = one.task.recipe.objective.multilabel
+        predictions = {
+            "unlabelled": outcome.predictions,
+            "test": predictions_of(outcome.student, problem.test, multilabel=multilabel),
+        }
+        return Result(
+            one,
+            problem,
+            self._teacher(one).model,
+            outcome.pseudo,
+            predictions,
+            outcome.account,
+            outcome.fit,
+            outcome.fit.seconds,
+        )
 
 
-def record_of(
-    task: Task,
-    arm: Arm,
-    seed: int,
-    problem: Problem,
-    teacher: nn.Module,
-    trained: Fit,
-    pseudo: PseudoLabels,
-) -> dict[str, Any]:
-    """What came out of one arm, all but where it ran: its key, environment and seconds."""
-    objective, pools = task.recipe.objective, (problem.unlabelled, problem.test)
-    plain = Objective(temperature=objective.temperature, multilabel=objective.multilabel)
-    words = [word_of(trained.model, pool, objective.multilabel) for pool in pools]
-    teachers = [pseudo, pseudo_label(teacher, problem.test, plain)]
-    on_unlabelled, on_test = (
-        account_of(pool, said, (word >= 0.5).long() if objective.multilabel else word)
-        for pool, said, word in zip(pools, teachers, words, strict=True)
-    )
-    scores = {
-        part: scores_of(task, word, pool)
-        for part, word, pool in zip(("unlabelled", "test"), words, pools, strict=True)
-    }
-    own_word = pseudo.hard
-    if objective.multilabel:  # labels have lost the fine order that ranking needs
-        own_word = word_of(teacher, problem.unlabelled, True)
-    of_teacher = scores_of(task, own_word, problem.unlabelled)
-    counts = {part: len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")}
-    return {
-        "task": task.name,
-        "class_names": list(task.class_names()),
-        "title": task.title,
-        "arm": arm.name,
-        "arm_title": arm.title,
-        "seed": seed,
-        "config": records.canonical(config_of(task, arm)),
-        "config_hash": records.config_hash(config_of(task, arm)),
-        "split_hash": problem.split_hash,
-        "code": written_code(),
-        "rule": trained.rule,
-        "selected_step": trained.selected_step,
-        "metric": task.metric,
-        "metrics": {
-            "test": scores["test"].get(task.metric),
-            "unlabelled": scores["unlabelled"].get(task.metric),
-            "pseudo_labels": of_teacher.get(task.metric),
-            **_shares(on_unlabelled, on_test),
-        },
-        "scores": scores,
-        "confusion": confusion_of(words[1], problem),
-        "bounds": {
-            name: list(ends) for name, ends in task.bounds(words[1], problem.test.labels).items()
-        },
-        "history": [[step, loss] for step, loss in trained.history],
-        "account": {"unlabelled": on_unlabelled.to_dict(), "test": on_test.to_dict()},
-        "differences": _differences(task, arm, problem)
-        | _beginnings(task, arm, problem, teacher, trained.model),
-        "varies": task.varies,
-        "skipped": list(problem.skipped),
-        "counts": counts | {"parameters": count_parameters(trained.model)},
-    }
+def _with_seconds_of(before: Done | None, now: Expansion) -> Expansion:
+    """The expansion with the seconds of its earlier rounds added to those of its last one."""
+    if not isinstance(before, Expansion) or before.fit.seconds is None or now.fit.seconds is None:
+        return now
+    return replace(now, fit=replace(now.fit, seconds=before.fit.seconds + now.fit.seconds))
 
 
-def _differences(task: Task, arm: Arm, problem: Problem) -> dict[str, list[Any]]:
-    """What the arm declares, and what follows: its width, and the parts of T that act on it."""
-    base = task.adapt(MM_STUDENT)
-    found = {name: list(pair) for name, pair in differences(arm, base).items()}
-    used, full = modalities_of(arm, problem), problem.modalities
-    if task.width(used) != task.width(full) and arm.size == "task":
-        found["width"] = [task.width(full), task.width(used)]
-    if arm.perturbed:
-        acts = [_names(acting(task.recipe.objective.transform, names)) for names in (full, used)]
-        if acts[0] != acts[1]:
-            found["T acts by"] = acts
-    return found
+def _without_student(one: Run, problem: Problem, teacher: Fit) -> Expansion | Result:
+    if isinstance(one.arm, Arm):
+        return teacher_itself(one.task, one.task.adapt(one.arm), problem, teacher)
+    return classic_result(one, problem, teacher)
 
 
-def _beginnings(
-    task: Task, arm: Arm, problem: Problem, teacher: nn.Module, student: nn.Module
-) -> dict[str, list[Any]]:
-    """Which of base arm and this one begins as the teacher, where the recipe has but one do so."""
-    if not task.recipe.from_teacher or arm.learns_from == "labels":
-        return {}
-    with torch_seed(0):
-        base = task.model(problem, problem.modalities)
-    pair = ["the teacher" if has_place_for(one, teacher) else "new" for one in (base, student)]
-    return {} if pair[0] == pair[1] else {"begins as": pair}
-
-
-def _names(steps: tuple[Transform, ...]) -> str:
-    return ", ".join(type(step).__name__ for step in steps) or "nothing"
-
-
-def word_of(model: nn.Module, pool: Pool, multilabel: bool) -> Tensor:
-    """What the model says of every sample: its class [n, ...]; multi-label, probabilities."""
-    return predict(model, pool, then=_probability if multilabel else decide)
-
-
-def _probability(logits: Tensor) -> Tensor:
-    return torch.sigmoid(logits.double())  # in single precision those above 17 or so all are 1
-
-
-def scores_of(task: Task, word: Tensor, pool: Pool) -> dict[str, float]:
-    """The task's metrics on a pool; none where no truth is known."""
-    if bool((pool.labels == UNKNOWN).all()):
-        return {}
-    return task.scores(word, pool.labels)
-
-
-def confusion_of(word: Tensor, problem: Problem) -> list[list[int]] | None:
-    """Counts on test, a row for each true class; None for questions, and where there are many."""
-    if word.is_floating_point() or problem.classes > MOST_CLASSES:
-        return None
-    return metrics.confusion(word, problem.test.labels, problem.classes).tolist()
-
-
-def _shares(unlabelled: Account, test: Account) -> dict[str, float | None]:
-    """Shares in [0, 1]; None where there is nothing to divide by, or no truth on D_u."""
-    return {
-        "corrected": unlabelled.overall.corrected_share,
-        "damaged": unlabelled.overall.damaged_share,
-        "agreement": unlabelled.agreement,
-        "test_corrected": test.overall.corrected_share,
-        "test_damaged": test.overall.damaged_share,
-        "test_agreement": test.agreement,
-    }
+def _trainers(tasks: Iterable[Task], configuration: RunConfiguration) -> list[TrainerName]:
+    return list(dict.fromkeys(trainer_of(task, configuration) for task in tasks))

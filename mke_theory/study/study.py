@@ -1,92 +1,46 @@
-"""Many runs: which are wanted, which are recorded already, and the rest spread over processes.
+"""A study: runs that are wanted, those that are recorded already, and the rest over processes.
 
-Every finished run is one line in the records before the next is begun, so a study that is killed at
-any moment goes on where it stopped.
+Finished runs are recorded before the next ones are begun, so a study that is killed at any moment
+goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
-import torch
-from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from mke_theory.data.problem import Problem
-from mke_theory.study import records
-from mke_theory.study.arms import ARMS, Arm
-from mke_theory.study.run import Place, fabric_of, key_of, run, train_teacher
-from mke_theory.study.split import KEPT_OUT, kept_out
+from mke_theory.study.arms import REFERENCE, Arm
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.processes import over_processes
+from mke_theory.study.recording import key_of, record_of
+from mke_theory.study.records import Record, Records
+from mke_theory.study.result import Cell, Failure, Run
+from mke_theory.study.run import run, train_teachers
 from mke_theory.study.task import Task
-from mke_theory.training.hardware import Hardware
+from mke_theory.study.trainers import trainer_of
+from mke_theory.training.hardware import broadcast
+from mke_theory.training.loop import Fit
 
-TEACHER = ARMS["um_teacher"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run that is wanted."""
-
-    task: Task
-    arm: Arm
-    seed: int
-
-    def key(self, place: Place) -> str:
-        """The key of its record."""
-        return key_of(self.task, self.arm, self.seed, place)
-
-    def __str__(self) -> str:
-        return f"{self.task.name} {self.arm.name} seed {self.seed}"
+Listed = TypeVar("Listed")
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A run that ended in an error; the others went on."""
+def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> list[Run]:
+    """All runs, the reference arm's first; it is always among them, as what gains refer to.
 
-    job: Job
-    error: str
-
-
-@dataclass(frozen=True)
-class Means:
-    """What runs are carried out with: devices, processes, and threads in each.
-
-    `workers` runs are carried out at the same time; where several processes train one model
-    together, one is.
+    An arm that under a task's objective would repeat another one is not run on it. Raises TypeError
+    where `tasks` are no tasks or `arms` no arms.
     """
-
-    hardware: Hardware = Hardware()
-    workers: int = 1
-    threads: int = 1
-    checkpoint_every: int = 1000
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "threads", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
-        if self.workers > 1 and self.hardware.processes > 1:
-            raise ValueError(
-                f"workers is {self.workers}, but {self.hardware.processes} processes train each "
-                "run together; set workers to 1"
-            )
-
-
-def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> list[Job]:
-    """All jobs, teachers first; the teacher's arm is always among them, as what gains refer to.
-
-    An arm that under a task's objective would repeat another one is not run on it.
-    """
-    tasks, seeds = list(tasks), list(seeds)
-    others = [arm for arm in arms if arm.name != TEACHER.name]
-    teachers = [Job(task, TEACHER, seed) for task in tasks for seed in seeds]
-    return teachers + [
-        Job(task, arm, seed)
+    tasks, seeds = _listed("tasks", tasks, Task), list(seeds)
+    others = [arm for arm in _listed("arms", arms, Arm) if arm.name != REFERENCE]
+    references = [Cell(task, seed).teacher for task in tasks for seed in seeds]
+    return references + [
+        Run(task, arm, seed)
         for task in tasks
         for seed in seeds
         for arm in others
@@ -94,127 +48,174 @@ def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> li
     ]
 
 
+def _listed(name: str, values: Iterable[Listed], kind: type[Listed]) -> list[Listed]:
+    """The values; TypeError where they are no list of that kind."""
+    if isinstance(values, str | kind):
+        raise TypeError(f"{name} is {values!r}; give a list of them: [{name[:-1]}]")
+    listed = list(values)
+    for value in listed:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} holds {value!r}, which is no {kind.__name__}")
+    return listed
+
+
 def repeats_another(arm: Arm, task: Task) -> bool:
     """True where the task's objective has nothing of what tells the arm from another one."""
     return arm.decision == "adjusted" and task.recipe.objective.adjustment == 0
 
 
-def feasible(jobs: list[Job]) -> tuple[list[Job], list[str]]:
-    """The jobs that can be carried out, and a line for each arm that cannot.
+def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The runs that can be carried out, and a line for each arm that cannot.
 
     The first problem of every task is drawn on the way, and its data are hashed, so that what is
     damaged or absent raises here, before any work has started.
     """
-    knows = {}
-    for job in jobs:
-        if job.task not in knows:
-            problem_of(job.task, job.seed)
-            job.task.data_hash()  # where the weights are, for instance
-            knows[job.task] = job.task.knows_truth()
-    _drawn.cache_clear()  # the runs have processes of their own
-    reasons = {job: _unfit(job, knows[job.task]) for job in jobs}
+    knows: dict[Task, bool] = {}
+    for one in runs:
+        if one.task not in knows:
+            one.cell.problem()
+            one.task.data_hash()  # where the weights are, for instance
+            knows[one.task] = one.task.knows_truth()
+    reasons = {
+        one: _unfit(one.arm, one.task, knows[one.task]) for one in runs if isinstance(one.arm, Arm)
+    }
     lines = dict.fromkeys(
-        f"left out {job.task.name} {job.arm.name}: {why}" for job, why in reasons.items() if why
+        f"left out {one.task.name} {one.arm.name}: {why}" for one, why in reasons.items() if why
     )
-    return [job for job in jobs if reasons[job] is None], list(lines)
+    return [one for one in runs if reasons.get(one) is None], list(lines)
 
 
-def _unfit(job: Job, knows_truth: bool) -> str | None:
+def _unfit(arm: Arm, task: Task, knows_truth: bool) -> str | None:
     """Why the arm cannot run on the task, or None."""
-    if job.arm.needs_truth and not knows_truth:
+    if arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
-    objective = job.task.recipe.objective
+    objective = task.recipe.objective
     whole = objective.threshold == 0 and not objective.multilabel
-    if job.arm.errors == "independent" and not whole:
+    if arm.errors == "random" and not whole:
         return "random errors stand for labels of one class a sample, without a threshold"
     return None
 
 
 def execute(
-    jobs: list[Job], book: records.Records | None, means: Means, *, resume: bool = True
-) -> tuple[list[records.Record], list[Failure]]:
-    """The records of all jobs, in their order, and the failures.
+    runs: Sequence[Run],
+    records: Records | None,
+    configuration: RunConfiguration,
+    *,
+    resume: bool = True,
+) -> tuple[list[Record], list[Failure]]:
+    """The records of all runs, in their order, and the failures.
 
-    Only runs without a record are carried out; with `resume` off all are, from the beginning. A
-    student whose teacher failed is not tried. Where several processes train together, the first
-    has the book and says what is to be done; the others take part with None, and return no record.
+    Only runs without a record are carried out; with `resume` off all are, from the beginning.
+    Teachers come first; a student whose teacher failed is not tried. Where several processes train
+    together, the first has the records and says what is to be done; the others take part with
+    None, and return no record.
     """
-    folder = None if book is None else book.folder
-    place = Place(folder, means.hardware, means.checkpoint_every)
     keys: list[str] = []
     wanted: list[int] = []
-    if book is not None:
-        _clean_checkpoints(book.folder / "checkpoints", keep=resume)
-        keys = [job.key(place) for job in jobs]
-        wanted = [i for i, key in enumerate(keys) if not (resume and book.has(key))]
-    if means.hardware.processes > 1:
-        wanted = fabric_of(means.hardware).broadcast(wanted)
-    todo = [jobs[i] for i in wanted]
+    if records is not None:
+        if configuration.folder is not None:
+            _clean_checkpoints(configuration.folder / "checkpoints", keep=resume)
+        keys = [key_of(one, configuration) for one in runs]
+        wanted = [i for i, key in enumerate(keys) if not (resume and records.has(key))]
+    wanted = broadcast(wanted, configuration.hardware)
+    todo = [runs[i] for i in wanted]
     failures: list[Failure] = []
-    done = len(jobs) - len(todo)
-    bar = tqdm(total=len(jobs), initial=done, desc="runs", unit="run", disable=book is None)
+    done = len(runs) - len(todo)
+    bar = tqdm(total=len(runs), initial=done, desc="runs", unit="run", disable=records is None)
     with bar:
-        # All teachers come first: students of one seed then share the teacher's checkpoint.
-        for of_teachers in (True, False):
-            failed = {(failure.job.task, failure.job.seed) for failure in failures}
-            wave = [
-                job
-                for job in todo
-                if (job.arm == TEACHER) is of_teachers and (job.task, job.seed) not in failed
-            ]
-            for job, outcome in _results(wave, place, means):
-                if isinstance(outcome, str):
-                    failures.append(Failure(job, outcome))
-                elif book is not None:
-                    book.append(outcome)
-                    _forget_checkpoint(job, place)
-                bar.set_postfix_str(str(job), refresh=False)
-                bar.update()
-    found = {record["key"]: record for record in book or ()}
-    return [found[key] for key in keys if key in found], failures
+        for outcome in _outcomes(todo, configuration):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            elif records is not None:
+                records.append(outcome)
+                _forget_checkpoints(outcome, configuration)
+            bar.update()
+    return ([] if records is None else records.of(keys)), failures
 
 
-def _results(
-    jobs: list[Job], place: Place, means: Means
-) -> Iterator[tuple[Job, records.Record | str]]:
-    """Each job with its record or, where it failed, the error; in the order in which they end."""
-    if means.workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield _carry_out(job, place, means.threads)
+def _outcomes(runs: Sequence[Run], configuration: RunConfiguration) -> Iterator[Record | Failure]:
+    """The record of every run, or its failure, in the order in which they end."""
+    spread = partial(over_processes, workers=configuration.workers, threads=configuration.threads)
+    cells = list(dict.fromkeys(one.cell for one in runs))
+    teachers: dict[Cell, Fit | Failure] = {}
+    train = partial(_trained_teachers, configuration=configuration)
+    for _, trained in spread(_parts_of_cells(cells, configuration), train):
+        teachers |= trained
+    lost = {cell: teacher for cell, teacher in teachers.items() if isinstance(teacher, Failure)}
+    yield from lost.values()
+    parts = [
+        (part, {one.cell: teachers[one.cell] for one in part})
+        for part in _parts([one for one in runs if one.cell not in lost], configuration)
+    ]
+    for _, made in spread(parts, partial(_recorded, configuration=configuration)):
+        yield from made
+
+
+def _parts_of_cells(cells: Sequence[Cell], configuration: RunConfiguration) -> list[list[Cell]]:
+    """The cells whose teachers are trained together: alone where they are trained one by one."""
+    runs = {cell.teacher: cell for cell in cells}
+    return [[runs[one] for one in part] for part in _parts(list(runs), configuration)]
+
+
+def _parts(runs: Sequence[Run], configuration: RunConfiguration) -> list[list[Run]]:
+    """The runs that are carried out together: one at a time where jobs are trained one by one.
+
+    Runs of one task and arm stay together, since their jobs differ in numbers alone.
+    """
+    alone: list[Run] = []
+    together: list[Run] = []
+    for one in runs:
+        vectorised = trainer_of(one.task, configuration) == "vectorised"
+        (together if vectorised else alone).append(one)
+    tasks = {task: i for i, task in enumerate(dict.fromkeys(one.task for one in together))}
+    arms = {arm: i for i, arm in enumerate(dict.fromkeys(one.arm for one in together))}
+    together.sort(key=lambda one: (tasks[one.task], arms[one.arm], one.seed))
+    size = configuration.part_size(len(together))
+    count = -(-len(together) // size)
+    ends = [len(together) * i // max(1, count) for i in range(count + 1)]
+    cut = [together[a:b] for a, b in pairwise(ends)]
+    return [*cut, *([one] for one in alone)]
+
+
+def _trained_teachers(
+    cells: Sequence[Cell], configuration: RunConfiguration
+) -> dict[Cell, Fit | Failure]:
+    teachers = train_teachers(cells, configuration)
+    for teacher in teachers.values():
+        _refuse_to_fail_alone(teacher, configuration)
+    return teachers
+
+
+def _recorded(
+    part: tuple[Sequence[Run], dict[Cell, Fit | Failure]], configuration: RunConfiguration
+) -> list[Record | Failure]:
+    """The records of some runs that are carried out together, whose teachers are trained."""
+    runs, teachers = part
+    made: list[Record | Failure] = []
+    for result in run(runs, configuration, teachers=teachers):
+        outcome: Record | Failure
+        if isinstance(result, Failure):
+            outcome = result
+        else:
+            try:
+                outcome = record_of(result, configuration)
+            except Exception as error:  # one run that fails, for whatever reason, ends no other
+                outcome = Failure.of(result.run, error)
+        _refuse_to_fail_alone(outcome, configuration)
+        made.append(outcome)
+    return made
+
+
+def _refuse_to_fail_alone(outcome: object, configuration: RunConfiguration) -> None:
+    """Raise the error of a run that one of several processes may have met alone.
+
+    Processes that train together would wait for one that failed alone: an error that all of them
+    meet alike is a failure of the run, any other ends the study, to go on when it is repeated.
+    """
+    if configuration.hardware.processes == 1 or not isinstance(outcome, Failure):
         return
-    workers = Parallel(n_jobs=means.workers, return_as="generator_unordered", batch_size=1)
-    try:
-        yield from workers(delayed(_carry_out)(job, place, means.threads) for job in jobs)
-    except BaseException:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
-        raise
-
-
-def _carry_out(job: Job, place: Place, threads: int) -> tuple[Job, records.Record | str]:
-    torch.set_num_threads(threads)
-    try:
-        problem = problem_of(job.task, job.seed)
-        teacher = train_teacher(job.task, job.seed, problem, place)
-        return job, run(job.task, job.arm, job.seed, problem, teacher, place)[0]
-    except Exception as error:  # one run that fails, for whatever reason, must not end the others
-        # Processes that train together would wait for one that failed alone: what all of them meet
-        # alike is a failure of the run, anything else ends the study, to go on when it is repeated.
-        alike = isinstance(error, ValueError | FloatingPointError)
-        if place.hardware.processes > 1 and not alike:
-            raise
-        return job, f"{type(error).__name__}: {error}"
-
-
-def problem_of(task: Task, seed: int) -> Problem:
-    """The draw that belongs to a seed, with the parts that the task's rules of selection need."""
-    return _drawn(task, seed, task.data_root)
-
-
-@lru_cache(maxsize=1)
-def _drawn(task: Task, seed: int, _: Path | None) -> Problem:
-    """The root is an argument because tasks that differ by it alone are equal."""
-    selects = {task.recipe.teacher.select, task.recipe.student.select}
-    return kept_out(task.problem(seed), selects, KEPT_OUT, seed)
+    if not isinstance(outcome.cause, ValueError | FloatingPointError | None):
+        raise outcome.cause
 
 
 def _clean_checkpoints(folder: Path, *, keep: bool) -> None:
@@ -225,15 +226,10 @@ def _clean_checkpoints(folder: Path, *, keep: bool) -> None:
         part.unlink(missing_ok=True)
 
 
-def _forget_checkpoint(job: Job, place: Place) -> None:
-    """A recorded student needs its checkpoint no more; a teacher's serves later arms."""
-    checkpoint = place.checkpoint(job.key(place))
-    if job.arm != TEACHER and checkpoint is not None:
-        checkpoint.path.unlink(missing_ok=True)
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _forget_checkpoints(record: Record, configuration: RunConfiguration) -> None:
+    """A recorded student needs its checkpoints no more; a teacher's serves later arms."""
+    checkpoint = configuration.checkpoint(record.key)
+    if record.arm == REFERENCE or checkpoint is None:
+        return
+    for path in checkpoint.path.parent.glob(f"{record.key}*.pt"):
+        path.unlink(missing_ok=True)

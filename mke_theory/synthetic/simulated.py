@@ -19,7 +19,7 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
 from mke_theory.models import MLP, ConvEncoder, coordinates, multimodal
 from mke_theory.models.multimodal import Missing
-from mke_theory.study.records import config_hash
+from mke_theory.study.keys import config_hash
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.checks import checked_count, chosen
 from mke_theory.synthetic.corruptions import Corruptions
@@ -112,7 +112,7 @@ class Simulated(Task):
             self.world, self.unlabelled, self.alpha, seed_for(seed, "data", "unlabelled")
         )
         test = self.corruption.test(self.world, self.test, seed_for(seed, "data", "test"))
-        return Problem(
+        return Problem.of(
             labelled=pool_of(self._labelled(seed)).only(self.alpha),
             unlabelled=pool_of(unlabelled),
             test=pool_of(test),

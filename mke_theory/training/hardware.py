@@ -7,13 +7,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,6 @@ class Hardware:
             num_nodes=self.num_nodes,
         )
         fabric.launch()
-        fabric.hardware = self  # type: ignore[attr-defined]  # for `hardware_of`
         return fabric
 
     def _refuse_other_processes(self) -> None:
@@ -126,10 +129,15 @@ class Hardware:
 _CHANGE_DIGITS = ("micro_batch", "channels_last", "compile", "deterministic")
 
 
-def hardware_of(fabric: Fabric) -> Hardware:
-    """The `Hardware` that made the Fabric; the default one for a Fabric made elsewhere."""
-    found = getattr(fabric, "hardware", None)
-    return found if isinstance(found, Hardware) else Hardware()
+@lru_cache(maxsize=4)
+def launched(hardware: Hardware) -> Fabric:
+    """The Fabric of a hardware, launched when first needed: one a process."""
+    return hardware.fabric()
+
+
+def broadcast(value: T, hardware: Hardware) -> T:
+    """The value that the first of several training processes has; a single one keeps its own."""
+    return launched(hardware).broadcast(value) if hardware.processes > 1 else value
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from mke_theory.training.hardware import (
     Hardware,
     arranged,
     forget_peak,
-    hardware_of,
+    launched,
     memory_told,
     peak_memory,
 )
@@ -156,7 +156,7 @@ def fit(
     config: TrainConfig,
     *,
     seed: int,
-    fabric: Fabric | None = None,
+    hardware: Hardware | None = None,
     select_on: Samples | None = None,
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
@@ -181,8 +181,9 @@ def fit(
     refuse_selection(config, select_on)
     _refuse_average(average_decay, answers)
     started, seen = time.perf_counter(), 0
-    fabric = fabric or Hardware().fabric()
-    hardware, shares = hardware_of(fabric), (fabric.world_size, fabric.global_rank)
+    hardware = hardware or Hardware()
+    fabric = launched(hardware)
+    shares = (fabric.world_size, fabric.global_rank)
     plan = Plan(len(samples), config.batch_size, seed, *shares, hardware.micro_batch)
     fingerprint = f"{asdict(config)} seed={seed} samples={len(samples)} model={outline(model)}"
     if hardware.channels_last:

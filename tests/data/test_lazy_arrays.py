@@ -74,7 +74,7 @@ def test_who_is_where_does_not_depend_on_how_it_is_kept() -> None:
 
     def problem(x: Stored | torch.Tensor) -> Problem:
         pool = Pool({"x": x}, labels)
-        return Problem(pool.rows([0, 1]), pool.rows([2, 3, 4]), pool.rows([5, 6]), ("x",), 3)
+        return Problem.of(pool.rows([0, 1]), pool.rows([2, 3, 4]), pool.rows([5, 6]), ("x",), 3)
 
     assert problem(Stored(RAW, SCALE)).split_hash == problem(FLOATS).split_hash
     other = Stored(RAW, Normalise((99.0, 50.0), (10.0, 20.0)))
@@ -134,7 +134,7 @@ def test_what_was_looked_through_is_not_looked_through_again() -> None:
     both = join(first, second)
     assert sum(read) - looked <= 2  # their shape alone
     assert torch.equal(both[:].inputs["x"], torch.from_numpy(RAW[:6]).float())
-    problem = Problem(first, second, whole, ("x",), 2)
+    problem = Problem.of(first, second, whole, ("x",), 2)
     found = problem.split_hash
     looked = sum(read)
     assert problem.split_hash == found and sum(read) == looked

@@ -33,7 +33,7 @@ def problem(**changes: Any) -> Problem:
         "unlabelled": pool(6, start=100),
         "test": pool(start=200),
     }
-    return Problem(**{"teacher_modalities": ("a",), "classes": 2, **parts, **changes})
+    return Problem.of(**{"teacher_modalities": ("a",), "classes": 2, **parts, **changes})
 
 
 # --- Pool ----------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_what_is_no_tensor_is_refused_by_name() -> None:
 @pytest.mark.parametrize("wrong", [2.0, -0.5])
 def test_an_answer_to_a_question_is_no_class_number(wrong: float) -> None:
     fine = Pool({"a": torch.zeros(2, 1)}, torch.tensor([[0.0, 1.0, 0.25], [1.0, -1.0, 0.0]]))
-    Problem(fine, fine, fine, ("a",), 3)
+    Problem.of(fine, fine, fine, ("a",), 3)
     bad = fine.with_labels(torch.tensor([[0.0, 1.0, 0.0], [1.0, wrong, 0.0]]))
     with pytest.raises(ValueError, match=rf"test hold {wrong}.*\[0, 1\]"):
-        Problem(fine, fine, bad, ("a",), 3)
+        Problem.of(fine, fine, bad, ("a",), 3)

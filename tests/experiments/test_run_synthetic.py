@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from mke_theory.study.vectorised_runs import execute_stacked
 
 from mke_theory.evaluation.stats import paired_difference
 from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.study import records
-from mke_theory.study.vectorised_runs import execute_stacked
 from mke_theory.synthetic.corruptions import Corruptions
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.theory.gaussian.closed_form import GaussianPair, logistic_student

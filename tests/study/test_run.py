@@ -65,7 +65,7 @@ class Toy(Task):
         centre = torch.eye(3)[labels]
         inputs = {name: centre + torch.randn(42, 3, generator=draw) for name in ("a", "b")}
         whole = Pool(inputs, labels)
-        return Problem(
+        return Problem.of(
             labelled=whole.rows(torch.arange(9)).only(["a"]),
             unlabelled=whole.rows(torch.arange(9, 30)),
             test=whole.rows(torch.arange(30, 42)),

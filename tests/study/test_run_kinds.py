@@ -72,7 +72,7 @@ class Maps(Task):
             inputs[name] = Stored(raw.contiguous(), scale)
         labels[:, 0, 0] = UNKNOWN
         whole = Pool(inputs, labels)
-        return Problem(
+        return Problem.of(
             labelled=whole.rows(torch.arange(4)).only(["image"]),
             unlabelled=whole.rows(torch.arange(4, 20)),
             test=whole.rows(torch.arange(20, 30)),
@@ -110,7 +110,7 @@ class Questions(Task):
         parts = {"a": torch.randn(60, 3, generator=draw), "b": torch.randn(60, 3, generator=draw)}
         inputs = {name: x + 2 * nn.functional.pad(labels, (0, 1)) for name, x in parts.items()}
         whole = Pool(inputs, labels)
-        return Problem(
+        return Problem.of(
             labelled=whole.rows(torch.arange(12)).only(["a"]),
             unlabelled=whole.rows(torch.arange(12, 40)),
             test=whole.rows(torch.arange(40, 60)),

@@ -48,7 +48,7 @@ class Tiny(Task):
         if seed == self.broken_seed:
             pool = pool.with_labels(torch.zeros_like(y))  # one class only
         hidden = y if self.truth else torch.full_like(y, UNKNOWN)
-        return Problem(pool.only(["a"]), pool.with_labels(hidden), pool, ("a",), 2)
+        return Problem.of(pool.only(["a"]), pool.with_labels(hidden), pool, ("a",), 2)
 
     def model(
         self, problem: Problem, modalities: tuple[str, ...], width: int | None = None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from mke_theory.study.vectorised_runs import Stacking, Trained, execute_stacked, fit_many
 
 from mke_theory.data.problem import Problem
 from mke_theory.method.objective import Objective
@@ -18,7 +19,6 @@ from mke_theory.study.arms import ARMS
 from mke_theory.study.records import Records
 from mke_theory.study.study import Failure, Means, execute, plan
 from mke_theory.study.task import Recipe
-from mke_theory.study.vectorised_runs import Stacking, Trained, execute_stacked, fit_many
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.tasks.toy.twomoon import TwoMoon

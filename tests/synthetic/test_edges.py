@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from mke_theory.synthetic.teacher_errors import noisy_posterior
 
 from mke_theory.synthetic.checks import refuse_no_posterior
 from mke_theory.synthetic.corruptions import (
@@ -21,7 +22,6 @@ from mke_theory.synthetic.discrete import Discrete, conjunction, gate
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.moons.moons import Moons
 from mke_theory.synthetic.observed import Bumps, Lifted, Observed, Tones
-from mke_theory.synthetic.teacher_errors import noisy_posterior
 from mke_theory.synthetic.world import World
 
 WORLD = Gaussian()

@@ -80,8 +80,8 @@ from mke_theory.method.relatives.method import (
     Steps,
     differences,
     learn,
-    lessons_of,
     objective_on,
+    samples_of,
     table,
 )
 
@@ -94,7 +94,6 @@ __all__ = [
     "entropy_minimisation",
     "fixmatch",
     "learn",
-    "lessons_of",
     "mean_teacher",
     "methods",
     "mke",
@@ -102,6 +101,7 @@ __all__ = [
     "objective_on",
     "pi_model",
     "pseudo_label",
+    "samples_of",
     "table",
     "uda",
 ]

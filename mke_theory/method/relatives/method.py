@@ -1,10 +1,11 @@
-"""A semi-supervised method as data: its setting of the objective, and what its lessons are."""
+"""A semi-supervised method as data: its setting of the objective, and the labels it learns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -12,17 +13,16 @@ from torch import nn
 from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
-from mke_theory.method.algorithm import Expansion, expand, pseudo_label
+from mke_theory.method.algorithm import Expansion, ExpansionJob, pseudo_label, run
+from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import as_target
-from mke_theory.method.transforms import InputNoise, Transform
+from mke_theory.method.transforms import InputNoise, Transform, acting
+from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import TrainConfig
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
 Steps = tuple[Transform, ...]
-LessonKind = Literal["labels and unlabelled", "pseudo labels", "labels and pseudo labels"]
+LearnsFrom = Literal["labels and unlabelled", "pseudo labels", "labels and pseudo labels"]
 
 WEAK: Steps = (InputNoise(0.2),)
 STRONG: Steps = (InputNoise(1.0),)
@@ -33,7 +33,7 @@ STRONG: Steps = (InputNoise(1.0),)
 class Method:
     """One row of the table in `ssl`.
 
-    lessons: D_l with its labels and D_u without any; a fixed teacher's labels on D_u; or both.
+    learns_from: D_l with its labels and D_u without any; a fixed teacher's labels on D_u; or both.
     rounds: how often the student becomes the teacher of the next, and itself begins anew.
     reference: the key in the bibliography.
     """
@@ -41,57 +41,58 @@ class Method:
     name: str
     title: str
     objective: Objective
-    lessons: LessonKind
+    learns_from: LearnsFrom
     reference: str
     rounds: int = 1
 
     def __post_init__(self) -> None:
-        if self.lessons not in get_args(LessonKind):
-            raise ValueError(f"lessons is {self.lessons!r}; choose one of {get_args(LessonKind)}")
+        if self.learns_from not in get_args(LearnsFrom):
+            raise ValueError(
+                f"learns_from is {self.learns_from!r}; choose one of {get_args(LearnsFrom)}"
+            )
         if self.rounds < 1:
             raise ValueError(f"rounds is {self.rounds}; it has to be at least 1")
         if self.rounds > 1 and not self.needs_teacher:
             raise ValueError(
-                f"rounds is {self.rounds}, but {self.lessons} have no teacher whose place a "
+                f"rounds is {self.rounds}, but {self.learns_from} have no teacher whose place a "
                 "student could take; choose 1"
             )
 
     @property
     def needs_teacher(self) -> bool:
         """True where somebody has to label D_u before the student begins."""
-        return self.lessons != "labels and unlabelled"
+        return self.learns_from != "labels and unlabelled"
 
 
-def lessons_of(
+def samples_of(
     method: Method,
     problem: Problem,
     teacher: nn.Module | None = None,
     modalities: tuple[str, ...] | None = None,
 ) -> Pool:
-    """What a student of these modalities (by default all) learns from: inputs and targets.
+    """The samples that a student of these modalities (by default all) learns from.
 
     D_l comes first. It carries the teacher's modalities alone, whatever was recorded: the others
     are NaN there, and the student has to handle that (`missing="zero"` or `"learned"`). Samples of
     D_u without a label carry −1, and their truth is read by nobody. Raises ValueError where a
-    teacher is needed and none is given, or nothing is taught.
+    teacher is needed and none is given, or no pseudo label reaches the threshold.
     """
     used = problem.modalities if modalities is None else modalities
     unlabelled = problem.unlabelled.only(used)
     labelled = alpha_alone(problem, used)
     if not method.needs_teacher:
-        silent = torch.full_like(unlabelled.labels, UNKNOWN)
-        return join(labelled, unlabelled.with_labels(silent))
+        return join(labelled, unlabelled)
     if teacher is None:
-        raise ValueError(f"{method.title} learns from {method.lessons}; it needs a teacher")
+        raise ValueError(f"{method.title} learns from {method.learns_from}; it needs a teacher")
     pseudo = pseudo_label(teacher, problem.unlabelled, method.objective)
-    taught = unlabelled.with_labels(pseudo.target)
-    if method.lessons == "labels and pseudo labels":
-        return join(labelled.with_labels(as_target(labelled.labels, pseudo)), taught)
+    labelled_by_teacher = unlabelled.with_labels(pseudo.target)
+    if method.learns_from == "labels and pseudo labels":
+        return join(labelled.with_labels(as_target(labelled.labels, pseudo)), labelled_by_teacher)
     if bool((pseudo.confidence < method.objective.threshold).all()):
         raise ValueError(
             f"no pseudo label reaches the threshold {method.objective.threshold}; lower it"
         )
-    return taught
+    return labelled_by_teacher
 
 
 def alpha_alone(problem: Problem, used: tuple[str, ...]) -> Pool:
@@ -108,10 +109,10 @@ def alpha_alone(problem: Problem, used: tuple[str, ...]) -> Pool:
     return Pool(inputs, known.labels, known.groups)
 
 
-def objective_on(method: Method, lessons: Pool) -> Objective:
+def objective_on(method: Method, samples: Pool) -> Objective:
     """The method's objective with L_pl a mean over the samples that carry a label.
 
-    A batch is drawn from all lessons alike, so where D_u carries none, the weight of a label is
+    A batch is drawn from all samples alike, so where D_u carries none, the weight of a label is
     n/n_l times the method's: the expectation is the mean over D_l, however large D_u is. In small
     batches that is a noisy mean: take them large, or whole.
 
@@ -119,11 +120,35 @@ def objective_on(method: Method, lessons: Pool) -> Objective:
     """
     if method.needs_teacher:
         return method.objective
-    known = (lessons.labels != UNKNOWN).reshape(len(lessons), -1).any(dim=1)
+    known = (samples.labels != UNKNOWN).reshape(len(samples), -1).any(dim=1)
     if not bool(known.any()):
         raise ValueError(f"{method.title} learns from labels, and no sample carries one")
-    share = len(lessons) / int(known.sum())
+    share = len(samples) / int(known.sum())
     return replace(method.objective, label_weight=method.objective.label_weight * share)
+
+
+def round_job(
+    method: Method,
+    problem: Problem,
+    labeller: nn.Module,
+    student: nn.Module,
+    *,
+    modalities: tuple[str, ...],
+    config: TrainConfig,
+    seed: int,
+    number: int = 1,
+) -> TrainingJob:
+    """The job of the student of round 1, 2, …, for which `labeller` labels D_u.
+
+    T and T' act as far as they can on the student's modalities. Every round has a seed of its own.
+    """
+    samples = samples_of(method, problem, labeller, modalities)
+    objective = objective_on(method, samples)
+    objective = replace(objective, transform=acting(objective.transform, modalities))
+    if objective.other != "same":
+        objective = replace(objective, other=acting(objective.other, modalities))
+    seed = seed if number == 1 else seed_for(seed, "round", number - 1)
+    return TrainingJob(student, samples, objective, config, seed)
 
 
 def learn(
@@ -135,41 +160,40 @@ def learn(
     modalities: tuple[str, ...] | None = None,
     config: TrainConfig | None = None,
     seed: int = 0,
-    fabric: Fabric | None = None,
+    hardware: Hardware | None = None,
 ) -> Expansion:
     """The student of the last round, with its account against the first teacher's labels.
 
     `build(0)`, `build(1)`, … are the fresh students of the rounds. `teacher` labels D_u for the
-    methods that have one; for all of them it is who the account (and `config.select` "agreement")
-    compares with. With one round and lessons of pseudo labels this is `mke.expand`.
+    methods that have one; the account compares all of them with it. With one round and samples of
+    pseudo labels alone this is `algorithm.expand`.
     """
     used = problem.modalities if modalities is None else modalities
-    said = pseudo_label(teacher, problem.unlabelled, method.objective)
-    labeller, result = teacher, None
-    for number in range(method.rounds):
-        lessons = lessons_of(method, problem, labeller, used)
-        result = expand(
-            teacher,
-            problem.unlabelled.only(used),
-            build(number),
-            objective=objective_on(method, lessons),
-            config=config,
-            seed=seed if number == 0 else seed_for(seed, "round", number),
-            pseudo=said,
-            lessons=lessons,
-            heldout=None if problem.heldout is None else problem.heldout.only(used),
-            validation=None if problem.validation is None else problem.validation.only(used),
-            fabric=fabric,
+    pseudo = pseudo_label(teacher, problem.unlabelled, method.objective)
+    labeller, trainer = teacher, partial(one_by_one, hardware=hardware)
+    for number in range(1, method.rounds + 1):
+        job = round_job(
+            method,
+            problem,
+            labeller,
+            build(number - 1),
+            modalities=used,
+            config=config or TrainConfig(),
+            seed=seed,
+            number=number,
         )
-        labeller = result.student
-    assert result is not None
+        whole = ExpansionJob(problem.unlabelled.only(used), problem.truth, pseudo, job)
+        (outcome,) = run([whole], trainer)
+        if isinstance(outcome, Exception):
+            raise outcome
+        result, labeller = outcome, outcome.student
     return result
 
 
 def differences(method: Method, base: Method) -> dict[str, tuple[Any, Any]]:
-    """Field to (value in the base, value here), of the objective and of the lessons."""
+    """Field to (value in the base, value here), of the objective and of the labels."""
     settings = [
-        {"lessons": each.lessons, "rounds": each.rounds}
+        {"learns_from": each.learns_from, "rounds": each.rounds}
         | {f.name: getattr(each.objective, f.name) for f in fields(Objective)}
         for each in (base, method)
     ]
@@ -198,7 +222,7 @@ def _row(method: Method) -> tuple[str, ...]:
         "labels and unlabelled": "D_l",
         "pseudo labels": "ỹ",
         "labels and pseudo labels": "D_l, ỹ",
-    }[method.lessons]
+    }[method.learns_from]
     seen = {"perturbed": "T(x)", "other": "T'(x)", "clean": "x"}[objective.view]
     other = objective.other if isinstance(objective.other, str) else _named(objective.other)
     regular: tuple[str, ...] = (other, objective.anchor, objective.consistency)

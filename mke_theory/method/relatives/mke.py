@@ -2,7 +2,7 @@
 
     mean l_cls(ỹ, f(T(x))) + γ mean ‖f(x) − f(T(x))‖²        on D_u
 
-Beside the lessons, what sets it apart is who sees what: the teacher α, the student α and β. The
+It is set apart by its labels and by its modalities: the teacher sees α, the student α and β. The
 method itself is in `mke_theory.method.algorithm`. Ref: xue2021mke, Algorithm 1.
 """
 

@@ -52,20 +52,20 @@ def tables_of(
 ) -> dict[str, tuple[list[str], dict[str, int], dict[str, NDArray[np.int64]]]]:
     """Task → (class names, arm → seeds, arm → counts [k, k] summed over seeds)."""
     found = {}
-    for task in dict.fromkeys(record["task"] for record in records):
+    for task in dict.fromkeys(record.task for record in records):
         by_arm = {
             arm: [
-                np.array(record["confusion"])
+                np.array(record.confusion)
                 for record in records
-                if (record["task"], record["arm"]) == (task, arm) and record.get("confusion")
+                if (record.task, record.arm) == (task, arm) and record.confusion
             ]
             for arm in arms
         }
         if not all(by_arm.values()):
             continue
         counts = {arm: np.sum(some, axis=0) for arm, some in by_arm.items()}
-        own = next(record for record in records if record["task"] == task)
-        names = own.get("class_names") or [str(at) for at in range(len(counts[arms[0]]))]
+        own = next(record for record in records if record.task == task)
+        names = own.class_names or [str(at) for at in range(len(counts[arms[0]]))]
         found[task] = (names, {arm: len(some) for arm, some in by_arm.items()}, counts)
     return found
 

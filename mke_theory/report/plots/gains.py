@@ -144,7 +144,7 @@ def account_by_class(
     is left.
     """
     records = list(records)
-    names_of = {record["task"]: record.get("class_names") for record in records}
+    names_of = {record.task: record.class_names for record in records}
     counts = _counts_by_class(records, part, arm)
     if not counts:
         raise ValueError(
@@ -215,12 +215,12 @@ def _counts_by_class(
     """Task → number of runs and the sums over them: one row a class, one column an outcome."""
     found: dict[str, tuple[int, pd.DataFrame]] = {}
     for record in records:
-        account = (record.get("account") or {}).get(part)
-        if record["arm"] != arm or not account or len(account["by_class"]) > CLASSES_AT_MOST:
+        account = (record.account or {}).get(part)
+        if record.arm != arm or not account or len(account["by_class"]) > CLASSES_AT_MOST:
             continue
         table = pd.DataFrame(account["by_class"])[list(OUTCOMES)]
-        runs, so_far = found.get(record["task"], (0, 0 * table))
-        found[record["task"]] = (runs + 1, so_far + table)
+        runs, so_far = found.get(record.task, (0, 0 * table))
+        found[record.task] = (runs + 1, so_far + table)
     return {task: (runs, table) for task, (runs, table) in found.items() if table.to_numpy().any()}
 
 

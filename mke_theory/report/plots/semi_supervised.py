@@ -34,10 +34,10 @@ def gains_by_method(records: Iterable[Record], path: str | Path) -> Path:
     found = gains(records)
     if found.empty:
         raise ValueError(f"no method was run at a seed at which {REFERENCE} was run too")
-    told = {record["arm"]: (record["arm_title"], record["sees"]) for record in records}
+    told = {record.arm: (record.arm_title, record.extra["sees"]) for record in records}
     found["method"] = [told[arm][0] for arm in found["arm"]]
     found["sees"] = [told[arm][1] for arm in found["arm"]]
-    titles = {record["task"]: record["title"] for record in records}
+    titles = {record.task: record.title for record in records}
     methods = list(dict.fromkeys(title for arm, (title, _) in told.items() if arm != REFERENCE))
     tasks = [task for task in titles if (found["task"] == task).any()]
     figure, panels = _panels(
@@ -62,7 +62,7 @@ def gains_by_method(records: Iterable[Record], path: str | Path) -> Path:
 def _draw(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     for row in rows.to_dict("records"):
-        colour, marker, off = SIGHTS[row["sees"]]
+        colour, marker, off = SIGHTS[row.extra["sees"]]
         at = methods.index(row["method"]) + off
         if row["low"] is not None:
             ends = [100 * row["low"], 100 * row["high"]]

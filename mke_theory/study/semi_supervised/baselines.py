@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,14 +28,11 @@ from mke_theory.method.relatives.method import alpha_alone
 from mke_theory.training.loop import TrainConfig
 from mke_theory.training.predict import predict
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Classes of the samples of D_u and of test, [n] each; −1 where the method has no answer."""
 
     unlabelled: Tensor
@@ -44,7 +41,7 @@ class Answers:
 
 def self_training(
     problem: Problem, modalities: tuple[str, ...] | None = None, *, certainty: float = 0.75
-) -> Answers:
+) -> Predictions:
     """Logistic regression that adds its own answers of probability > `certainty` until none is new.
 
     Inputs are standardised on D_l and D_u together; the truth on D_u is not read.
@@ -56,7 +53,7 @@ def self_training(
     base = LogisticRegression(max_iter=2000)
     learner = SelfTrainingClassifier(base, threshold=certainty, max_iter=None)
     learner.fit(rows.known, rows.labels)
-    return Answers(*(torch.as_tensor(learner.predict(x)) for x in (rows.unlabelled, rows.test)))
+    return Predictions(*(torch.as_tensor(learner.predict(x)) for x in (rows.unlabelled, rows.test)))
 
 
 def label_spreading(
@@ -65,7 +62,7 @@ def label_spreading(
     *,
     neighbours: int = 7,
     softness: float = 0.2,
-) -> Answers:
+) -> Predictions:
     """Labels that flow from D_l to neighbours among D_l and D_u, and from these to theirs.
 
     Two samples are neighbours where either is among the nearest of the other: D_l, filled in on β,
@@ -86,7 +83,7 @@ def label_spreading(
     with np.errstate(invalid="ignore"):  # 0/0 where no neighbour has heard of a label
         on_test = learner.predict_proba(rows.test)
     heard = learner.label_distributions_[len(problem.labelled) :]
-    return Answers(*(_likeliest(learner.classes_, share) for share in (heard, on_test)))
+    return Predictions(*(_likeliest(learner.classes_, share) for share in (heard, on_test)))
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class CoTraining:
     first: nn.Module
     second: nn.Module
     labels: Tensor
-    answers: Answers
+    predictions: Predictions
 
 
 def co_training(
@@ -111,7 +108,6 @@ def co_training(
     per_class: int = 5,
     config: TrainConfig | None = None,
     seed: int = 0,
-    fabric: Fabric | None = None,
 ) -> CoTraining:
     """Two models, one on α and one on all else, that label the unlabelled samples for each other.
 
@@ -133,7 +129,7 @@ def co_training(
     def trained(view: tuple[str, ...], number: int) -> nn.Module:
         lessons = _labelled_so_far(problem, labels, view)
         at = seed_for(seed, "co-training", number, *view)
-        return fit_teacher(build(view), lessons, config, seed=at, fabric=fabric).model
+        return fit_teacher(build(view), lessons, config, seed=at).model
 
     for number in range(rounds):
         views = [alpha] if bool((labels == UNKNOWN).all()) else [alpha, beta]
@@ -143,7 +139,7 @@ def co_training(
             break
     first, second = (trained(view, rounds) for view in (alpha, beta))
     both = (_product(first, second, pool) for pool in (problem.unlabelled, problem.test))
-    return CoTraining(first, second, labels, Answers(*both))
+    return CoTraining(first, second, labels, Predictions(*both))
 
 
 def _labelled_so_far(problem: Problem, labels: Tensor, view: tuple[str, ...]) -> Pool:

@@ -1,12 +1,12 @@
 """Methods side by side: one problem, one model, one number of updates, one pair of perturbations.
 
 The setting is that of multimodal knowledge expansion: D_l carries α alone, so no labelled pair
-exists, and β is missing (NaN) in every sample of D_l. A method of `ssl` is entered twice: its
-student reads α alone, or α and β. All students of a task have the model, the initial weights (of
-their modalities), the optimiser, the number of updates and the rule for batches in common. A method
-of several rounds shares its updates out among them; it is entered once more with all of them in
-every round, which is more than the others have. Nothing is selected: settings of a method are those
-of its file, and no validation sample is looked at.
+exists, and β is missing (NaN) in every sample of D_l. A method of `method.relatives` is entered
+twice: its student reads α alone, or α and β. All students of a task have the model, the initial
+weights (of their modalities), the optimiser, the number of updates and the rule for batches in
+common. A method of several rounds shares its updates out among them; it is entered once more with
+all of them in every round, which is more than the others have. Nothing is selected: settings of a
+method are those of its file, and no validation sample is looked at.
 
 Noise is strong or weak, the same for all methods; Pseudo-Label and entropy minimisation, whose
 papers have dropout or nothing, see the weak one in their one view. For students of both modalities
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from mke_theory.data.problem import Problem
-from mke_theory.method import relatives as ssl
+from mke_theory.method import relatives
 from mke_theory.method.objective import Objective
 from mke_theory.method.relatives.method import STRONG, WEAK, Method, Steps
 from mke_theory.method.transforms import ModalityDropout
@@ -40,12 +40,12 @@ CO_TRAINING_ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One line of the comparison: a method, or what is no setting of the objective, and its eyes.
+class Contestant:
+    """One line of the comparison: a method or a baseline, and the modalities that it reads.
 
     `how` is a `Method`, whose student is trained by its objective; or the name of a classic: the
-    "teacher" (supervised on D_l), or a baseline of `ssl.baselines`. `each_round`: every round has
-    the whole budget, instead of its share.
+    "teacher" (supervised on D_l), or a baseline. `each_round`: every round has the whole budget,
+    instead of its share.
     """
 
     how: Method | Classic
@@ -57,7 +57,7 @@ class Entrant:
             raise ValueError(f"sees is {self.sees!r}; choose one of {get_args(Sees)}")
         if not isinstance(self.how, Method) and self.how not in get_args(Classic):
             raise ValueError(f"how is {self.how!r}; give a Method or one of {get_args(Classic)}")
-        if self.each_round and self.rounds == 1:
+        if self.each_round and self.trainings == 1:
             raise ValueError(f"each_round is True, but {self.title} has one round; leave it out")
 
     @property
@@ -76,20 +76,23 @@ class Entrant:
     def title(self) -> str:
         """The method in words, without its modalities."""
         title = self.how.title if isinstance(self.how, Method) else _TITLES[self.how]
-        return f"{title}, {self.rounds}× updates" if self.each_round else title
+        return f"{title}, {self.trainings}× updates" if self.each_round else title
 
     @property
     def rounds(self) -> int:
-        """How often models are trained; the last time of co-training is after its rounds."""
-        if isinstance(self.how, Method):
-            return self.how.rounds
-        return CO_TRAINING_ROUNDS + 1 if self.how == "co_training" else 1
+        """Students of an objective, trained one after the other; none for a classic."""
+        return self.how.rounds if isinstance(self.how, Method) else 0
+
+    @property
+    def trainings(self) -> int:
+        """The times that models are trained; the last of co-training is after its rounds."""
+        return CO_TRAINING_ROUNDS + 1 if self.how == "co_training" else max(1, self.rounds)
 
     def budget(self, whole: TrainConfig) -> TrainConfig:
         """What one round has of the whole."""
         if self.each_round:
             return whole
-        return replace(whole, steps=max(1, whole.steps // self.rounds))
+        return replace(whole, steps=max(1, whole.steps // self.trainings))
 
     def modalities(self, problem: Problem) -> tuple[str, ...]:
         """The names of the modalities that it reads."""
@@ -104,30 +107,37 @@ _TITLES: dict[Classic, str] = {
 }
 
 
-def entrants(weak: Steps = WEAK, strong: Steps = STRONG) -> tuple[Entrant, ...]:
+def contestants(weak: Steps = WEAK, strong: Steps = STRONG) -> tuple[Contestant, ...]:
     """The teacher, every method with either sight, and the classics."""
     together = [_tied(method) for method in _methods(weak + DROPPED, strong + DROPPED)]
     equal = (
-        *(Entrant(method, "α") for method in _methods(weak, strong)),
-        *(Entrant(method, "α and β") for method in together),
-        *(Entrant(how, sees) for how in ("self_training", "label_spreading") for sees in _BOTH),
-        Entrant("co_training", "α and β"),
+        *(Contestant(method, "α") for method in _methods(weak, strong)),
+        *(Contestant(method, "α and β") for method in together),
+        *(Contestant(how, sees) for how in ("self_training", "label_spreading") for sees in _BOTH),
+        Contestant("co_training", "α and β"),
     )
-    more = (replace(entrant, each_round=True) for entrant in equal if entrant.rounds > 1)
-    return (Entrant("teacher", "α"), *equal, *more)
+    more = (
+        replace(contestant, each_round=True) for contestant in equal if contestant.trainings > 1
+    )
+    return (Contestant("teacher", "α"), *equal, *more)
 
 
 _BOTH: tuple[Sees, Sees] = ("α", "α and β")
 
 
 def _methods(weak: Steps, strong: Steps) -> tuple[Method, ...]:
-    """Those of `ssl`, and MKE as its authors' published code for TwoMoon has it, without L_reg."""
+    """The relatives, and MKE as its authors' published code for TwoMoon has it, without L_reg."""
     one_view = {
         method.name: method
-        for method in (ssl.pseudo_label.method(weak), ssl.entropy_minimisation.method(weak))
+        for method in (
+            relatives.pseudo_label.method(weak),
+            relatives.entropy_minimisation.method(weak),
+        )
     }
-    first, *others = ssl.methods(weak, strong)
-    bare = replace(ssl.mke.method(strong, gamma=0.0), name="mke_bare", title="MKE, L_pl alone")
+    first, *others = relatives.methods(weak, strong)
+    bare = replace(
+        relatives.mke.method(strong, gamma=0.0), name="mke_bare", title="MKE, L_pl alone"
+    )
     return (first, bare, *(one_view.get(method.name, method) for method in others))
 
 
@@ -143,6 +153,4 @@ def comparable(task: Task, budget: TrainConfig) -> Task:
 
     Its own T and γ are set aside: they were chosen for multimodal knowledge expansion.
     """
-    if budget.select != "last":
-        raise ValueError(f"select is {budget.select!r}; the comparison takes the last step of all")
     return replace(task, recipe=Recipe(teacher=budget, student=budget, objective=Objective()))

@@ -109,7 +109,7 @@ class AVDigits(Task):
             }
             return Pool(inputs, torch.from_numpy(pairs.digit.astype(np.int64)), pairs.speaker)
 
-        return Problem(
+        return Problem.of(
             labelled=pool(labelled).only([self.alpha]),
             unlabelled=pool(train.rows(~known)),
             test=pool(test),

@@ -210,7 +210,7 @@ class NYUDepth(Task):
         unlabelled = np.flatnonzero(np.isin(frames.part, ("train", "extra")))
         unlabelled = np.setdiff1d(unlabelled, train[labelled | left_over])
         whole = self._pool(frames, train)
-        return Problem(
+        return Problem.of(
             labelled=whole.rows(train[labelled]).only([self.alpha]),
             unlabelled=whole.rows(unlabelled),
             test=whole.rows(np.flatnonzero(frames.part == "test")),

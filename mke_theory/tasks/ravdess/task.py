@@ -155,7 +155,7 @@ class FaceSpeech(Task):
         train = np.flatnonzero(part == "train")
         labelled = self._labelled([clips.recordings[row] for row in train], seed)
         everything = _pool(clips, train, (self.alpha, self.beta))
-        return Problem(
+        return Problem.of(
             labelled=everything.rows(train[labelled]).only([self.alpha]),
             unlabelled=everything.rows(train[~labelled]),
             test=everything.rows(np.flatnonzero(part == "test")),

@@ -90,7 +90,7 @@ class Arrays(Task):
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         if not bool((pool.labels >= 0).any()):
             raise ValueError("no row has a known class; the teacher needs labelled rows")
-        return Problem(
+        return Problem.of(
             labelled=pool.rows(np.flatnonzero(part == "labelled")).only([alpha]),
             unlabelled=pool.rows(np.flatnonzero(part == "unlabelled")),
             test=pool.rows(np.flatnonzero(part == "test")),

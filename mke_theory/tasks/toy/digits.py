@@ -77,7 +77,7 @@ class Digits(Task):
         scaled = overall_standardiser(images[train])(images).reshape(-1, 8, 8)
         values = torch.tensor(scaled, dtype=torch.float32)
         pool = Pool({"left": values[:, :, :4], "right": values[:, :, 4:]}, torch.tensor(y))
-        return Problem(
+        return Problem.of(
             labelled=pool.rows(labelled).only(["left"]),
             unlabelled=pool.rows(unlabelled),
             test=pool.rows(test),

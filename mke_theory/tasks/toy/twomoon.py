@@ -73,7 +73,7 @@ class TwoMoon(Task):
         scaled = standardiser(x if scale_on_all else x[train])(x)
         values = torch.tensor(scaled, dtype=torch.float32)
         pool = Pool({"x1": values[:, :1], "x2": values[:, 1:]}, torch.tensor(y))
-        return Problem(
+        return Problem.of(
             labelled=pool.rows(labelled).only(["x1"]),
             unlabelled=pool.rows(unlabelled),
             test=pool.rows(test),

@@ -218,7 +218,7 @@ class VGGSound(Task):
                 )
         inputs = inputs_of(prepared, np.concatenate([labelled[1], unlabelled[1]]))
         both = (self.alpha, self.beta)
-        return Problem(
+        return Problem.of(
             labelled=pool_of(inputs, *labelled, modalities=(self.alpha,)),
             unlabelled=pool_of(inputs, *unlabelled, modalities=both),
             test=pool_of(inputs, *test, modalities=both),

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
-from mke_theory.method.job import Student
+from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import student_loss, transforms_on
 from mke_theory.models import MultimodalModel
 from mke_theory.training.batches import batch_rows
-from mke_theory.training.loop import Moment, refuse_selection
+from mke_theory.training.loop import Moment
 from mke_theory.training.vectorised.hyperparameters import form_of
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
 
-def kind_of(student: Student) -> Any:
+def kind_of(student: TrainingJob) -> Any:
     """What students of one stack have in common."""
     samples, config = student.samples, replace(student.config, learning_rate=1.0)
     whole = config.batch_size is None or config.batch_size >= len(samples)
@@ -32,7 +32,6 @@ def kind_of(student: Student) -> Any:
         replace(student.objective, transform=(), other=other),
         form_of(transforms_on(student.objective, samples)),
         replace(config, batch_size=None) if whole else config,
-        None if student.select_on is None else _kind_of_pool(student.select_on),
     )
 
 
@@ -68,7 +67,19 @@ def _settings(value: Any) -> Any:
     return value if isinstance(value, Hashable) else id(value)
 
 
-def refuse_unstackable(student: Student) -> None:
+def reason_against(job: TrainingJob) -> str | None:
+    """The reason to train a job alone: it cannot be vectorised, or that would not pay."""
+    if any(isinstance(module, nn.Conv2d) for module in job.model.modules()):
+        return "convolutions of several models train faster one by one"
+    try:
+        refuse_unstackable(job)
+        refuse_pools(job)
+    except (ValueError, TypeError, RuntimeError) as error:
+        return str(error)
+    return None
+
+
+def refuse_unstackable(student: TrainingJob) -> None:
     """Raise ValueError for what a stack cannot train, and whatever the loss itself would raise."""
     for module in student.model.modules():
         own = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
@@ -113,10 +124,9 @@ def _refuse_company(model: nn.Module, batch: Batch) -> None:
         )
 
 
-def refuse_pools(student: Student) -> None:
+def refuse_pools(student: TrainingJob) -> None:
     """Raise ValueError where selection has nothing to go by, or a model would miss a modality."""
-    refuse_selection(student.config, student.select_on)
-    pools = [pool for pool in (student.samples, student.select_on) if pool is not None]
+    pools = [student.samples]
     for model in student.model.modules():
         if not (isinstance(model, MultimodalModel) and model.missing == "refuse"):
             continue

@@ -23,28 +23,28 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from tqdm import tqdm
 
-from mke_theory.data.pool import UNKNOWN, Batch
+from mke_theory.data.pool import Batch
 from mke_theory.data.rng import Stream, seed_for
-from mke_theory.method.job import Student
+from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import student_loss, transforms_on
 from mke_theory.models import MultimodalModel
 from mke_theory.training.batches import batch_rows
 from mke_theory.training.ema import share_kept
-from mke_theory.training.loop import LOOK_EVERY, RULES, Fit, Moment, diverged, score
+from mke_theory.training.loop import LOOK_EVERY, RULES, Fit, Moment, diverged
 from mke_theory.training.vectorised.compatibility import kind_of, refuse_pools, refuse_unstackable
 from mke_theory.training.vectorised.compiled_step import Program
 from mke_theory.training.vectorised.hyperparameters import numbers_of, with_numbers
 from mke_theory.training.vectorised.optimizers import update_rule
 
 Draws = Literal["own", "shared"]
-Outcome = Fit | FloatingPointError
+Outcome = Fit | Exception
 
 _ROUND = 16  # samples are padded to a multiple of this: products of such a length are faster
 _CACHE = 2**23
 
 
-def fit_stack(
-    students: Sequence[Student],
+def side_by_side(
+    students: Sequence[TrainingJob],
     *,
     draws: Draws = "own",
     size: int | None = None,
@@ -90,7 +90,7 @@ def fit_stack(
     return [outcomes[i] for i in range(len(students))]
 
 
-def _fitting(student: Student, memory: int | None, device: torch.device | str) -> int:
+def _fitting(student: TrainingJob, memory: int | None, device: torch.device | str) -> int:
     """As many students as have their buffers within the memory, measured on a stack of one.
 
     Raises ValueError where that one cannot be traced.
@@ -155,7 +155,7 @@ class _Stack:
     """Students of one kind: stacked weights [S, …], buffers for a batch of each, and the step."""
 
     def __init__(
-        self, students: Sequence[Student], draws: Draws, device: torch.device | str
+        self, students: Sequence[TrainingJob], draws: Draws, device: torch.device | str
     ) -> None:
         first = students[0]
         self.students, self.draws, self.device = students, draws, torch.device(device)
@@ -281,7 +281,6 @@ class _Stack:
         history: list[tuple[int, Tensor]] = []
         rule = update_rule(config, list(self.weights.values()))
         rates = torch.tensor([s.config.learning_rate for s in self.students], dtype=torch.float64)
-        best = _Best(self) if config.select != "last" else None
         gradients = list(self.gradient.result.values())
         value = self.look()
         for step in range(steps):
@@ -294,10 +293,8 @@ class _Stack:
             rule.step(gradients, rates * (config.rate_at(step) / config.learning_rate))
             if self.average is not None:
                 self._follow(step + 1)
-            if best is not None and ((step + 1) % config.evaluate_every == 0 or step + 1 == steps):
-                best.look(step + 1)
             bar.update(len(self.students))
-        return self._outcomes(history, best)
+        return self._outcomes(history)
 
     def _prepare(self, step: int) -> None:
         self.done.fill_(step / self.config.steps)
@@ -346,8 +343,8 @@ class _Stack:
             self.average if self.average and self.objective.answers == "average" else self.weights
         )
 
-    def _outcomes(self, history: list[tuple[int, Tensor]], best: _Best | None) -> list[Outcome]:
-        final = self.answering() if best is None else best.weights
+    def _outcomes(self, history: list[tuple[int, Tensor]]) -> list[Outcome]:
+        final = self.answering()
         outcomes: list[Outcome] = []
         for i, student in enumerate(self.students):
             own = {name: weight[i] for name, weight in final.items()}
@@ -360,53 +357,9 @@ class _Stack:
                 continue
             student.model.load_state_dict(own, strict=False)
             student.model.eval()
-            step = self.config.steps if best is None else int(best.steps[i])
-            score = None if best is None else float(best.scores[i])
-            rule = RULES[self.config.select]
-            outcomes.append(Fit(student.model, self.config.steps, told, rule, step, score))
+            steps = self.config.steps
+            outcomes.append(Fit(student.model, steps, told, RULES["last"], steps, None))
         return outcomes
-
-
-class _Best:
-    """Each student's weights at its best look so far; later looks win ties, as in `fit`."""
-
-    def __init__(self, stack: _Stack) -> None:
-        self.stack = stack
-        count = len(stack.students)
-        self.scores = torch.full((count,), -1.0, dtype=torch.float64)
-        self.steps = torch.zeros(count, dtype=torch.long)
-        self.weights = {name: weight.clone() for name, weight in stack.answering().items()}
-        pools = [student.select_on for student in stack.students]
-        assert all(pool is not None for pool in pools)
-        judges = [pool for pool in pools if pool is not None]
-        longest = max(len(pool) for pool in judges)
-        self.inputs = {
-            name: torch.stack([_padded(p.inputs[name], longest, 0.0) for p in judges])
-            for name in judges[0].inputs
-        }
-        self.target = torch.stack([_padded(p.labels, longest, UNKNOWN) for p in judges])
-
-    def look(self, step: int) -> None:
-        """Score every student, and keep the weights of those that do at least as well as before."""
-        stack = self.stack
-        device = stack.device
-        answering = stack.answering()
-        stack.template.eval()
-
-        def answer(weights: Any, fixed: Any, inputs: Any) -> Tensor:
-            return functional_call(stack.template, (weights, fixed), (inputs,))
-
-        inputs = {name: x.to(device) for name, x in self.inputs.items()}
-        with torch.no_grad():
-            logits = vmap(answer)(answering, stack.fixed, inputs).cpu()
-        stack.template.train()
-        scores = vmap(score)(logits, self.target)
-        better = scores >= self.scores
-        self.scores = torch.where(better, scores, self.scores)
-        self.steps = torch.where(better, step, self.steps)
-        for name, weight in answering.items():
-            at = better.to(device).reshape(-1, *[1] * (weight.dim() - 1))
-            self.weights[name] = torch.where(at, weight, self.weights[name])
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

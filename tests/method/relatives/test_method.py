@@ -45,7 +45,7 @@ def drawn(n: int, seed: int) -> Pool:
 
 
 def problem() -> Problem:
-    return Problem(drawn(7, 0), drawn(21, 1), drawn(30, 2), ALPHA, 3)
+    return Problem.of(drawn(7, 0), drawn(21, 1), drawn(30, 2), ALPHA, 3)
 
 
 def build(number: int, names: tuple[str, ...] = BOTH) -> nn.Module:

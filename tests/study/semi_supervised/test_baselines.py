@@ -49,7 +49,7 @@ def moons(n: int, seed: int, noise: float = 0.4) -> Pool:
 
 
 def problem(noise: float = 0.4) -> Problem:
-    return Problem(moons(6, 0, noise), moons(60, 1, noise), moons(40, 2, noise), ALPHA, 2)
+    return Problem.of(moons(6, 0, noise), moons(60, 1, noise), moons(40, 2, noise), ALPHA, 2)
 
 
 def build(view: tuple[str, ...]) -> nn.Module:
@@ -112,7 +112,7 @@ def test_where_no_label_arrives_there_is_no_answer() -> None:
     known = Pool({"a": torch.tensor([[0.05], [100.05]])}, torch.tensor([0, 1]))
     rest = Pool({"a": x}, torch.full((20,), -1))
     test = Pool({"a": torch.tensor([[0.0], [100.0], [300.0]])}, torch.tensor([0, 1, 1]))
-    found = label_spreading(Problem(known, rest, test, ALPHA, 2), neighbours=3)
+    found = label_spreading(Problem.of(known, rest, test, ALPHA, 2), neighbours=3)
     assert found.unlabelled.tolist() == [0] * 5 + [1] * 5 + [-1] * 10
     assert found.test.tolist() == [0, 1, -1]
 
@@ -253,7 +253,7 @@ def test_a_missing_number_of_the_unlabelled_is_their_mean() -> None:
 def test_strange_modalities_and_wholly_missing_numbers_are_refused(
     baseline: Callable[..., Answers],
 ) -> None:
-    problem = Problem(
+    problem = Problem.of(
         labelled=Pool({"a": torch.tensor([[0.0], [1.0]])}, torch.tensor([0, 1])),
         unlabelled=Pool(
             {"a": torch.rand(9, 1), "b": torch.full((9, 1), torch.nan)}, torch.zeros(9).long()

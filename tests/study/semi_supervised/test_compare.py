@@ -7,6 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from mke_theory.study.semi_supervised.compare import (
+    Cell,
+    build,
+    cells_of,
+    compete,
+    student_to_be,
+    students,
+    trained,
+)
 from torch import Tensor, nn
 
 from mke_theory.data.pool import Pool
@@ -22,15 +31,6 @@ from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.semi_supervised import compare
 from mke_theory.study.semi_supervised.baselines import Answers
-from mke_theory.study.semi_supervised.compare import (
-    Cell,
-    build,
-    cells_of,
-    compete,
-    student_to_be,
-    students,
-    trained,
-)
 from mke_theory.study.semi_supervised.contestants import DROPPED, Entrant, comparable, entrants
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.gaussian import Gaussian

@@ -1,0 +1,101 @@
+"""Which trainer takes which training job."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from mke_theory.data.rng import seed_for
+from mke_theory.method.job import Outcome, TrainingJob, one_by_one
+from mke_theory.study.arm_setup import modalities_of, objective_of, teacher_of
+from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.configuration import RunConfiguration, TrainerName
+from mke_theory.study.task import Task
+from mke_theory.training.loop import Fit
+from mke_theory.training.vectorised.compatibility import reason_against
+from mke_theory.training.vectorised.engine import side_by_side
+
+
+def trainer_of(task: Task, configuration: RunConfiguration) -> TrainerName:
+    """The trainer that a task's jobs are meant for; it is part of the key of their runs."""
+    if configuration.trainer != "auto":
+        return configuration.trainer
+    return _trainer_of(task, task.data_root) if configuration.can_vectorise else "one by one"
+
+
+@cache
+def _trainer_of(task: Task, data_root: Path | None) -> TrainerName:
+    """By the jobs of the teacher and of the method arm at seed 0; nothing is trained."""
+    problem = task.problem(0)
+    teacher = teacher_of(task, 0, problem)
+    if reason_against(teacher) is not None:
+        return "one by one"
+    adapted = task.adapt(MM_STUDENT)
+    used = modalities_of(adapted, problem)
+    pool = problem.unlabelled.only(used)
+    student = TrainingJob(
+        task.model(problem, used),
+        pool.with_labels(pool.labels.new_zeros(pool.labels.shape)),
+        objective_of(task, adapted, problem),
+        task.recipe.student,
+        seed_for(0, "student"),
+    )
+    return "one by one" if reason_against(student) is not None else "vectorised"
+
+
+def train_all(
+    jobs: Sequence[TrainingJob],
+    *,
+    trainer: TrainerName,
+    configuration: RunConfiguration,
+    keys: Sequence[str],
+    progress: str | None = None,
+) -> list[Outcome]:
+    """The outcome of every job, in order; those that cannot be vectorised are trained alone.
+
+    Jobs that are trained alone have checkpoints of these keys. A vectorised fit has its share of
+    the seconds that all of them took.
+    """
+    together = [
+        i for i, job in enumerate(jobs) if trainer == "vectorised" and reason_against(job) is None
+    ]
+    outcomes: dict[int, Outcome] = {}
+    if together:
+        started = time.perf_counter()
+        fits = vectorised([jobs[i] for i in together], configuration, progress=progress)
+        share = (time.perf_counter() - started) / len(together)
+        for i, fit in zip(together, fits, strict=True):
+            outcomes[i] = replace(fit, seconds=share) if isinstance(fit, Fit) else fit
+    for i, job in enumerate(jobs):
+        if i not in outcomes:
+            kept = [configuration.checkpoint(keys[i])]
+            (outcomes[i],) = one_by_one([job], hardware=configuration.hardware, checkpoints=kept)
+    return [outcomes[i] for i in range(len(jobs))]
+
+
+def vectorised(
+    jobs: Sequence[TrainingJob], configuration: RunConfiguration, *, progress: str | None = None
+) -> list[Outcome]:
+    """The outcome of every job, trained side by side; one that fails stops no other.
+
+    Halves of what fails are tried on their own, down to the job whose fault it is; so are those of
+    groups that are too large for the memory.
+    """
+    # Some may be trained already when another fails: the halves begin with the weights of before.
+    fresh = [replace(job, model=copy.deepcopy(job.model)) for job in jobs]
+    device = configuration.hardware.named()["device"]
+    try:
+        return side_by_side(fresh, draws=configuration.draws, device=device, progress=progress)
+    except Exception as error:
+        if len(jobs) == 1:
+            return [error]
+    middle = len(jobs) // 2
+    return [
+        outcome
+        for half in (jobs[:middle], jobs[middle:])
+        for outcome in vectorised(half, configuration, progress=progress)
+    ]
