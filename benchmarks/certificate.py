@@ -196,7 +196,7 @@ def _set_rows(graph: Graph) -> tuple[sparse.sparray, Floats]:
 
 
 def timed(work: Callable[[], T], repeats: int) -> tuple[T, list[float]]:
-    """What `work` returns, and the seconds of each of its runs."""
+    """The result of `work`, and the seconds of each of its runs."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -32,7 +32,7 @@ NEIGHBOURS = 10
 
 
 def clouds(n: int, seed: int = 0) -> sparse.csr_array:
-    """Which of n bad points each of n good points reaches, [n, n]."""
+    """The bad points that each of n good points reaches, [n, n]."""
     rng = np.random.default_rng(seed)
     good, bad = rng.normal(size=(n, 2)), rng.normal([0.5, 0.0], size=(n, 2))
     near = cKDTree(bad).query(good, NEIGHBOURS)[1].ravel()
@@ -67,7 +67,7 @@ def timed(ask: Callable[[], Answer]) -> tuple[Answer, float]:
 
 
 def compare(n: int) -> float:
-    """How many times as long as the cuts the linear programme takes, for n and n points."""
+    """The time of the linear programme over that of the cuts, for n and n points."""
     near = clouds(n)
     found, cuts = timed(lambda: relative_expansion_between(near))
     value, programme = timed(lambda: by_programme(near))

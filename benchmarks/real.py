@@ -1,4 +1,4 @@
-"""How fast the engine trains on pictures: reading, the step, both at once, and the step's floor.
+"""The speed of training on pictures: reading, the step, both at once, and the step's floor.
 
     python benchmarks/real.py --quick                              under a minute on two cores
     python benchmarks/real.py --device cuda --precision bf16-mixed --channels-last --compile
@@ -62,7 +62,7 @@ class Options:
     """Measure reading, the step, both, and the floor."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to train."""
+    """The device to train on."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic, in Lightning Fabric's words."""
     size: int = 224
@@ -82,7 +82,7 @@ class Options:
     seconds: float = 10.0
     """The least that one measurement takes."""
     turns: int = 7
-    """How often each is measured."""
+    """The times that each is measured."""
     quick: bool = False
     """Small pictures, three short turns."""
 
@@ -100,7 +100,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Work:
-    """What one step has to do at the least."""
+    """The least work of one step."""
 
     operations: float
     bytes: float
@@ -180,7 +180,7 @@ def settled(options: Options) -> Options:
 
 
 def machine(options: Options) -> str:
-    """What measures, and what is measured."""
+    """The clock, and the work that it times."""
     where = f"{platform.machine()}, {torch.get_num_threads()} threads"
     if options.device == "cuda":
         where = torch.cuda.get_device_name()
@@ -308,7 +308,7 @@ def clock(device: torch.device) -> float:
 
 
 def work_of(model: nn.Module, batch: Batch, fabric: Any) -> Work:
-    """What a step on the batch has to do at the least (see above)."""
+    """The least work of a step on the batch (see above)."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     own = {weight.untyped_storage().data_ptr() for weight in weights}
     given = {x.untyped_storage().data_ptr() for x in batch.inputs.values()}
@@ -363,7 +363,7 @@ def shares(turns: Sequence[Turn], work: Work, options: Options) -> list[float]:
 
 
 def verdict(turns: Sequence[Turn], work: Work, options: Options) -> str:
-    """What a step has to do, and whether the two goals are met; they are goals for a GPU."""
+    """The work of a step, and the two goals, which are goals for a GPU."""
     waiting = float(np.median([turn.waiting for turn in turns]))
     share = float(np.median(shares(turns, work, options)))
     speed = float(np.median([turn.speed for turn in turns]))

@@ -1,4 +1,4 @@
-"""What every study does with its call: exit codes, one line for what is wrong, tasks by name."""
+"""The part that calls of all studies share: exit codes, one line an error, tasks by name."""
 
 from __future__ import annotations
 

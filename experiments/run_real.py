@@ -60,7 +60,7 @@ class Options:
     out: Path = Path("results/real")
     """Folder for records, tables and figures."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
-    """Where to train."""
+    """The device to train on."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic, in Lightning Fabric's words."""
     workers: int | None = None

@@ -179,7 +179,7 @@ def wanted_runs(tasks: Sequence[Task], seeds: Sequence[int]) -> list[Run]:
 
 
 def markdown(rows: Sequence[Record]) -> str:
-    """What people read: settings, a table a task, and MKE against every other method."""
+    """The page of results: settings, a table a task, and MKE against every other method."""
     of_alpha = [
         one.how
         for one in contestants()

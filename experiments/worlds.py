@@ -133,7 +133,7 @@ def moved(task: Simulated, knob: str, value: float) -> Simulated:
 
 
 def _at(task: Simulated, path: str) -> Any:
-    """What stands at a path, or None."""
+    """The value at a path, or None."""
     here: Any = task
     for part in path.split("."):
         if isinstance(here, tuple) and part.isdecimal():

@@ -1,1 +1,1 @@
-"""What a sample is: pools, problems, seeds by name, and hashes of files."""
+"""Samples: pools, problems with their truth apart, seeds by name, and hashes of files."""

@@ -1,4 +1,4 @@
-"""What files hold, as hashes; one process reads a file again only where it has changed."""
+"""Hashes of the contents of files; a process reads a file again only where it has changed."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def stamp_of(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         found = path.stat() if path.is_file() else None
-        said = "absent" if found is None else f"{found.st_size} {found.st_mtime_ns}"
-        digest.update(f"{said}  {path}\n".encode())
+        state = "absent" if found is None else f"{found.st_size} {found.st_mtime_ns}"
+        digest.update(f"{state}  {path}\n".encode())
     return digest.hexdigest()

@@ -49,7 +49,7 @@ def as_float(raw: Tensor) -> Tensor:
 
 
 class Raw(Protocol):
-    """What `Stored` needs of an array: a memory-mapped one, or one in several files."""
+    """The part of an array that `Stored` needs: a memory-mapped one, or one in several files."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -97,7 +97,7 @@ class Stored:
         return len(self.shape)
 
     def numel(self) -> int:
-        """How many numbers there are after decoding."""
+        """The count of numbers after decoding."""
         return self.shape.numel()
 
     def is_floating_point(self) -> bool:

@@ -20,7 +20,7 @@ def library(module: str, use: str) -> Any:
 
 
 def lacking(*modules: str) -> str | None:
-    """What to do before a task can run that needs these modules; None where all are installed."""
+    """The remedy for a task that needs these modules; None where all are installed."""
     for module in modules:
         if find_spec(module) is None:
             return f'{_package(module)} is not installed: pip install "mke_theory[data]"'

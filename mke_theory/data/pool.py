@@ -46,7 +46,7 @@ class Batch:
 
 
 class Samples(Protocol):
-    """What training reads: a length, the modalities, and batches by row number.
+    """The samples that training reads: a length, the modalities, and batches by row number.
 
     `Pool` keeps everything in memory; a task with more data than memory reads from disk instead.
     """
@@ -61,8 +61,8 @@ class Samples(Protocol):
 class Pool:
     """n samples: inputs by modality, one target and optionally one group a sample.
 
-    An input is a tensor of floats [n, ...] or `Stored`. `groups` names what must not be cut by a
-    split (an actor, a scene, a writer).
+    An input is a tensor of floats [n, ...] or `Stored`. `groups` names what a split must not
+    divide (an actor, a scene, a writer).
 
     Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
     some entries only (NaN in all entries of a sample means that the modality is missing there).

@@ -101,7 +101,7 @@ class _View:
     mirrored: Tensor
 
     def of(self, x: Tensor, mode: Literal["nearest", "bilinear"]) -> Tensor:
-        """What is seen of `x`, [b, ..., h, w]."""
+        """The part of `x`, [b, ..., h, w], that is seen."""
         if self.window is not None:
             layers = x.reshape(len(x), -1, *x.shape[-2:]).to(self.window.dtype)
             grid = F.affine_grid(self.window, list(layers.shape), align_corners=False)
@@ -112,7 +112,7 @@ class _View:
         return torch.where(self.mirrored.reshape(-1, *[1] * (x.dim() - 1)), x.flip(-1), x)
 
     def of_target(self, target: Tensor) -> Tensor:
-        """What is seen of class numbers [b, h, w] or probabilities [b, k, h, w]."""
+        """The part of class numbers [b, h, w] or probabilities [b, k, h, w] that is seen."""
         if target.dim() < 3:
             return target
         if target.dim() == 3 or self.window is None:

@@ -115,7 +115,7 @@ class ModalityDropout(Transform):
         present = torch.stack([is_present(inputs[name]) for name in names], dim=1)
         may_drop = torch.tensor([_acts_on(self.only, name) for name in names], device=first.device)
         drop = (stream.uniform(first, len(names)) < self.probability) & may_drop & present
-        # Where nothing would be left, one of the modalities at hand stays, each equally likely.
+        # If nothing would be left, one of the modalities at hand stays, each equally likely.
         bare = ~(present & ~drop).any(dim=1)
         lot = torch.where(present, stream.uniform(first, len(names)), -1.0)
         kept = lot.argmax(dim=1, keepdim=True) == torch.arange(len(names), device=first.device)
@@ -311,7 +311,7 @@ class Compose(Transform):
 
 
 def acting(steps: tuple[Transform, ...], modalities: tuple[str, ...]) -> tuple[Transform, ...]:
-    """The steps that can change a sample of these modalities, each told of these alone.
+    """The steps that can change a sample of these modalities, each restricted to them.
 
     ModalityDropout never takes a sample's last modality, so it does nothing to a unimodal model.
     """
@@ -358,7 +358,7 @@ def _spread(flags: Tensor, like: Tensor) -> Tensor:
 
 
 def _part(share: float, x: Tensor, axis: int) -> Tensor:
-    """The share of an axis in whole steps; a tensor, as the share is where students are stacked."""
+    """The share of an axis in whole steps; a tensor, as the share is in vectorised training."""
     return torch.round(share * torch.full((), x.shape[axis], dtype=x.dtype, device=x.device))
 
 

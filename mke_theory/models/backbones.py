@@ -73,7 +73,7 @@ def picture_backbone(
 ) -> PictureBackbone:
     """Feature maps of pictures with `channels` channels, for `segmenter_on`.
 
-    `size` is one of `PICTURE_SHAPES` or a `Shape`, "tiny" where nothing is said; with `weights` it
+    `size` is one of `PICTURE_SHAPES` or a `Shape`, by default "tiny"; with `weights` it
     comes from them. Where trained weights are for another number of channels, each new channel gets
     the sum over the old ones divided by the number of new ones, so that a picture with the same
     values in all channels gives the same maps as before.
@@ -114,7 +114,7 @@ def sound_encoder(
 ) -> SoundEncoder:
     """Features [n, out_features] of log-mel spectrograms [n, 1, bands, frames]: an AST.
 
-    `size` is one of `SOUND_SHAPES` or a `SoundShape`, "tiny" where nothing is said; with `weights`
+    `size` is one of `SOUND_SHAPES` or a `SoundShape`, by default "tiny"; with `weights`
     it comes from them, and their embeddings of positions are interpolated to `bands` and `frames`.
     Trained weights expect spectrograms made and scaled as they were in training.
     Raises as `picture_backbone` does.

@@ -35,7 +35,7 @@ class Concatenate(nn.Module):
 
 
 class LateAverage(nn.Module):
-    """The mean over a sample's modalities of what each says alone: out_features logits apiece."""
+    """The mean over a sample's modalities of the logits of each alone, out_features apiece."""
 
     def __init__(self, sizes: Mapping[str, int], out_features: int) -> None:
         super().__init__()
@@ -44,11 +44,13 @@ class LateAverage(nn.Module):
         self.out_features = out_features
 
     def forward(self, features: Mapping[str, Tensor], present: Present = None) -> Tensor:
-        said = torch.stack([self.heads[name](features[name]) for name in self.order], dim=1)
+        logits = torch.stack([self.heads[name](features[name]) for name in self.order], dim=1)
         if present is None:
-            return said.mean(dim=1)
-        here = torch.stack([present[name] for name in self.order], dim=1).to(said.dtype)
-        return (said * here.unsqueeze(2)).sum(dim=1) / here.sum(dim=1, keepdim=True).clamp(min=1.0)
+            return logits.mean(dim=1)
+        here = torch.stack([present[name] for name in self.order], dim=1).to(logits.dtype)
+        return (logits * here.unsqueeze(2)).sum(dim=1) / here.sum(dim=1, keepdim=True).clamp(
+            min=1.0
+        )
 
 
 class Gated(nn.Module):
@@ -105,7 +107,7 @@ class Attention(nn.Module):
         return seen.sum(dim=1) / here.sum(dim=1, keepdim=True)
 
     def _attend(self, tokens: Tensor, here: Tensor) -> Tensor:
-        # Written out: the fused kernels of torch cannot be stacked by vmap.
+        # Written out: the fused kernels of torch cannot be vmapped.
         parts = self.ask(self.norm(tokens)).unflatten(2, (3, self.heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [n, heads, tokens, width]
         score = query @ key.transpose(2, 3) / query.shape[3] ** 0.5

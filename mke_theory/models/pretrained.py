@@ -75,7 +75,7 @@ def weights_content(weights: str) -> str:
 
 
 def _names_folder(weights: str) -> bool:
-    """Whether a folder is meant, be it there or not, and no name on the hub."""
+    """True where a folder is meant, be it there or not, and no name on the hub."""
     return Path(weights).is_dir() or weights.startswith((".", "/", "~"))
 
 

@@ -122,8 +122,8 @@ class Segmenter(nn.Module):
             maps = {name: [*levels[:-1], coarsest[name]] for name, levels in maps.items()}
         present = {name: is_present(x).reshape(-1, 1, 1, 1) for name, x in known.items()}
         if self.late:
-            said = {name: self.decoders[name](levels) for name, levels in maps.items()}
-            logits = self._evidence(said, present)
+            decoded = {name: self.decoders[name](levels) for name, levels in maps.items()}
+            logits = self._evidence(decoded, present)
         else:
             logits = self.decoder(_added(maps, present))
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
@@ -138,9 +138,9 @@ class Segmenter(nn.Module):
             )
         return next(iter(known.values())).shape[2:]
 
-    def _evidence(self, said: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+    def _evidence(self, decoded: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """The sum of what the modalities say that are there, less what they all have counted."""
-        total = sum(torch.where(here, said[name], 0.0) for name, here in present.items())
+        total = sum(torch.where(here, decoded[name], 0.0) for name, here in present.items())
         assert isinstance(total, Tensor)  # sum() may be 0 to a type checker
         if self.log_prior is None:
             return total
@@ -161,7 +161,7 @@ def _added(maps: Mapping[str, Sequence[Tensor]], present: Mapping[str, Tensor]) 
 
 
 class Branch(nn.Module):
-    """What one modality gives to the fusion: the maps of its backbone, each of `width` channels.
+    """The maps of one modality's backbone for the fusion, each of `width` channels.
 
     With `gated` each channel is multiplied by a number in (0, 1) that depends on the means of all
     channels of that map over the picture.
@@ -250,7 +250,7 @@ def _convolution(inward: int, outward: int, *, stride: int = 1) -> nn.Sequential
 
 
 def _levels(backbones: Mapping[str, nn.Module]) -> int:
-    """How many maps every backbone gives; ValueError where they differ in that."""
+    """The count of maps that every backbone gives; ValueError where they differ in that."""
     levels = {name: len(channels_of(backbone)) for name, backbone in backbones.items()}
     if not levels:
         raise ValueError("a segmenter needs a branch for at least one modality; got none")

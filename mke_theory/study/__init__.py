@@ -1,1 +1,1 @@
-"""Who is compared, and what is recorded."""
+"""Comparisons: arms, tasks, placebos, the one runner, and the records of what came out."""

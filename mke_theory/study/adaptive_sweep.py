@@ -1,4 +1,4 @@
-"""Where a number changes its sign on a plane of two knobs, found by spending draws near the change.
+"""The line on a plane of two knobs where a number changes its sign, found by draws near it.
 
 A lattice starts coarse. A square whose corners differ in sign is cut into four, and a node whose
 mean is within two standard errors of 0 is drawn again, until the budget is spent or nothing is
@@ -94,7 +94,7 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a sweep may spend and when it ends.
+    """The budget of a sweep and its end.
 
     budget: draws in all. first: draws of a new node, at least 2; a node that stays undecided is
     given twice as many, up to `most`. sure: standard errors that a mean has to be from 0 for its

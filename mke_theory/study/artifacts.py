@@ -37,7 +37,7 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
         files["answers"] = f"{key}_answers.npz", _on_unlabelled(result)
     if shown := result.run.task.scenes(problem):
         seen = predictions_of(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
-        files["scenes"] = f"{key}_scenes.npz", {**shown, "said": seen}
+        files["scenes"] = f"{key}_scenes.npz", {**shown, "predictions": seen}
     for name, arrays in files.values():
         path = folder / "artifacts" / name
         path.parent.mkdir(parents=True, exist_ok=True)

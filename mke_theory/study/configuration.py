@@ -75,7 +75,7 @@ class RunConfiguration:
         return Checkpoint(self.folder / "checkpoints" / f"{key}.pt", self.checkpoint_every)
 
     def part_size(self, runs: int) -> int:
-        """How many of the runs are trained together: two parts a worker, none below 32 runs."""
+        """The size of a part of the runs: two parts a worker, none below 32 runs."""
         if self.workers == 1:
             return self.together
         return min(self.together, max(LEAST_PART, -(-runs // (2 * self.workers))))

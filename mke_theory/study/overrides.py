@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 T = TypeVar("T")
 
 _Change = tuple[list[str], str, str]
-"""What is left of a path, the text, and the whole path for messages."""
+"""The rest of a path, the text, and the whole path for messages."""
 
 
 def changed(value: T, *assignments: str) -> T:

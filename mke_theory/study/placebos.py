@@ -1,4 +1,4 @@
-"""What the placebo arms need: random errors, shuffled pairs, and models of equal size."""
+"""The parts of placebo arms: random errors, shuffled pairs, and models of equal size."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MINIMUM_FREE = 64 * 2**20
 
 @dataclass(frozen=True)
 class Record:
-    """What came out of one run, in plain JSON types: read and written here alone.
+    """The outcome of one run in plain JSON types, read and written here alone.
 
     key: of the run (`keys.run_key`). metrics: name to a share in [0, 1], or None where there is no
     such number. scores: part to every metric of the task. confusion: counts on test, a row a true
@@ -88,7 +88,7 @@ class Record:
 
 
 _KINDS = {"key": str, "task": str, "arm": str, "seed": int, "config_hash": str, "metrics": dict}
-"""What every record has to have."""
+"""The fields that every record has to have."""
 
 
 class Records:
@@ -145,7 +145,7 @@ class Records:
         self._by_key[record.key] = Record.of(json.loads(line))
 
     def has(self, key: str) -> bool:
-        """Whether the run with this key is done."""
+        """True where the run with this key is done."""
         return key in self._by_key
 
     def of(self, keys: Iterable[str]) -> list[Record]:

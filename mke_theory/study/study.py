@@ -173,8 +173,8 @@ def _parts(runs: Sequence[Run], configuration: RunConfiguration) -> list[list[Ru
     size = configuration.part_size(len(together))
     count = -(-len(together) // size)
     ends = [len(together) * i // max(1, count) for i in range(count + 1)]
-    cut = [together[a:b] for a, b in pairwise(ends)]
-    return [*cut, *([one] for one in alone)]
+    parts = [together[a:b] for a, b in pairwise(ends)]
+    return [*parts, *([one] for one in alone)]
 
 
 def _trained_teachers(

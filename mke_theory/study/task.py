@@ -1,4 +1,4 @@
-"""What an experiment needs of a real task or of a synthetic world: one small interface for both."""
+"""The one interface of real tasks and synthetic worlds, as far as an experiment needs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mke_theory.training.loop import TrainConfig
 
 @dataclass(frozen=True)
 class Recipe:
-    """How teacher and students of a task are trained; the same for every arm.
+    """The training of the teacher and the students of a task; the same for every arm.
 
     With `from_teacher` a student begins with the teacher's weights if it has a place, of the same
     name and shape, for every one of them: a branch, in a model that has one for each modality.
@@ -64,7 +64,7 @@ class Task:
 
     @property
     def varies(self) -> str:
-        """What differs between seeds, and what does not: the scope of every interval over seeds."""
+        """The differences between seeds, in words: the scope of every interval over seeds."""
         raise NotImplementedError
 
     def at(self, data_root: Path | None) -> Self:
@@ -78,7 +78,7 @@ class Task:
         return self.data_root / name
 
     def missing(self) -> str | None:
-        """What to do before the task can run, or None if it can."""
+        """The remedy where the task cannot run; None where it can."""
         return None
 
     def data_hash(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Which trainer takes which training job."""
+"""The choice of a trainer for every training job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained model says about samples, without perturbation or gradient."""
+"""Predictions of a trained model, without perturbation or gradient."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def predict(
     applied to the logits of each batch on the way: to keep the classes of a million pixels instead
     of forty numbers each. `batch_size` None takes what fits: 1,024 samples, or fewer large ones.
     """
-    said = logits_of(model, samples, batch_size=batch_size)
-    return torch.cat([(part if then is None else then(part)).cpu() for part in said])
+    logits = logits_of(model, samples, batch_size=batch_size)
+    return torch.cat([(part if then is None else then(part)).cpu() for part in logits])
 
 
 def logits_of(
@@ -50,13 +50,13 @@ def logits_of(
 
 
 def fitting(samples: Samples) -> int:
-    """How many samples are looked at together."""
+    """The count of samples that are looked at together."""
     numbers = sum(x.numel() for x in samples[slice(0, 1)].inputs.values())
     return max(1, min(_MOST_SAMPLES, _MOST_NUMBERS // max(1, numbers)))
 
 
 def embed(model: nn.Module, samples: Samples) -> Tensor:
-    """What the model's last linear layer reads, [n, d] on the CPU: the student's own embedding.
+    """The input of the model's last linear layer, [n, d] on the CPU: the model's own embedding.
 
     "Last" is in the order of the model's definition. Raises TypeError where there is none.
     """

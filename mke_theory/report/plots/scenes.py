@@ -84,7 +84,7 @@ def scenes_of(arms: Mapping[str, Mapping[str, NDArray[Any]]]) -> list[Scene]:
         raise ValueError("there is no arm; give the arrays of at least one")
     first = next(iter(arms.values()))
     for arm, arrays in arms.items():
-        for name in ("image", "truth", "said"):
+        for name in ("image", "truth", "predictions"):
             if name not in arrays:
                 raise ValueError(f"{arm} has no array {name!r}; it has {sorted(arrays)}")
         if not np.array_equal(arrays["image"], first["image"]):
@@ -94,7 +94,7 @@ def scenes_of(arms: Mapping[str, Mapping[str, NDArray[Any]]]) -> list[Scene]:
         Scene(
             first["image"][at],
             first["truth"][at],
-            {arm: arrays["said"][at] for arm, arrays in arms.items()},
+            {arm: arrays["predictions"][at] for arm, arrays in arms.items()},
             None if depth is None else depth[at],
         )
         for at in range(len(first["image"]))

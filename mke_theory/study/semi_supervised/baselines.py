@@ -1,4 +1,4 @@
-"""What others offer for labels that are few: scikit-learn's two classics, and co-training.
+"""Baselines for few labels: scikit-learn's two classics, and co-training.
 
 The first two read all numbers of a sample side by side. D_l has no β; it is filled in by the mean
 of β over D_u, or α is read alone. Co-training was made for two views that both carry labels. Here
@@ -88,7 +88,7 @@ def label_spreading(
 
 @dataclass(frozen=True)
 class CoTraining:
-    """What `co_training` returns: a model a view, the labels they gave D_u, and their answers.
+    """The result of `co_training`: a model a view, the labels they gave D_u, and predictions.
 
     `labels` is [n] on D_u, −1 where neither gave one. The answers are those of the product of both
     models' probabilities.
@@ -127,9 +127,9 @@ def co_training(
     labels = torch.full((len(problem.unlabelled),), UNKNOWN)
 
     def trained(view: tuple[str, ...], number: int) -> nn.Module:
-        lessons = _labelled_so_far(problem, labels, view)
+        samples = _labelled_so_far(problem, labels, view)
         at = seed_for(seed, "co-training", number, *view)
-        return fit_teacher(build(view), lessons, config, seed=at).model
+        return fit_teacher(build(view), samples, config, seed=at).model
 
     for number in range(rounds):
         views = [alpha] if bool((labels == UNKNOWN).all()) else [alpha, beta]
@@ -164,13 +164,13 @@ def with_the_surest(
     """The labels, and those that the models of the views add to them."""
     result, sureness = labels.clone(), torch.zeros(len(labels), dtype=torch.float64)
     for view, model in zip(views, models, strict=True):
-        said = pseudo_label(model, problem.unlabelled.only(view))
+        pseudo = pseudo_label(model, problem.unlabelled.only(view))
         for k in range(problem.classes):
-            named = ((labels == UNKNOWN) & (said.hard == k)).nonzero()[:, 0]
-            order = said.confidence[named].argsort(descending=True, stable=True)
+            named = ((labels == UNKNOWN) & (pseudo.hard == k)).nonzero()[:, 0]
+            order = pseudo.confidence[named].argsort(descending=True, stable=True)
             chosen = named[order[:per_class]]
-            chosen = chosen[said.confidence[chosen] > sureness[chosen]]
-            result[chosen], sureness[chosen] = k, said.confidence[chosen].double()
+            chosen = chosen[pseudo.confidence[chosen] > sureness[chosen]]
+            result[chosen], sureness[chosen] = k, pseudo.confidence[chosen].double()
     return result
 
 

@@ -62,7 +62,7 @@ class Contestant:
 
     @property
     def name(self) -> str:
-        """What records call it: "fixmatch_alpha", "fixmatch_both", …; "um_teacher" for the teacher.
+        """The name in records: "fixmatch_alpha", "fixmatch_both", …; "um_teacher" for the teacher.
 
         The teacher has the name of its arm, because it is what gains refer to.
         """
@@ -89,7 +89,7 @@ class Contestant:
         return CO_TRAINING_ROUNDS + 1 if self.how == "co_training" else max(1, self.rounds)
 
     def budget(self, whole: TrainConfig) -> TrainConfig:
-        """What one round has of the whole."""
+        """The part of the whole budget that one training has."""
         if self.each_round:
             return whole
         return replace(whole, steps=max(1, whole.steps // self.trainings))
