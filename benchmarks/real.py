@@ -217,7 +217,7 @@ def measured(options: Options, hardware: Hardware, folder: Path) -> tuple[list[T
 
     def trained(samples: Samples, steps: int, on: Hardware) -> Fit:
         config = TrainConfig(steps=steps, batch_size=options.batch)
-        return fit(model, samples, LOSS, config, seed=0, fabric=on.fabric())
+        return fit(model, samples, LOSS, config, seed=0, hardware=on)
 
     def seconds(steps: int) -> float:
         took = trained(resident, steps, without).seconds
