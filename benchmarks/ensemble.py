@@ -45,7 +45,7 @@ from mke_theory.models import MultimodalModel, coordinates
 from mke_theory.study.arm_setup import student_to_be
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.records import write_atomic
-from mke_theory.study.run import Place, train_teacher
+from mke_theory.study.runner import Place, train_teacher
 from mke_theory.study.study import available_cores
 from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 from mke_theory.training.loop import Moment

@@ -57,7 +57,7 @@ from mke_theory.study.keys import config_hash, run_key, versions
 from mke_theory.study.processes import available_cores, record_all
 from mke_theory.study.records import Record, write_atomic
 from mke_theory.study.result import Cell, Failure, Run
-from mke_theory.study.run import run, train_teachers
+from mke_theory.study.runner import run, train_teachers
 from mke_theory.study.task import Task
 from mke_theory.tasks.av_digits.task import AVDigits, VADigits
 from mke_theory.tasks.registry import data_root_or_default

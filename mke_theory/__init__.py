@@ -27,7 +27,7 @@ _HOME = {
     "plan": "study.study",
     "predict": "training.predict",
     "pseudo_label": "method.algorithm",
-    "run": "study.run",
+    "run": "study.runner",
 }
 
 __all__ = [
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from mke_theory.models import MultimodalModel, multimodal
     from mke_theory.study.arms import ARMS
     from mke_theory.study.configuration import RunConfiguration
-    from mke_theory.study.run import run
+    from mke_theory.study.runner import run
     from mke_theory.study.study import plan
     from mke_theory.study.task import Task
     from mke_theory.training.loop import TrainConfig

@@ -4,7 +4,7 @@ from mke_theory.study.arms import ARMS, REFERENCE, Arm
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.records import Record, Records
 from mke_theory.study.result import Cell, Failure, Result, Run
-from mke_theory.study.run import run
+from mke_theory.study.runner import run
 from mke_theory.study.study import execute, feasible, plan
 from mke_theory.study.task import Recipe, Task
 

@@ -21,7 +21,7 @@ from mke_theory.study.processes import over_processes
 from mke_theory.study.recording import key_of, record_of
 from mke_theory.study.records import Record, Records
 from mke_theory.study.result import Cell, Failure, Run
-from mke_theory.study.run import run, train_teachers
+from mke_theory.study.runner import run, train_teachers
 from mke_theory.study.task import Task
 from mke_theory.study.trainers import trainer_of
 from mke_theory.training.hardware import broadcast

@@ -31,7 +31,7 @@ from mke_theory.study.arm_setup import build_student, lessons, unperturbed
 from mke_theory.study.arms import ARMS, differences
 from mke_theory.study.artifacts import is_planar
 from mke_theory.study.placebos import independent_errors, matching_width, shuffle_pairs
-from mke_theory.study.run import Place, config_of, fabric_of, key_of, run, train_teacher
+from mke_theory.study.runner import Place, config_of, fabric_of, key_of, run, train_teacher
 from mke_theory.study.study import problem_of
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.registry import TASKS

@@ -20,7 +20,7 @@ from mke_theory.models import MLP, multimodal
 from mke_theory.models.segmentation import segmenter
 from mke_theory.study.arm_setup import build_student, student_to_be
 from mke_theory.study.arms import ARMS
-from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.study.runner import Place, run, train_teacher
 from mke_theory.study.task import Recipe, Task
 from mke_theory.training.loop import TrainConfig
 from mke_theory.training.predict import predict

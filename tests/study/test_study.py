@@ -16,7 +16,7 @@ from mke_theory.models import coordinates
 from mke_theory.study import study
 from mke_theory.study.arms import ARMS
 from mke_theory.study.records import Records
-from mke_theory.study.run import Place
+from mke_theory.study.runner import Place
 from mke_theory.study.study import TEACHER, Job, Means, execute, feasible, plan
 from mke_theory.study.task import Recipe, Task
 from mke_theory.training.hardware import Hardware

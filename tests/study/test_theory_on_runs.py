@@ -20,7 +20,7 @@ from mke_theory.report import theory as theory_report
 from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
 from mke_theory.study.arms import ARMS
-from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.study.runner import Place, run, train_teacher
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.theory import appraise as appraisal
 from mke_theory.theory.appraise import appraise, spaces

@@ -14,7 +14,7 @@ from mke_theory.models import ConvEncoder, count_parameters
 from mke_theory.study import records
 from mke_theory.study.arms import ARMS
 from mke_theory.study.overrides import changed
-from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.study.runner import Place, run, train_teacher
 from mke_theory.study.study import Means, execute, plan, problem_of
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic import discrete

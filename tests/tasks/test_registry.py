@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.models import count_parameters
-from mke_theory.study.run import Place, train_teacher
+from mke_theory.study.runner import Place, train_teacher
 from mke_theory.study.task import Task
 from mke_theory.tasks.av_digits.reader import DigitData as Recordings
 from mke_theory.tasks.av_digits.reader import Pairs

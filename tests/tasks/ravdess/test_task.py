@@ -17,7 +17,7 @@ from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import refuse_shared_groups
 from mke_theory.study.arms import ARMS
-from mke_theory.study.run import Place, run, train_teacher
+from mke_theory.study.runner import Place, run, train_teacher
 from mke_theory.tasks.ravdess import task as ravdess
 from mke_theory.tasks.ravdess.clips import Clips
 from mke_theory.tasks.ravdess.split import Clip, Recording, all_speech, hash_of

@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 from mke_theory.data.pool import Pool
 from mke_theory.models import count_parameters
 from mke_theory.study.arms import ARMS
-from mke_theory.study.run import Place, run, train_teacher, word_of
+from mke_theory.study.runner import Place, run, train_teacher, word_of
 from mke_theory.tasks.vggsound.classes import shared_classes
 from mke_theory.tasks.vggsound.clips import FILMS, Reading, find_clips, read_clip
 from mke_theory.tasks.vggsound.lists import AUDIOSET, FOLDER, FULL, TEST, Clip
