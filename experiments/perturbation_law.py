@@ -362,7 +362,7 @@ def class_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module)
     b = calibration.second_statistic(t, pool.inputs[beta].numpy(), seed=seed)
     response = calibration.response_to_noise(statistic, pool, alpha, seed=seed)
     counts = confusion(task, seed, problem)
-    said, truth = t.argmax(axis=1), pool.labels.numpy()
+    said, truth = t.argmax(axis=1), problem.truth.labels.numpy()
 
     def strength(targets: Sequence[float | None]) -> float:
         wanted = [float("inf") if target is None else target for target in targets]

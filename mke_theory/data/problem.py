@@ -31,7 +31,9 @@ class Truth:
 
 def hide(pool: Pool) -> tuple[Pool, Truth]:
     """The pool with every label unknown, and its labels as a value of their own."""
-    unknown = pool.labels.new_full((), UNKNOWN).expand(pool.labels.shape)  # takes no memory
+    kind = pool.labels.dtype
+    signed = kind if kind.is_signed else torch.int64  # numbers without a sign have no −1
+    unknown = torch.full((), UNKNOWN, dtype=signed).expand(pool.labels.shape)  # takes no memory
     return pool.with_labels(unknown), Truth(pool.labels)
 
 
