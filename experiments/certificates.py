@@ -91,10 +91,10 @@ def run_all(options: Options) -> int:
         known = {name: task.at(root) for name, task in TASKS.items()}
         tasks = ready_tasks(known, options.tasks, insist=False)
         runs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)))
+        configuration = RunConfiguration(options.out, workers=options.workers)
         kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
-    configuration = RunConfiguration(options.out, workers=options.workers)
     with kept, records.Records.open(options.out / "certificates") as certified:
         done, failures = execute(runs, kept, configuration)
         students = {key_of(record): record for record in done if record.arm == MM_STUDENT.name}

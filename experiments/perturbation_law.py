@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from calls import ended, refused
+from calls import ended, refuse_below_one, refused
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
@@ -158,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_all(options: Options) -> int:
     """Do what is missing, then print (and publish) what all records of the plan show."""
     try:
+        refuse_below_one(options, "workers")
         root = data_root_or_default(options.data_root)
         wanted = list(planned(options, root))
         kept = records.Records.open(options.out)

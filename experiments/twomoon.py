@@ -81,13 +81,13 @@ def run_all(options: Options) -> int:
     """Do what is missing of the study, then print and write what it shows."""
     try:
         refuse_below_one(options, "draws", "seeds")
+        alone = RunConfiguration(options.out, workers=options.workers, trainer="one by one")
         kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
     published = plan([TwoMoonPublished()], [ARMS[name] for name in PUBLISHED], range(options.seeds))
     fair = plan([TwoMoon()], fair_arms(), range(options.draws))
-    alone = RunConfiguration(workers=options.workers, trainer="one by one")
-    together = replace(alone, trainer="vectorised", draws="shared", together=RUNS)
+    together = replace(alone, folder=None, trainer="vectorised", draws="shared", together=RUNS)
     with kept:
         done, failures = execute(published, kept, alone)
         drawn, lost = execute(fair, kept, together)

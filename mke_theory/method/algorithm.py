@@ -44,13 +44,17 @@ from mke_theory.training.predict import logits_of, predict
 class ExpansionJob:
     """Step 3 before training: D_u and its truth, the teacher's labels, and the student's job.
 
-    The account compares the student with `pseudo`, whatever the job learns from.
+    The account compares the student with `pseudo`, whatever the job learns from. Raises ValueError
+    or TypeError where the truth makes no sense beside `pseudo`: before any work.
     """
 
     unlabelled: Pool
     truth: Truth
     pseudo: PseudoLabels
     training: TrainingJob
+
+    def __post_init__(self) -> None:
+        account_of(self.truth, self.pseudo, self.pseudo.hard)
 
 
 @dataclass(frozen=True)
@@ -206,12 +210,7 @@ def student_job(
 
 
 def run(jobs: Sequence[ExpansionJob], trainer: Trainer = one_by_one) -> list[Expansion | Exception]:
-    """Every job trained by `trainer`, and its account; an error where a job failed, in order.
-
-    A truth that makes no sense raises ValueError before anything is trained.
-    """
-    for job in jobs:
-        account_of(job.truth, job.pseudo, job.pseudo.hard)
+    """Every job trained by `trainer`, and its account; an error where a job failed, in order."""
     outcomes = trainer([job.training for job in jobs])
     return [_accounted(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
 
@@ -220,8 +219,11 @@ def _accounted(job: ExpansionJob, outcome: Outcome) -> Expansion | Exception:
     if isinstance(outcome, Exception):
         return outcome
     multilabel = job.training.objective.multilabel
-    predictions = predictions_of(outcome.model, job.unlabelled, multilabel=multilabel)
-    found = account_of(job.truth, job.pseudo, decided(predictions, multilabel=multilabel))
+    try:
+        predictions = predictions_of(outcome.model, job.unlabelled, multilabel=multilabel)
+        found = account_of(job.truth, job.pseudo, decided(predictions, multilabel=multilabel))
+    except Exception as error:  # one job that fails, for whatever reason, ends no other
+        return error
     return Expansion(outcome.model, job.pseudo, predictions, found, outcome)
 
 

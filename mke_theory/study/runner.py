@@ -48,7 +48,13 @@ def run(
     cells = list(dict.fromkeys(one.cell for one in runs))
     if teachers is None:
         teachers = train_teachers(cells, configuration, progress=progress)
-    problems = {cell: cell.problem() for cell in cells if isinstance(teachers[cell], Fit)}
+    teachers, problems = dict(teachers), dict[Cell, Problem]()
+    for cell in cells:
+        try:
+            if isinstance(teachers[cell], Fit):
+                problems[cell] = cell.problem()
+        except Exception as error:  # a cell that fails ends no other
+            teachers[cell] = Failure.of(cell.teacher, error)
     batch = _Batch(runs, teachers, problems, configuration, progress)
     done = batch.without_students()
     for number in range(1, max((one.arm.rounds for one in runs), default=0) + 1):
@@ -164,10 +170,11 @@ class _Batch:
             return outcome
         problem = self.problems[one.cell]
         multilabel = one.task.recipe.objective.multilabel
-        predictions = {
-            "unlabelled": outcome.predictions,
-            "test": predictions_of(outcome.student, problem.test, multilabel=multilabel),
-        }
+        try:
+            on_test = predictions_of(outcome.student, problem.test, multilabel=multilabel)
+        except Exception as error:
+            return Failure.of(one, error)
+        predictions = {"unlabelled": outcome.predictions, "test": on_test}
         return Result(
             one,
             problem,

@@ -73,7 +73,7 @@ def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     knows: dict[Task, bool] = {}
     for one in runs:
         if one.task not in knows:
-            one.cell.problem()
+            one.task.problem(one.seed)  # and kept by nobody: runs may have processes of their own
             one.task.data_hash()  # where the weights are, for instance
             knows[one.task] = one.task.knows_truth()
     reasons = {

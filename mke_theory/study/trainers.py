@@ -30,10 +30,15 @@ def trainer_of(task: Task, configuration: RunConfiguration) -> TrainerName:
 @cache
 def _trainer_of(task: Task, data_root: Path | None) -> TrainerName:
     """By the jobs of the teacher and of the method arm at seed 0; nothing is trained."""
-    problem = task.problem(0)
-    teacher = teacher_of(task, 0, problem)
-    if reason_against(teacher) is not None:
+    try:
+        jobs = _jobs_at_seed_0(task)
+    except Exception:  # the runs of a task that is broken say themselves what is wrong
         return "one by one"
+    return "vectorised" if all(reason_against(job) is None for job in jobs) else "one by one"
+
+
+def _jobs_at_seed_0(task: Task) -> list[TrainingJob]:
+    problem = task.problem(0)
     adapted = task.adapt(MM_STUDENT)
     used = modalities_of(adapted, problem)
     pool = problem.unlabelled.only(used)
@@ -44,7 +49,7 @@ def _trainer_of(task: Task, data_root: Path | None) -> TrainerName:
         task.recipe.student,
         seed_for(0, "student"),
     )
-    return "one by one" if reason_against(student) is not None else "vectorised"
+    return [teacher_of(task, 0, problem), student]
 
 
 def train_all(
@@ -58,7 +63,7 @@ def train_all(
     """The outcome of every job, in order; those that cannot be vectorised are trained alone.
 
     Jobs that are trained alone have checkpoints of these keys. A vectorised fit has its share of
-    the seconds that all of them took.
+    the seconds that all of them took. A job that diverges is not tried again.
     """
     together = [
         i for i, job in enumerate(jobs) if trainer == "vectorised" and reason_against(job) is None
@@ -69,7 +74,10 @@ def train_all(
         fits = vectorised([jobs[i] for i in together], configuration, progress=progress)
         share = (time.perf_counter() - started) / len(together)
         for i, fit in zip(together, fits, strict=True):
-            outcomes[i] = replace(fit, seconds=share) if isinstance(fit, Fit) else fit
+            if isinstance(fit, Fit):
+                outcomes[i] = replace(fit, seconds=share)
+            elif isinstance(fit, FloatingPointError):
+                outcomes[i] = fit
     for i, job in enumerate(jobs):
         if i not in outcomes:
             kept = [configuration.checkpoint(keys[i])]
