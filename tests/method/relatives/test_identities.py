@@ -21,16 +21,10 @@ from mke_theory.method import relatives as ssl
 from mke_theory.method.objective import Objective, loss_on, student_loss
 from mke_theory.method.transforms import FeatureMasking, InputNoise, Transform
 from mke_theory.models import MLP, multimodal
-from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Moment, TrainConfig, fit
 
 FEW = TrainConfig(steps=15, batch_size=6, learning_rate=0.05)
 NOISE = (InputNoise(0.5),)
-
-
-@pytest.fixture(scope="module")
-def fabric() -> Any:
-    return Hardware().fabric()
 
 
 def pool(labelled: int = 20, seed: int = 0) -> Pool:
@@ -47,15 +41,14 @@ def student() -> nn.Module:
         return multimodal({name: MLP([2, 4]) for name in "ab"}, 3, hidden=(5,))
 
 
-def trained(objective: Objective, fabric: Any, labelled: int = 8) -> list[Tensor]:
-    model, lessons = student(), pool(labelled)
+def trained(objective: Objective, labelled: int = 8) -> list[Tensor]:
+    model, samples = student(), pool(labelled)
     fit(
         model,
-        lessons,
-        loss_on(objective, lessons),
+        samples,
+        loss_on(objective, samples),
         FEW,
         seed=2,
-        fabric=fabric,
         average_decay=objective.kept_average,
         answers=objective.answers,
     )
@@ -245,10 +238,10 @@ def test_two_classes_by_hand() -> None:
 # --- 3. FixMatch and Pseudo-Label ----------------------------------------------------------------
 
 
-def test_fixmatch_without_perturbation_or_certainty_is_pseudo_label(fabric: Any) -> None:
+def test_fixmatch_without_perturbation_or_certainty_is_pseudo_label() -> None:
     fixmatch = ssl.fixmatch.method((), (), certainty=0.0).objective
     pseudo = ssl.pseudo_label.method(ramp=0.0).objective
-    for a, b in zip(trained(fixmatch, fabric), trained(pseudo, fabric), strict=True):
+    for a, b in zip(trained(fixmatch), trained(pseudo), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)  # two passes of float32 and one
     batch = pool(8)[:]
     losses = [
@@ -256,14 +249,14 @@ def test_fixmatch_without_perturbation_or_certainty_is_pseudo_label(fabric: Any)
         for objective in (fixmatch, pseudo)
     ]
     assert torch.equal(*losses)
-    assert not same(trained(replace(fixmatch, certainty=0.5), fabric), trained(pseudo, fabric))
+    assert not same(trained(replace(fixmatch, certainty=0.5)), trained(pseudo))
 
 
-def test_uda_with_a_cold_anchor_is_fixmatch_with_a_clean_view(fabric: Any) -> None:
+def test_uda_with_a_cold_anchor_is_fixmatch_with_a_clean_view() -> None:
     # KL to a target without entropy is cross-entropy to its class.
     uda = ssl.uda.method(NOISE, certainty=0.4, sharpening=1e-4).objective
     fixmatch = ssl.fixmatch.method((), NOISE, certainty=0.4).objective
-    for a, b in zip(trained(uda, fabric), trained(fixmatch, fabric), strict=True):
+    for a, b in zip(trained(uda), trained(fixmatch), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
@@ -271,38 +264,36 @@ def test_uda_with_a_cold_anchor_is_fixmatch_with_a_clean_view(fabric: Any) -> No
 
 
 @pytest.mark.parametrize("other", [(), NOISE])
-def test_mean_teacher_without_memory_is_the_stopped_student(
-    other: tuple[Transform, ...], fabric: Any
-) -> None:
+def test_mean_teacher_without_memory_is_the_stopped_student(other: tuple[Transform, ...]) -> None:
     method = ssl.mean_teacher.method(NOISE, other=other, average_decay=0.0)
     stopped = replace(method.objective, anchor="stopped", answers="student")
     assert stopped.kept_average is None
-    assert same(trained(method.objective, fabric), trained(stopped, fabric))
+    assert same(trained(method.objective), trained(stopped))
     slow = replace(method.objective, average_decay=0.5)
-    assert not same(trained(slow, fabric), trained(stopped, fabric))
+    assert not same(trained(slow), trained(stopped))
 
 
-def test_the_pi_model_with_a_clean_other_view_has_the_regulariser_of_mke(fabric: Any) -> None:
+def test_the_pi_model_with_a_clean_other_view_has_the_regulariser_of_mke() -> None:
     pi = ssl.pi_model.method(NOISE, other=(), ramp=0.0, gamma=0.7).objective
     assert pi == ssl.mke.method(NOISE, gamma=0.7).objective
     drawn_twice = ssl.pi_model.method(NOISE, ramp=0.0, gamma=0.7).objective
-    assert not same(trained(pi, fabric), trained(drawn_twice, fabric))
+    assert not same(trained(pi), trained(drawn_twice))
 
 
 # --- the settings, and nothing else --------------------------------------------------------------
 
 T = {"transform": ((InputNoise(1.0),), ())}
-LESSONS = {"lessons": ("pseudo labels", "labels and unlabelled")}
+LEARNS_FROM = {"learns_from": ("pseudo labels", "labels and unlabelled")}
 DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "mke": {},
     "noisy_student": {
-        "lessons": ("pseudo labels", "labels and pseudo labels"),
+        "learns_from": ("pseudo labels", "labels and pseudo labels"),
         "rounds": (1, 3),
         "labels": ("hard", "soft"),
         "gamma": (1.0, 0.0),
     },
     "pseudo_label": {
-        **LESSONS,
+        **LEARNS_FROM,
         **T,
         "other": ((), "same"),
         "anchor": ("student", "stopped"),
@@ -310,22 +301,22 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
         "ramp": (0.0, 0.3),
     },
     "entropy_minimisation": {
-        **LESSONS,
+        **LEARNS_FROM,
         **T,
         "other": ((), "same"),
         "consistency": ("squared_l2", "cross_entropy"),
         "gamma": (1.0, 0.1),
     },
-    "pi_model": {**LESSONS, "other": ((), (InputNoise(1.0),)), "ramp": (0.0, 0.3)},
+    "pi_model": {**LEARNS_FROM, "other": ((), (InputNoise(1.0),)), "ramp": (0.0, 0.3)},
     "mean_teacher": {
-        **LESSONS,
+        **LEARNS_FROM,
         "other": ((), (InputNoise(1.0),)),
         "anchor": ("student", "average"),
         "ramp": (0.0, 0.3),
         "answers": ("student", "average"),
     },
     "uda": {
-        **LESSONS,
+        **LEARNS_FROM,
         "view": ("perturbed", "clean"),
         "anchor": ("student", "stopped"),
         "anchor_temperature": (1.0, 0.4),
@@ -333,7 +324,7 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
         "certainty": (0.0, 0.8),
     },
     "fixmatch": {
-        **LESSONS,
+        **LEARNS_FROM,
         "view": ("perturbed", "other"),
         "other": ((), (InputNoise(0.2),)),
         "anchor": ("student", "stopped"),

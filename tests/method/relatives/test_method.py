@@ -1,4 +1,4 @@
-"""What a method's lessons are, who sees what, and rounds."""
+"""The samples of a method, the modalities that its student sees, and rounds."""
 
 from __future__ import annotations
 
@@ -11,25 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory.data.pool import Pool
-from mke_theory.data.problem import Problem
+from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import Stream, seed_for
 from mke_theory.method import relatives as ssl
 from mke_theory.method.algorithm import expand, pseudo_label
 from mke_theory.method.objective import Objective, loss_on
-from mke_theory.method.relatives import Method, learn, lessons_of, objective_on
+from mke_theory.method.relatives import Method, learn, objective_on, samples_of
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
-from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Moment, TrainConfig
 
 FEW = TrainConfig(steps=12, batch_size=8, learning_rate=0.05)
 NOISE = (InputNoise(0.5),)
 ALPHA, BOTH = ("a",), ("a", "b")
-
-
-@pytest.fixture(scope="module")
-def fabric() -> Any:
-    return Hardware().fabric()
 
 
 def drawn(n: int, seed: int) -> Pool:
@@ -64,67 +58,70 @@ def same(first: nn.Module, second: nn.Module) -> bool:
     return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
 
 
-# --- lessons -------------------------------------------------------------------------------------
+# --- samples -------------------------------------------------------------------------------------
 
 
 def test_labels_and_unlabelled_by_hand() -> None:
     here = problem()
-    lessons = lessons_of(ssl.fixmatch.method(), here)
-    assert lessons.modalities == BOTH and len(lessons) == 28
-    assert lessons.labels.tolist() == [*here.labelled.labels.tolist(), *[-1] * 21]
-    assert torch.equal(lessons.inputs["a"][:7], here.labelled.inputs["a"])
-    assert bool(lessons.inputs["b"][:7].isnan().all())  # though this D_l was recorded with β
-    assert torch.equal(lessons.inputs["b"][7:], here.unlabelled.inputs["b"])
-    alpha = lessons_of(ssl.fixmatch.method(), here, modalities=ALPHA)
+    samples = samples_of(ssl.fixmatch.method(), here)
+    assert samples.modalities == BOTH and len(samples) == 28
+    assert samples.labels.tolist() == [*here.labelled.labels.tolist(), *[-1] * 21]
+    assert torch.equal(samples.inputs["a"][:7], here.labelled.inputs["a"])
+    assert bool(samples.inputs["b"][:7].isnan().all())  # though this D_l was recorded with β
+    assert torch.equal(samples.inputs["b"][7:], here.unlabelled.inputs["b"])
+    alpha = samples_of(ssl.fixmatch.method(), here, modalities=ALPHA)
     assert alpha.modalities == ALPHA and not bool(alpha.inputs["a"].isnan().any())
 
 
-def test_a_labelled_part_without_beta_gives_the_same_lessons() -> None:
+def test_a_labelled_part_without_beta_gives_the_same_samples() -> None:
     here = problem()
     bare = replace(here, labelled=here.labelled.only(ALPHA))
     for method in (ssl.fixmatch.method(), ssl.noisy_student.method()):
-        a, b = (lessons_of(method, each, teacher()) for each in (here, bare))
+        a, b = (samples_of(method, each, teacher()) for each in (here, bare))
         assert torch.equal(a.labels, b.labels)
         torch.testing.assert_close(a.inputs, b.inputs, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])
-def test_lessons_of_a_teacher(labels: Any) -> None:
+def test_samples_of_a_teacher(labels: Any) -> None:
     here, method = problem(), ssl.noisy_student.method(labels=labels)
-    said = pseudo_label(teacher(), here.unlabelled, method.objective).target
-    both = lessons_of(method, here, teacher())
+    of_teacher = pseudo_label(teacher(), here.unlabelled, method.objective).target
+    both = samples_of(method, here, teacher())
     own = here.labelled.labels if labels == "hard" else torch.eye(3)[here.labelled.labels]
-    assert torch.equal(both.labels, torch.cat([own, said]))
-    alone = lessons_of(replace(method, lessons="pseudo labels"), here, teacher())
-    assert torch.equal(alone.labels, said) and alone.modalities == BOTH
+    assert torch.equal(both.labels, torch.cat([own, of_teacher]))
+    alone = samples_of(replace(method, learns_from="pseudo labels"), here, teacher())
+    assert torch.equal(alone.labels, of_teacher) and alone.modalities == BOTH
 
 
 @pytest.mark.parametrize("method", ssl.methods(), ids=lambda m: m.name)
 def test_the_truth_on_unlabelled_samples_is_not_read(method: Method) -> None:
     here = problem()
-    other = replace(here, unlabelled=here.unlabelled.with_labels(torch.full((21,), -1)))
-    a, b = (lessons_of(method, each, teacher()) for each in (here, other))
+    other = replace(here, truth=Truth((here.truth.labels + 1) % 3))
+    a, b = (samples_of(method, each, teacher()) for each in (here, other))
     assert torch.equal(a.labels, b.labels)
 
 
 def test_l_pl_is_a_mean_over_the_samples_with_a_label() -> None:
     here, method = problem(), ssl.mean_teacher.method((), gamma=0.0)
-    lessons = lessons_of(method, here, modalities=ALPHA)
-    objective = objective_on(method, lessons)
+    samples = samples_of(method, here, modalities=ALPHA)
+    objective = objective_on(method, samples)
     assert objective == replace(method.objective, label_weight=28 / 7)
     model = teacher()
-    found = loss_on(objective, lessons)(model, lessons[:], Stream(0), Moment()).mean()
+    found = loss_on(objective, samples)(model, samples[:], Stream(0), Moment()).mean()
     logits = model({"a": here.labelled.inputs["a"]})
     torch.testing.assert_close(found, nn.functional.cross_entropy(logits, here.labelled.labels))
-    taught = ssl.noisy_student.method()
-    assert objective_on(taught, lessons_of(taught, here, teacher())) == taught.objective
+    with_teacher = ssl.noisy_student.method()
+    assert (
+        objective_on(with_teacher, samples_of(with_teacher, here, teacher()))
+        == with_teacher.objective
+    )
 
 
 def test_labels_alone_say_nothing_of_beta() -> None:
     # D_l has no β, so L_pl does not reach its encoder: only L_reg can, by a T that drops β.
     here, method = problem(), ssl.fixmatch.method((), (), certainty=0.0, gamma=0.0)
-    lessons, model = lessons_of(method, here), build(0)
-    loss_on(method.objective, lessons)(model, lessons[:], Stream(0), Moment()).mean().backward()
+    samples, model = samples_of(method, here), build(0)
+    loss_on(method.objective, samples)(model, samples[:], Stream(0), Moment()).mean().backward()
     reached = {
         name.split(".")[1]: bool((x.grad != 0).any())
         for name, x in model.named_parameters()
@@ -136,37 +133,36 @@ def test_labels_alone_say_nothing_of_beta() -> None:
 # --- learning ------------------------------------------------------------------------------------
 
 
-def test_the_row_mke_is_algorithm_1_to_the_last_bit(fabric: Any) -> None:
+def test_the_row_mke_is_algorithm_1_to_the_last_bit() -> None:
     here, method = problem(), ssl.mke.method(NOISE, gamma=0.5)
-    found = learn(method, here, teacher(), build, config=FEW, seed=4, fabric=fabric)
+    found = learn(method, here, teacher(), build, config=FEW, seed=4)
     direct = expand(
         teacher(),
-        here.unlabelled,
+        here.unlabelled.with_labels(here.truth.labels),
         build(0),
         objective=Objective(transform=NOISE, gamma=0.5),
         config=FEW,
         seed=4,
-        fabric=fabric,
     )
     assert same(found.student, direct.student)
     assert found.account == direct.account
 
 
-def test_noisy_student_with_one_round_and_without_labels_is_mke(fabric: Any) -> None:
+def test_noisy_student_with_one_round_and_without_labels_is_mke() -> None:
     here = problem()
     noisy = ssl.noisy_student.method(NOISE, labels="hard", rounds=1)
     plain = ssl.mke.method(NOISE, gamma=0.0)
     assert ssl.differences(noisy, plain) == {
-        "lessons": ("pseudo labels", "labels and pseudo labels")
+        "learns_from": ("pseudo labels", "labels and pseudo labels")
     }
     found = [
-        learn(method, here, teacher(), build, config=FEW, seed=4, fabric=fabric).student
-        for method in (replace(noisy, lessons="pseudo labels"), plain, noisy)
+        learn(method, here, teacher(), build, config=FEW, seed=4).student
+        for method in (replace(noisy, learns_from="pseudo labels"), plain, noisy)
     ]
     assert same(found[0], found[1]) and not same(found[0], found[2])
 
 
-def test_in_later_rounds_the_student_is_the_teacher(fabric: Any) -> None:
+def test_in_later_rounds_the_student_is_the_teacher() -> None:
     here, method = problem(), ssl.noisy_student.method(NOISE, rounds=2)
     built: list[int] = []
 
@@ -174,10 +170,10 @@ def test_in_later_rounds_the_student_is_the_teacher(fabric: Any) -> None:
         built.append(number)
         return build(number)
 
-    found = learn(method, here, teacher(), watched, config=FEW, seed=4, fabric=fabric)
+    found = learn(method, here, teacher(), watched, config=FEW, seed=4)
     assert built == [0, 1]
     one = replace(method, rounds=1)
-    first = learn(one, here, teacher(), build, config=FEW, seed=4, fabric=fabric)
+    first = learn(one, here, teacher(), build, config=FEW, seed=4)
     second = learn(
         one,
         here,
@@ -185,20 +181,19 @@ def test_in_later_rounds_the_student_is_the_teacher(fabric: Any) -> None:
         lambda _: build(1),
         config=FEW,
         seed=seed_for(4, "round", 1),
-        fabric=fabric,
     )
     assert same(found.student, second.student)
     # The account still speaks of the errors of the teacher that all began with.
-    said = pseudo_label(teacher(), here.unlabelled, method.objective)
-    assert torch.equal(found.pseudo.hard, said.hard)
-    errors = int((said.hard != here.unlabelled.labels).sum())
+    of_teacher = pseudo_label(teacher(), here.unlabelled, method.objective)
+    assert torch.equal(found.pseudo.hard, of_teacher.hard)
+    errors = int((of_teacher.hard != here.truth.labels).sum())
     assert found.account.overall.teacher_errors == errors
 
 
 @pytest.mark.parametrize("method", ssl.methods(), ids=lambda m: m.name)
 @pytest.mark.parametrize("modalities", [ALPHA, BOTH])
 def test_every_method_learns_on_one_modality_and_on_both(
-    method: Method, modalities: tuple[str, ...], fabric: Any
+    method: Method, modalities: tuple[str, ...]
 ) -> None:
     here = problem()
     found = learn(
@@ -208,7 +203,6 @@ def test_every_method_learns_on_one_modality_and_on_both(
         lambda number: build(number, modalities),
         modalities=modalities,
         config=FEW,
-        fabric=fabric,
     )
     fresh = build(0, modalities).state_dict()
     now = found.student.state_dict()
@@ -217,7 +211,7 @@ def test_every_method_learns_on_one_modality_and_on_both(
     assert found.account.samples == 21
 
 
-def test_a_student_need_not_see_what_its_teacher_sees(fabric: Any) -> None:
+def test_a_student_need_not_see_what_its_teacher_sees() -> None:
     found = learn(
         ssl.mke.method(NOISE),
         problem(),
@@ -225,47 +219,37 @@ def test_a_student_need_not_see_what_its_teacher_sees(fabric: Any) -> None:
         lambda number: build(number, ("b",)),
         modalities=("b",),
         config=FEW,
-        fabric=fabric,
     )
-    said = pseudo_label(teacher(), problem().unlabelled)
-    assert torch.equal(found.pseudo.hard, said.hard)
+    of_teacher = pseudo_label(teacher(), problem().unlabelled)
+    assert torch.equal(found.pseudo.hard, of_teacher.hard)
 
 
 # --- refused -------------------------------------------------------------------------------------
 
 
-def test_what_makes_no_sense_is_refused(fabric: Any) -> None:
+def test_what_makes_no_sense_is_refused() -> None:
     here = problem()
     with pytest.raises(ValueError, match="MKE learns from pseudo labels; it needs a teacher"):
-        lessons_of(ssl.mke.method(), here)
+        samples_of(ssl.mke.method(), here)
     with pytest.raises(ValueError, match="rounds is 0"):
         replace(ssl.noisy_student.method(), rounds=0)
     with pytest.raises(ValueError, match=r"rounds is 2, but labels and unlabelled have no teacher"):
         replace(ssl.fixmatch.method(), rounds=2)
-    with pytest.raises(ValueError, match="lessons is 'labels'; choose one of"):
-        replace(ssl.mke.method(), lessons="labels")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="learns_from is 'labels'; choose one of"):
+        replace(ssl.mke.method(), learns_from="labels")  # type: ignore[arg-type]
     sure = ssl.mke.method()
     sure = replace(sure, objective=replace(sure.objective, threshold=1.0))
     with pytest.raises(ValueError, match=r"threshold 1\.0"):
-        lessons_of(sure, here, teacher())
-    with pytest.raises(ValueError, match="lessons and labelled"):
-        expand(
-            teacher(),
-            here.unlabelled,
-            build(0),
-            lessons=here.unlabelled,
-            labelled=here.labelled,
-            fabric=fabric,
-        )
+        samples_of(sure, here, teacher())
 
 
-def test_a_student_that_needs_beta_is_told_so(fabric: Any) -> None:
+def test_a_student_that_needs_beta_is_refused() -> None:
     def proud(number: int) -> nn.Module:
         encoders = {"a": MLP([2, 4]), "b": MLP([3, 4])}
         return multimodal(encoders, 3)
 
     with pytest.raises(ValueError, match="modality 'b' is missing in some samples"):
-        learn(ssl.fixmatch.method(), problem(), teacher(), proud, config=FEW, fabric=fabric)
+        learn(ssl.fixmatch.method(), problem(), teacher(), proud, config=FEW)
 
 
 class Average(nn.Module):
@@ -280,14 +264,12 @@ class Average(nn.Module):
         return torch.stack([torch.zeros_like(x), x, torch.full_like(x, -9.0)], dim=1)
 
 
-def test_the_result_of_mean_teacher_is_the_average(fabric: Any) -> None:
+def test_the_result_of_mean_teacher_is_the_average() -> None:
     # With decay 1 it is the mean of all weights so far: here those of two steps and the start.
     here = problem()
     method = ssl.mean_teacher.method((), gamma=0.0, ramp=0.0, average_decay=1.0)
     config = TrainConfig(steps=2, optimizer="sgd", learning_rate=0.1)
-    whole = learn(
-        method, here, teacher(), lambda _: Average(), modalities=ALPHA, config=config, fabric=fabric
-    )
+    whole = learn(method, here, teacher(), lambda _: Average(), modalities=ALPHA, config=config)
     own = replace(method, objective=replace(method.objective, answers="student"))
     path = [1.0]
     for steps in (1, 2):
@@ -298,14 +280,13 @@ def test_the_result_of_mean_teacher_is_the_average(fabric: Any) -> None:
             lambda _: Average(),
             modalities=ALPHA,
             config=replace(config, steps=steps),
-            fabric=fabric,
         )
         path.append(last.student.state_dict()["weight"].item())
     assert len(set(path)) == 3
     assert whole.student.state_dict()["weight"].item() == pytest.approx(sum(path) / 3, rel=1e-6)
 
 
-def test_lessons_without_any_label_are_refused() -> None:
+def test_samples_without_any_label_are_refused() -> None:
     unlabelled = drawn(6, 0)
     silent = unlabelled.with_labels(torch.full_like(unlabelled.labels, -1))
     with pytest.raises(ValueError, match="no sample carries one"):

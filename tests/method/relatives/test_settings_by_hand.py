@@ -65,7 +65,7 @@ def spread(p: Floats, v: Floats) -> Floats:
     return p * (v - (p * v).sum(axis=1, keepdims=True))
 
 
-def taught(x: Floats, labels: NDArray[Any]) -> Floats:
+def supervised(x: Floats, labels: NDArray[Any]) -> Floats:
     """The gradient of the mean cross-entropy over the samples that carry a label."""
     known = labels >= 0
     if not known.any():
@@ -98,7 +98,7 @@ def entropy(x: Floats) -> Floats:
     return (-p * (np.log(p) + h)).T @ x / N
 
 
-def soft_taught(x: Floats, target: Floats) -> Floats:
+def soft_supervised(x: Floats, target: Floats) -> Floats:
     return (softmax(x @ W.T) - target).T @ x / N
 
 
@@ -109,32 +109,32 @@ GAMMA = 0.6
 ROWS: dict[str, tuple[Method, Callable[[NDArray[Any]], Floats]]] = {
     "mke": (
         ssl.mke.method(strong, gamma=GAMMA),
-        lambda y: taught(S, y) + GAMMA * squared(S, X, W, True),
+        lambda y: supervised(S, y) + GAMMA * squared(S, X, W, True),
     ),
-    "noisy_student": (ssl.noisy_student.method(strong, labels="hard"), lambda y: taught(S, y)),
+    "noisy_student": (ssl.noisy_student.method(strong, labels="hard"), lambda y: supervised(S, y)),
     "pseudo_label": (
         ssl.pseudo_label.method(gamma=GAMMA, ramp=0.0),
-        lambda y: taught(X, y) + GAMMA * hard(X, X, 0.0),
+        lambda y: supervised(X, y) + GAMMA * hard(X, X, 0.0),
     ),
     "entropy_minimisation": (
         ssl.entropy_minimisation.method(gamma=GAMMA),
-        lambda y: taught(X, y) + GAMMA * entropy(X),
+        lambda y: supervised(X, y) + GAMMA * entropy(X),
     ),
     "pi_model": (
         ssl.pi_model.method(strong, other=weak, gamma=GAMMA, ramp=0.0),
-        lambda y: taught(S, y) + GAMMA * squared(S, V, W, True),
+        lambda y: supervised(S, y) + GAMMA * squared(S, V, W, True),
     ),
     "mean_teacher": (
         ssl.mean_teacher.method(strong, other=weak, gamma=GAMMA, ramp=0.0),
-        lambda y: taught(S, y) + GAMMA * squared(S, V, EARLIER, False),
+        lambda y: supervised(S, y) + GAMMA * squared(S, V, EARLIER, False),
     ),
     "uda": (
         ssl.uda.method(strong, gamma=GAMMA, certainty=0.6, sharpening=0.4),
-        lambda y: taught(X, y) + GAMMA * divergence(S, X, 0.6, 0.4),
+        lambda y: supervised(X, y) + GAMMA * divergence(S, X, 0.6, 0.4),
     ),
     "fixmatch": (
         ssl.fixmatch.method(weak, strong, gamma=GAMMA, certainty=0.6),
-        lambda y: taught(V, y) + GAMMA * hard(S, V, 0.6),
+        lambda y: supervised(V, y) + GAMMA * hard(S, V, 0.6),
     ),
 }
 
@@ -178,7 +178,7 @@ def test_soft_labels_of_the_noisy_student() -> None:
     objective = ssl.noisy_student.method(strong).objective
     loss_on(objective, given)(model, given[:], Stream(0), Moment()).mean().backward()
     assert model.weight.grad is not None
-    np.testing.assert_allclose(model.weight.grad.numpy(), soft_taught(S, target), atol=1e-10)
+    np.testing.assert_allclose(model.weight.grad.numpy(), soft_supervised(S, target), atol=1e-10)
 
 
 def test_thresholds_leave_out_some_and_not_all() -> None:
@@ -201,13 +201,13 @@ def test_one_step_of_training_is_one_step_down_the_gradient(name: str) -> None:
         loss_on(objective, given),
         config,
         seed=0,
-        fabric=Hardware(precision="64-true").fabric(),
+        hardware=Hardware(precision="64-true"),
         average_decay=objective.kept_average,
         answers=objective.answers,
     )
     step = 0.1 * by_hand(HALF)
     if name == "mean_teacher":
-        expected = taught(S, HALF) + GAMMA * squared(S, V, W, False)
+        expected = supervised(S, HALF) + GAMMA * squared(S, V, W, False)
         step = 0.1 * expected / 2  # the result is the mean of the first weights and the second
     np.testing.assert_allclose(model.weight.detach().numpy(), W - step, rtol=0, atol=1e-10)
 
@@ -221,5 +221,5 @@ def test_one_step_of_training_is_one_step_down_the_gradient(name: str) -> None:
 def test_the_ramp_by_hand(progress: float, share: float, form: Any) -> None:
     objective = weighted(ssl.pseudo_label.method(gamma=GAMMA, ramp=0.4).objective, HALF)
     found = gradient(objective, HALF, form(progress))
-    expected = taught(X, HALF) + GAMMA * share * hard(X, X, 0.0)
+    expected = supervised(X, HALF) + GAMMA * share * hard(X, X, 0.0)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
