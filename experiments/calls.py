@@ -14,22 +14,18 @@ from mke_theory.study.task import Task
 T = TypeVar("T", bound=Task)
 
 
-def ended(study: Callable[[], int], folder: Path | None = None) -> int:
-    """The exit code of a study that says its own errors; 130 after Ctrl-C.
+def interrupted(folder: Path | None = None) -> int:
+    """130, after Ctrl-C: processes are ended and one line tells how to go on.
 
-    `folder` is where its records are, if there is one alone.
+    `folder` is where the records are, if there is one alone.
     """
-    try:
-        return study()
-    except KeyboardInterrupt:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
-        where = "" if folder is None else f" in {folder}"
-        print(
-            f"\ninterrupted; what is recorded{where} stays, and the same command goes on from "
-            "there",
-            file=sys.stderr,
-        )
-        return 130
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
+    where = "" if folder is None else f" in {folder}"
+    print(
+        f"\ninterrupted; what is recorded{where} stays, and the same command goes on from there",
+        file=sys.stderr,
+    )
+    return 130
 
 
 def finished(study: Callable[[], Iterable[Path]]) -> int:

@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import tyro
-from calls import ended, ready_tasks, refused
+from calls import interrupted, ready_tasks, refused
 
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import clopper_pearson, summarise
@@ -81,7 +81,10 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where all went well, 1 where something failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    return ended(lambda: run_all(options), options.out)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        return interrupted(options.out)
 
 
 def run_all(options: Options) -> int:

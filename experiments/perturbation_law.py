@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from calls import ended, refuse_below_one, refused
+from calls import interrupted, refuse_below_one, refused
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
@@ -152,7 +152,10 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    return ended(lambda: run_all(options), options.out)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        return interrupted(options.out)
 
 
 def run_all(options: Options) -> int:

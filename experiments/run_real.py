@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from calls import ended, ready_tasks, refuse_unknown, refused
+from calls import interrupted, ready_tasks, refuse_unknown, refused
 
 from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
@@ -98,7 +98,10 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    return ended(lambda: run_all(options), options.out)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        return interrupted(options.out)
 
 
 def run_all(options: Options) -> int:
@@ -164,7 +167,7 @@ def take_part(options: Options, configuration: RunConfiguration) -> int:
 
 
 def stopped(problem: Exception) -> int:
-    """1, after one line on what ended the study half-way."""
+    """1, after one line on what interrupted the study half-way."""
     print(f"error: {problem}; what is recorded stays", file=sys.stderr)
     return 1
 

@@ -22,7 +22,7 @@ import dependence
 import phase
 import placebo
 import tyro
-from calls import ended, finished
+from calls import finished, interrupted
 from tyro.conf import subcommand
 from worlds import StudyOptions
 
@@ -52,7 +52,10 @@ Command = (
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return ended(lambda: called(words))
+    try:
+        return called(words)
+    except KeyboardInterrupt:
+        return interrupted()
 
 
 def called(words: Sequence[str]) -> int:

@@ -28,7 +28,7 @@ from typing import Annotated
 
 import pandas as pd
 import tyro
-from calls import ended, ready_tasks, refuse_below_one, refused
+from calls import interrupted, ready_tasks, refuse_below_one, refused
 from cluster import spread
 
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
@@ -92,7 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def main_study(options: Options) -> int:
     """Check the call, do what is missing, report on all; the exit code of `main`."""
-    return ended(lambda: run_all(options), options.out)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        return interrupted(options.out)
 
 
 def run_all(options: Options) -> int:

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from calls import ended, refuse_below_one, refused
+from calls import interrupted, refuse_below_one, refused
 from scipy.optimize import nnls
 from sklearn.datasets import make_moons
 from sklearn.neighbors import KNeighborsClassifier
@@ -102,7 +102,10 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where no bound is broken, 1 where one is, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    return ended(lambda: run_all(options), options.out)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        return interrupted(options.out)
 
 
 def run_all(options: Options) -> int:

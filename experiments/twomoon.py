@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 import tyro
-from calls import ended, refuse_below_one, refused
+from calls import interrupted, refuse_below_one, refused
 
 from mke_theory.evaluation import stats
 from mke_theory.report import summary as report
@@ -74,7 +74,10 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    return ended(lambda: run_all(options), options.out)
+    try:
+        return run_all(options)
+    except KeyboardInterrupt:
+        return interrupted(options.out)
 
 
 def run_all(options: Options) -> int:

@@ -8,7 +8,7 @@ from mke_theory.method.algorithm import (
     pseudo_label,
     run,
 )
-from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one, train
+from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import PseudoLabels
 from mke_theory.method.transforms import (
@@ -43,5 +43,4 @@ __all__ = [
     "one_by_one",
     "pseudo_label",
     "run",
-    "train",
 ]

@@ -24,7 +24,7 @@ from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.problem import Truth, hide
 from mke_theory.evaluation.account import Account, account
 from mke_theory.method.augmentation import Augmentation
-from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one, train
+from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective, refuse_strange_modalities
 from mke_theory.method.pseudo_labels import (
     PseudoLabels,
@@ -91,7 +91,10 @@ def fit_teacher(
     """
     config = config or TrainConfig()
     job = teacher_job(model, labelled, config, seed=seed, multilabel=multilabel, augment=augment)
-    return train(job, hardware=hardware, checkpoint=checkpoint, progress=progress)
+    (outcome,) = one_by_one([job], hardware=hardware, checkpoints=[checkpoint], progress=progress)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def teacher_job(

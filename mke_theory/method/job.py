@@ -36,28 +36,6 @@ Trainer = Callable[[Sequence[TrainingJob]], list[Outcome]]
 """From jobs to their outcomes, in order; every job's model is trained in place."""
 
 
-def train(
-    job: TrainingJob,
-    *,
-    hardware: Hardware | None = None,
-    checkpoint: Checkpoint | None = None,
-    progress: str | None = None,
-) -> Fit:
-    """The fit of one job by the plain loop, `training.loop.fit`, whose errors it raises."""
-    return fit(
-        job.model,
-        job.samples,
-        loss_on(job.objective, job.samples),
-        job.config,
-        seed=job.seed,
-        hardware=hardware or Hardware(),
-        checkpoint=checkpoint,
-        progress=progress,
-        average_decay=job.objective.kept_average,
-        answers=job.objective.answers,
-    )
-
-
 def one_by_one(
     jobs: Sequence[TrainingJob],
     *,
@@ -65,11 +43,27 @@ def one_by_one(
     checkpoints: Sequence[Checkpoint | None] | None = None,
     progress: str | None = None,
 ) -> list[Outcome]:
-    """The outcome of each job, trained after the one before; one that fails stops no other."""
+    """The outcome of each job by the plain loop, one after the other.
+
+    A job that fails, for whatever reason, stops no other.
+    """
     outcomes: list[Outcome] = []
     for job, checkpoint in zip(jobs, checkpoints or [None] * len(jobs), strict=True):
         try:
-            outcomes.append(train(job, hardware=hardware, checkpoint=checkpoint, progress=progress))
+            outcomes.append(
+                fit(
+                    job.model,
+                    job.samples,
+                    loss_on(job.objective, job.samples),
+                    job.config,
+                    seed=job.seed,
+                    hardware=hardware or Hardware(),
+                    checkpoint=checkpoint,
+                    progress=progress,
+                    average_decay=job.objective.kept_average,
+                    answers=job.objective.answers,
+                )
+            )
         except Exception as error:
             outcomes.append(error)
     return outcomes

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from mke_theory.data.problem import Problem
 from mke_theory.method import algorithm
@@ -22,7 +21,7 @@ from mke_theory.study.recording import key_of
 from mke_theory.study.result import Cell, Failure, Result, Run
 from mke_theory.study.semi_supervised.setup import classic_result, student_of_round
 from mke_theory.study.task import Task
-from mke_theory.study.trainers import train_all, trainer_of
+from mke_theory.study.trainers import trainer_called, trainer_of
 from mke_theory.training.loop import Fit
 
 Teachers = Mapping[Cell, Fit | Failure]
@@ -76,13 +75,9 @@ def train_teachers(
     title = None if progress is None else f"{progress}: teachers"
     for trainer in _trainers((cell.task for cell in jobs), configuration):
         own = [cell for cell in jobs if trainer_of(cell.task, configuration) == trainer]
-        outcomes = train_all(
-            [jobs[cell] for cell in own],
-            trainer=trainer,
-            configuration=configuration,
-            keys=[key_of(cell.teacher, configuration) for cell in own],
-            progress=title,
-        )
+        keys = [key_of(cell.teacher, configuration) for cell in own]
+        train = trainer_called(trainer, configuration, keys, progress=title)
+        outcomes = train([jobs[cell] for cell in own])
         for cell, outcome in zip(own, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 teachers[cell] = Failure.of(cell.teacher, outcome)
@@ -132,13 +127,9 @@ class _Batch:
                 outcomes[i] = Failure.of(one, error)
         for trainer in _trainers((self.runs[i].task for i in jobs), self.configuration):
             own = [i for i in jobs if self._trainer(i) == trainer]
-            train = partial(
-                train_all,
-                trainer=trainer,
-                configuration=self.configuration,
-                keys=[key_of(self.runs[i], self.configuration, number) for i in own],
-                progress=None if self.progress is None else f"{self.progress}: students",
-            )
+            keys = [key_of(self.runs[i], self.configuration, number) for i in own]
+            title = None if self.progress is None else f"{self.progress}: students"
+            train = trainer_called(trainer, self.configuration, keys, progress=title)
             expansions = algorithm.run([jobs[i] for i in own], train)
             for i, expansion in zip(own, expansions, strict=True):
                 if isinstance(expansion, Exception):

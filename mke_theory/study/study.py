@@ -7,7 +7,7 @@ goes on where it stopped.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -119,36 +119,39 @@ def execute(
         wanted = [i for i, key in enumerate(keys) if not (resume and records.has(key))]
     wanted = broadcast(wanted, configuration.hardware)
     todo = [runs[i] for i in wanted]
-    failures: list[Failure] = []
-    done = len(runs) - len(todo)
-    bar = tqdm(total=len(runs), initial=done, desc="runs", unit="run", disable=records is None)
-    with bar:
-        for outcome in _outcomes(todo, configuration):
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
-            elif records is not None:
-                records.append(outcome)
-                _forget_checkpoints(outcome, configuration)
-            bar.update()
+    with tqdm(total=len(runs), desc="runs", unit="run", disable=records is None) as bar:
+        bar.update(len(runs) - len(todo))
+        teachers = _teachers(todo, configuration)
+        failures = [teacher for teacher in teachers.values() if isinstance(teacher, Failure)]
+        left = [one for one in todo if isinstance(teachers[one.cell], Fit)]
+        bar.update(len(todo) - len(left))
+        parts = [
+            (part, {one.cell: teachers[one.cell] for one in part})
+            for part in _parts(left, configuration)
+        ]
+        carry_out = partial(_recorded, configuration=configuration)
+        workers, threads = configuration.workers, configuration.threads
+        for _, made in over_processes(parts, carry_out, workers, threads):
+            for outcome in made:
+                if isinstance(outcome, Failure):
+                    failures.append(outcome)
+                elif records is not None:
+                    records.append(outcome)
+                    _forget_checkpoints(outcome, configuration)
+                bar.update()
     return ([] if records is None else records.of(keys)), failures
 
 
-def _outcomes(runs: Sequence[Run], configuration: RunConfiguration) -> Iterator[Record | Failure]:
-    """The record of every run, or its failure, in the order in which they end."""
-    spread = partial(over_processes, workers=configuration.workers, threads=configuration.threads)
+def _teachers(runs: Sequence[Run], configuration: RunConfiguration) -> dict[Cell, Fit | Failure]:
+    """The teacher of every run's cell, or its failure; students get it as a value."""
     cells = list(dict.fromkeys(one.cell for one in runs))
     teachers: dict[Cell, Fit | Failure] = {}
     train = partial(_trained_teachers, configuration=configuration)
-    for _, trained in spread(_parts_of_cells(cells, configuration), train):
+    parts = _parts_of_cells(cells, configuration)
+    workers, threads = configuration.workers, configuration.threads
+    for _, trained in over_processes(parts, train, workers, threads):
         teachers |= trained
-    lost = {cell: teacher for cell, teacher in teachers.items() if isinstance(teacher, Failure)}
-    yield from lost.values()
-    parts = [
-        (part, {one.cell: teachers[one.cell] for one in part})
-        for part in _parts([one for one in runs if one.cell not in lost], configuration)
-    ]
-    for _, made in spread(parts, partial(_recorded, configuration=configuration)):
-        yield from made
+    return teachers
 
 
 def _parts_of_cells(cells: Sequence[Cell], configuration: RunConfiguration) -> list[list[Cell]]:

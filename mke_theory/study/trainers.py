@@ -6,11 +6,11 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from mke_theory.data.rng import seed_for
-from mke_theory.method.job import Outcome, TrainingJob, one_by_one
+from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.study.arm_setup import modalities_of, objective_of, teacher_of
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.configuration import RunConfiguration, TrainerName
@@ -52,36 +52,48 @@ def _jobs_at_seed_0(task: Task) -> list[TrainingJob]:
     return [teacher_of(task, 0, problem), student]
 
 
-def train_all(
-    jobs: Sequence[TrainingJob],
-    *,
-    trainer: TrainerName,
+def trainer_called(
+    name: TrainerName,
     configuration: RunConfiguration,
     keys: Sequence[str],
+    *,
+    progress: str | None = None,
+) -> Trainer:
+    """The trainer of this name, for jobs whose checkpoints have these keys."""
+    alone = partial(
+        one_by_one,
+        hardware=configuration.hardware,
+        checkpoints=[configuration.checkpoint(key) for key in keys],
+    )
+    if name == "one by one":
+        return alone
+    return partial(vectorised_or_alone, configuration=configuration, progress=progress)
+
+
+def vectorised_or_alone(
+    jobs: Sequence[TrainingJob],
+    *,
+    configuration: RunConfiguration,
     progress: str | None = None,
 ) -> list[Outcome]:
-    """The outcome of every job, in order; those that cannot be vectorised are trained alone.
+    """The outcome of every job, trained side by side; alone where that is refused or fails.
 
-    Jobs that are trained alone have checkpoints of these keys. A vectorised fit has its share of
-    the seconds that all of them took. A job that diverges is not tried again.
+    A vectorised fit has its share of the seconds that all of them took. A job that diverges is not
+    tried again.
     """
-    together = [
-        i for i, job in enumerate(jobs) if trainer == "vectorised" and reason_against(job) is None
-    ]
+    together = [i for i, job in enumerate(jobs) if reason_against(job) is None]
     outcomes: dict[int, Outcome] = {}
-    if together:
-        started = time.perf_counter()
-        fits = vectorised([jobs[i] for i in together], configuration, progress=progress)
-        share = (time.perf_counter() - started) / len(together)
-        for i, fit in zip(together, fits, strict=True):
-            if isinstance(fit, Fit):
-                outcomes[i] = replace(fit, seconds=share)
-            elif isinstance(fit, FloatingPointError):
-                outcomes[i] = fit
-    for i, job in enumerate(jobs):
-        if i not in outcomes:
-            kept = [configuration.checkpoint(keys[i])]
-            (outcomes[i],) = one_by_one([job], hardware=configuration.hardware, checkpoints=kept)
+    started = time.perf_counter()
+    fits = vectorised([jobs[i] for i in together], configuration, progress=progress)
+    share = (time.perf_counter() - started) / max(1, len(together))
+    for i, fit in zip(together, fits, strict=True):
+        if isinstance(fit, Fit):
+            outcomes[i] = replace(fit, seconds=share)
+        elif isinstance(fit, FloatingPointError):
+            outcomes[i] = fit
+    rest = [i for i in range(len(jobs)) if i not in outcomes]
+    alone = one_by_one([jobs[i] for i in rest], hardware=configuration.hardware)
+    outcomes |= zip(rest, alone, strict=True)
     return [outcomes[i] for i in range(len(jobs))]
 
 
@@ -90,8 +102,8 @@ def vectorised(
 ) -> list[Outcome]:
     """The outcome of every job, trained side by side; one that fails stops no other.
 
-    Halves of what fails are tried on their own, down to the job whose fault it is; so are those of
-    groups that are too large for the memory.
+    Halves of a group that fails are tried on their own, down to the job whose fault it is; so are
+    those of a group that is too large for the memory.
     """
     # Some may be trained already when another fails: the halves begin with the weights of before.
     fresh = [replace(job, model=copy.deepcopy(job.model)) for job in jobs]
