@@ -40,7 +40,7 @@ from mke_theory.theory.graph import (
     radius_graph,
     vertex_inconsistency,
 )
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 COMPARED = ((500, 9_750), (2_000, 39_000))
 GROWTH = ((1_000, 10_000), (3_000, 30_000), (10_000, 10**5), (30_000, 3 * 10**5), (10**5, 10**6))
@@ -91,16 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compared(points: int, edges: int, form: Form) -> dict[str, object]:
     """One row: both values and the seconds of both sides (cuts: median of five runs)."""
-    evidence, mu = pool(points, edges, form)
-    found, cuts = timed(lambda: certificate(evidence, mu, form), REPEATS)
+    pool, mu = pool_of(points, edges, form)
+    found, cuts = timed(lambda: certificate(pool, mu, form), REPEATS)
     by_method = {}
     for method in ("highs-ds", "highs-ipm"):
-        value, seconds = timed(partial(programme, evidence, mu, form, method), 1)
+        value, seconds = timed(partial(programme, pool, mu, form, method), 1)
         by_method[method] = (float(np.median(seconds)), value)
     fastest = min(by_method, key=lambda name: by_method[name][0])
     return {
         "points": points,
-        "edges": len(evidence.graph.edges),
+        "edges": len(pool.graph.edges),
         "form": form,
         "programme": by_method[fastest][1],
         "cuts": found.value,
@@ -114,12 +114,12 @@ def compared(points: int, edges: int, form: Form) -> dict[str, object]:
 
 def grown_to(points: int, edges: int, form: Form, workers: int) -> dict[str, object]:
     """Seconds of the certificate on a pool of this size, and the memory of the process so far."""
-    evidence, mu = pool(points, edges, form)
-    found, seconds = timed(lambda: certificate(evidence, mu, form, workers), 1)
+    pool, mu = pool_of(points, edges, form)
+    found, seconds = timed(lambda: certificate(pool, mu, form, workers), 1)
     return {
         "points": points,
-        "edges": len(evidence.graph.edges),
-        "components": int(evidence.graph.components.max()) + 1,
+        "edges": len(pool.graph.edges),
+        "components": int(pool.graph.components.max()) + 1,
         "form": form,
         "bound": found.value,
         "trivial": found.trivial,
@@ -128,7 +128,7 @@ def grown_to(points: int, edges: int, form: Form, workers: int) -> dict[str, obj
     }
 
 
-def pool(points: int, edges: int, form: Form) -> tuple[Evidence, float]:
+def pool_of(points: int, edges: int, form: Form) -> tuple[LabelledPool, float]:
     """Two moons with a radius graph of about `edges` edges, and the truth's inconsistency μ.
 
     The teacher reads x₁ alone; the student is right except in one disc, where it is always wrong.
@@ -144,27 +144,27 @@ def pool(points: int, edges: int, form: Form) -> tuple[Evidence, float]:
     teacher = (x[:, 0] > 0).astype(np.int64)
     student = np.where(((x - x[5]) ** 2).sum(axis=1) < 0.3, 1 - y, y)
     measured = edge_inconsistency if form == "edge" else vertex_inconsistency
-    return Evidence(graph, teacher, student, 2, y), measured(graph, y)
+    return LabelledPool(graph, teacher, student, 2, y), measured(graph, y)
 
 
-def certificate(evidence: Evidence, mu: float, form: Form, workers: int = 1) -> Certificate:
+def certificate(pool: LabelledPool, mu: float, form: Form, workers: int = 1) -> Certificate:
     """The certificate with ε that of the truth."""
-    error = evidence.teacher_error
-    return label_free(evidence, error=error, inconsistency=mu, form=form, workers=workers)
+    error = pool.teacher_error
+    return label_free(pool, error=error, inconsistency=mu, form=form, workers=workers)
 
 
-def programme(evidence: Evidence, mu: float, form: Form, method: str) -> float:
+def programme(pool: LabelledPool, mu: float, form: Form, method: str) -> float:
     """The same bound as one linear programme: z in [0, 1] a point, and what its form charges."""
-    graph, p = evidence.graph, evidence.graph.weights
+    graph, p = pool.graph, pool.graph.weights
     rows, charge = _edge_rows(graph) if form == "edge" else _set_rows(graph)
-    reward, cost = (np.where(f == 0, p, -p) for f in (evidence.student, evidence.pseudo))
-    certain, paid = (p[f == 1].sum() for f in (evidence.student, evidence.pseudo))
+    reward, cost = (np.where(f == 0, p, -p) for f in (pool.student, pool.pseudo))
+    certain, paid = (p[f == 1].sum() for f in (pool.student, pool.pseudo))
     zero = np.zeros(len(charge))
     limits = np.stack([np.concatenate([0 * p, charge]), np.concatenate([cost, zero])])
     solved = linprog(
         -np.concatenate([reward, zero]),
         A_ub=sparse.csr_array(sparse.vstack([rows, sparse.csr_array(limits)])),
-        b_ub=np.concatenate([np.zeros(rows.shape[0]), [mu, evidence.teacher_error - paid]]),
+        b_ub=np.concatenate([np.zeros(rows.shape[0]), [mu, pool.teacher_error - paid]]),
         bounds=(0, 1),
         method=method,
     )

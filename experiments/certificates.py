@@ -49,7 +49,7 @@ from mke_theory.theory.certificates.side_information import (
     teacher_error_from_validation,
 )
 from mke_theory.theory.graph import edge_inconsistency, nearest_neighbours
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 CHOSEN = ("digits", "av_digits", "av_digits_image")
 LOOKED_UP = 50
@@ -132,15 +132,15 @@ def certify(record: Record, *, tasks: Mapping[str, Task], folder: Path) -> Recor
     for _, kind, points in spaces(inputs, problem.teacher_modalities, answers["embedding"]):
         graph = nearest_neighbours(points, NEIGHBOURS)
         truth = problem.truth.labels.numpy()
-        evidence = Evidence(graph, answers["pseudo"], answers["student"], problem.classes, truth)
-        climbed = rungs(evidence, record.seed)
+        pool = LabelledPool(graph, answers["pseudo"], answers["student"], problem.classes, truth)
+        climbed = rungs(pool, record.seed)
         # On α alone even the first certificate is next to the trivial one; no more is tried there.
         found[kind] = dict([next(climbed)] if kind == "α" else climbed)
     numbers = {
-        "teacher": evidence.teacher_error,
-        "student": evidence.student_error,
-        "trivial": evidence.teacher_error + evidence.disagreement,
-        DIRECT: directly(evidence, record.seed),
+        "teacher": pool.teacher_error,
+        "student": pool.student_error,
+        "trivial": pool.teacher_error + pool.disagreement,
+        DIRECT: directly(pool, record.seed),
     }
     return Record(
         key=key_of(record),
@@ -154,56 +154,56 @@ def certify(record: Record, *, tasks: Mapping[str, Task], folder: Path) -> Recor
     )
 
 
-def rungs(evidence: Evidence, seed: int) -> Iterator[tuple[str, float | None]]:
+def rungs(pool: LabelledPool, seed: int) -> Iterator[tuple[str, float | None]]:
     """(what is known, the certificate), each one label-free but for what it says.
 
     None stands where what is assumed contradicts itself, which true assumptions cannot.
     """
-    graph, truth, classes = evidence.graph, evidence.known_truth, evidence.classes
-    error, mu = evidence.teacher_error, edge_inconsistency(graph, truth)
+    graph, truth, classes = pool.graph, pool.known_truth, pool.classes
+    error, mu = pool.teacher_error, edge_inconsistency(graph, truth)
     joint = np.zeros((classes, classes))
-    np.add.at(joint, (evidence.pseudo, truth), graph.weights)
+    np.add.at(joint, (pool.pseudo, truth), graph.weights)
     shares = joint.sum(axis=0)
     drawn = np.random.default_rng(seed32_for(seed, "looked up"))
     known = np.full(graph.n, -1)
     looked_up = drawn.choice(graph.n, LOOKED_UP, replace=False)
     known[looked_up] = truth[looked_up]
-    with_known = partial(bound, evidence, known=known)
-    yield "ε, μ", bound(evidence, error=error, inconsistency=mu)
+    with_known = partial(bound, pool, known=known)
+    yield "ε, μ", bound(pool, error=error, inconsistency=mu)
     for factor in (1.25, 1.5, 2.0):
-        yield f"ε, {factor:g} μ", bound(evidence, error=error, inconsistency=min(1, factor * mu))
-    yield "ε validated, μ", bound(evidence, error=validated(evidence, seed), inconsistency=mu)
+        yield f"ε, {factor:g} μ", bound(pool, error=error, inconsistency=min(1, factor * mu))
+    yield "ε validated, μ", bound(pool, error=validated(pool, seed), inconsistency=mu)
     yield f"ε, μ, {LOOKED_UP} labels", with_known(error=error, inconsistency=mu)
     at_shares = class_shares(shares, np.minimum(shares, 1))
-    yield "ε, μ, class shares", bound(evidence, error=error, inconsistency=mu, facts=at_shares)
+    yield "ε, μ, class shares", bound(pool, error=error, inconsistency=mu, facts=at_shares)
     cells = confusion_between(np.maximum(joint - CONFUSION, 0), np.minimum(joint + CONFUSION, 1))
-    yield "ε, μ, confusion", bound(evidence, error=error, inconsistency=mu, facts=cells)
-    stands = breakdown(evidence, "inconsistency", error=error, inconsistency=mu, steps=4)
+    yield "ε, μ, confusion", bound(pool, error=error, inconsistency=mu, facts=cells)
+    stands = breakdown(pool, "inconsistency", error=error, inconsistency=mu, steps=4)
     yield "breakdown μ/μ", None if stands.limit is None or mu == 0 else stands.limit / mu
 
 
-def bound(evidence: Evidence, **known: Any) -> float | None:
+def bound(pool: LabelledPool, **known: Any) -> float | None:
     """The value of the certificate, None where its assumptions contradict each other."""
     try:
-        return label_free(evidence, **known).value
+        return label_free(pool, **known).value
     except Infeasible:
         return None
 
 
-def validated(evidence: Evidence, seed: int) -> Any:
+def validated(pool: LabelledPool, seed: int) -> Any:
     """The 95% limit on ε after a random fifth of the pool has been validated."""
     drawn = np.random.default_rng(seed32_for(seed, "validated"))
-    n = evidence.graph.n
+    n = pool.graph.n
     rows = drawn.choice(n, round(VALIDATED * n), replace=False)
-    errors = int((evidence.pseudo != evidence.known_truth)[rows].sum())
-    return teacher_error_from_validation(errors, len(rows), n, evidence.classes)
+    errors = int((pool.pseudo != pool.known_truth)[rows].sum())
+    return teacher_error_from_validation(errors, len(rows), n, pool.classes)
 
 
-def directly(evidence: Evidence, seed: int) -> float:
+def directly(pool: LabelledPool, seed: int) -> float:
     """The one-sided 95% limit on the student's error from the looked-up labels alone."""
     drawn = np.random.default_rng(seed32_for(seed, "looked up"))
-    rows = drawn.choice(evidence.graph.n, LOOKED_UP, replace=False)
-    wrong = int((evidence.student != evidence.known_truth)[rows].sum())
+    rows = drawn.choice(pool.graph.n, LOOKED_UP, replace=False)
+    wrong = int((pool.student != pool.known_truth)[rows].sum())
     return clopper_pearson(wrong, LOOKED_UP, level=0.9).high
 
 

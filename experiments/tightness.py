@@ -54,7 +54,7 @@ from mke_theory.theory.graph import (
     nearest_neighbours,
     radius_graph,
 )
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import SLACK, draw
 
 LABEL_FREE, TRUTH_KNOWN = "certificate, label-free", "certificate, truth known"
@@ -239,14 +239,14 @@ def blobs(rng: np.random.Generator) -> Iterator[Bound]:
     part = 2 * rng.integers(each, size=POOL) + truth
     apart = rng.uniform(0.5, 2.5), rng.uniform(2, 6)
     centres = np.stack([apart[0] * np.array([-1, 1, -1, 1]), apart[1] * np.array([-1, 1, 3, 5])])
-    yield from pool(rng, centres.T[part] + rng.normal(size=(POOL, 2)), truth)
+    yield from bounds_around(rng, centres.T[part] + rng.normal(size=(POOL, 2)), truth)
 
 
 def moons(rng: np.random.Generator) -> Iterator[Bound]:
     """Two moons; α is the first coordinate."""
     noise, state = rng.uniform(0.05, 0.2), int(rng.integers(2**31))
     x, truth = make_moons(POOL, noise=noise, random_state=state)
-    yield from pool(rng, (x - x.mean(axis=0)) / x.std(axis=0), truth)
+    yield from bounds_around(rng, (x - x.mean(axis=0)) / x.std(axis=0), truth)
 
 
 def outputs(rng: np.random.Generator) -> Iterator[Bound]:
@@ -278,7 +278,7 @@ FAMILIES: dict[str, Make] = {
 }
 
 
-def pool(rng: np.random.Generator, points: Floats, truth: Ints) -> Iterator[Bound]:
+def bounds_around(rng: np.random.Generator, points: Floats, truth: Ints) -> Iterator[Bound]:
     """A pool in the plane: the teacher a threshold on α or a few mistakes, the graph by distance.
 
     Two of the students vote among neighbours of the pseudo labels.
@@ -314,7 +314,7 @@ def judged(
     """Every bound on each of the students given and of as many random ones as are missing."""
     if (teacher == truth).all():  # a teacher without errors leaves nothing to bound
         teacher = np.where(np.arange(graph.n) == 0, (truth + 1) % classes, truth)
-    first = Evidence(graph, teacher, teacher, classes, truth)
+    first = LabelledPool(graph, teacher, teacher, classes, truth)
     worst = wei2021_pseudolabels.teachers_worst_class_error(first)
     known = Assumed(
         expansion=wei2021_pseudolabels.small_sets(first, worst, seconds=SECONDS),
@@ -323,11 +323,11 @@ def judged(
     covered = rng.random(graph.n) < 0.7
     covered[rng.choice(graph.n, 2, replace=False)] = True, False
     for student in [*students, *guesses(rng, truth, teacher, classes)][:STUDENTS]:
-        evidence = Evidence(graph, teacher, student, classes, truth)
-        yield from ledger(evidence, assumed=known, extra=[*certificates(evidence)]).bounds
+        pool = LabelledPool(graph, teacher, student, classes, truth)
+        yield from ledger(pool, assumed=known, extra=[*certificates(pool)]).bounds
         yield from (
             bound
-            for bound in ledger(evidence, covered=covered, assumed=known).bounds
+            for bound in ledger(pool, covered=covered, assumed=known).bounds
             if bound.name.startswith("Lang B.2")
         )
 
@@ -344,14 +344,14 @@ def guesses(rng: np.random.Generator, truth: Ints, teacher: Ints, classes: int) 
     yield anything[3]
 
 
-def certificates(evidence: Evidence) -> Iterator[Bound]:
+def certificates(pool: LabelledPool) -> Iterator[Bound]:
     """The label-free certificate at the truth's ε and μ, and the one that knows the truth."""
-    mu = edge_inconsistency(evidence.graph, evidence.known_truth)
-    free = label_free(evidence, error=evidence.teacher_error, inconsistency=mu)
-    yield replace(certificate_row(free, evidence), name=LABEL_FREE)
-    known = truth_known(evidence)
+    mu = edge_inconsistency(pool.graph, pool.known_truth)
+    free = label_free(pool, error=pool.teacher_error, inconsistency=mu)
+    yield replace(certificate_row(free, pool), name=LABEL_FREE)
+    known = truth_known(pool)
     row = Bound(TRUTH_KNOWN, f"derived here; {known.method}", "pool", "error", known.value, ())
-    yield replace(row, trivial=known.trivial, measured=student_error_on(evidence))
+    yield replace(row, trivial=known.trivial, measured=student_error_on(pool))
 
 
 # What the records show

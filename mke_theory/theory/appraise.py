@@ -27,7 +27,7 @@ from mke_theory.theory.graph import (
     nearest_neighbours,
     vertex_inconsistency,
 )
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 NEIGHBOURS = 5
 MOST_POINTS = 2000
@@ -43,14 +43,14 @@ class View:
 
     name: str
     kind: str
-    evidence: Evidence
+    pool: LabelledPool
     certificate: Certificate
     ledger: Ledger
 
     @property
     def short_ledger(self) -> Ledger:
         """The ledger without its rows for single classes, where there are more than two."""
-        if self.evidence.classes == 2:
+        if self.pool.classes == 2:
             return self.ledger
         whole = [bound for bound in self.ledger.bounds if not bound.scope.startswith("class ")]
         return replace(self.ledger, bounds=tuple(whole))
@@ -61,11 +61,11 @@ class View:
         return {
             "view": self.name,
             "kind": self.kind,
-            "points": self.evidence.graph.n,
-            "edges": len(self.evidence.graph.edges),
-            "teacher_error": self.evidence.teacher_error,
-            "student_error": self.evidence.student_error,
-            "disagreement": self.evidence.disagreement,
+            "points": self.pool.graph.n,
+            "edges": len(self.pool.graph.edges),
+            "teacher_error": self.pool.teacher_error,
+            "student_error": self.pool.student_error,
+            "disagreement": self.pool.disagreement,
             "inconsistency": self.certificate.inconsistency,
             "certificate": self.certificate.value,
             "trivial": self.certificate.trivial,
@@ -106,24 +106,24 @@ def appraise(
         if not np.isfinite(points).all():
             continue
         graph = nearest_neighbours(points[rows], neighbours)
-        evidence = Evidence(graph, labels[0], labels[1], classes, labels[2])
+        pool = LabelledPool(graph, labels[0], labels[1], classes, labels[2])
         certificate = label_free(
-            evidence,
-            error=evidence.teacher_error,
+            pool,
+            error=pool.teacher_error,
             inconsistency=edge_inconsistency(graph, labels[2]),
         )
-        row = certificate_row(certificate, evidence)
-        found = ledger(evidence, seconds=SECONDS, extra=[row])
-        views.append(View(name, kind, evidence, certificate, found))
+        row = certificate_row(certificate, pool)
+        found = ledger(pool, seconds=SECONDS, extra=[row])
+        views.append(View(name, kind, pool, certificate, found))
     return views
 
 
-def certificate_row(certificate: Certificate, evidence: Evidence) -> Bound:
+def certificate_row(certificate: Certificate, pool: LabelledPool) -> Bound:
     """The certificate as a row of the ledger; what it assumes is checked where truth is known."""
     form = edge_inconsistency if certificate.form == "edge" else vertex_inconsistency
-    truth = evidence.truth
-    error = None if truth is None else evidence.teacher_error
-    measured = None if truth is None else form(evidence.graph, truth)
+    truth = pool.truth
+    error = None if truth is None else pool.teacher_error
+    measured = None if truth is None else form(pool.graph, truth)
     limit = certificate.facts[0].at_most
     return Bound(
         name="certificate",
@@ -136,7 +136,7 @@ def certificate_row(certificate: Certificate, evidence: Evidence) -> Bound:
             compared("truth's inconsistency", measured, "≤", certificate.inconsistency),
         ),
         trivial=certificate.trivial,
-        measured=student_error_on(evidence),
+        measured=student_error_on(pool),
     )
 
 

@@ -11,7 +11,7 @@ from mke_theory.theory.graph import Floats, Graph, Ints, inconsistent, labels_of
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class LabelledPool:
     """A pool with its graph, the teacher's labels, the student's, and the truth where known.
 
     `pseudo` (ỹ), `student` (f) and `truth` (y) are class numbers [n] in 0..classes−1, `truth` None

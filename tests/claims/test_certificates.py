@@ -24,7 +24,7 @@ from mke_theory.theory.certificates.planes import solve_by_planes
 from mke_theory.theory.certificates.side_information import teacher_error_from_validation
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints, edge_inconsistency, nearest_neighbours
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.small_worlds import Atoms, World
 from tests.theory.enumeration import (
     FORMS,
@@ -32,7 +32,7 @@ from tests.theory.enumeration import (
     facts_that_hold,
     inconsistency,
     probabilities,
-    random_evidence,
+    random_pool,
     some_known,
 )
 
@@ -41,44 +41,44 @@ Floats = NDArray[np.float64]
 ROUNDING = 1e-9
 
 
-def some_student(rng: np.random.Generator, evidence: Evidence) -> Evidence:
+def some_student(rng: np.random.Generator, pool: LabelledPool) -> LabelledPool:
     """Also students that copy, that know, that say one thing, and that say anything."""
-    n, truth = evidence.graph.n, evidence.known_truth
+    n, truth = pool.graph.n, pool.known_truth
     students: list[Ints] = [
-        evidence.student,
-        evidence.pseudo,
+        pool.student,
+        pool.pseudo,
         truth,
-        np.full(n, rng.integers(evidence.classes)),
-        rng.integers(0, evidence.classes, n),
-        np.where(rng.random(n) < 0.5, truth, evidence.pseudo),
+        np.full(n, rng.integers(pool.classes)),
+        rng.integers(0, pool.classes, n),
+        np.where(rng.random(n) < 0.5, truth, pool.pseudo),
     ]
     student = students[int(rng.integers(len(students)))]
-    return Evidence(evidence.graph, evidence.pseudo, student, evidence.classes, truth)
+    return LabelledPool(pool.graph, pool.pseudo, student, pool.classes, truth)
 
 
 def never_below_the_truth(rng: np.random.Generator, classes: int) -> None:
     """One world: every certificate of true assumptions is at least what it bounds."""
-    evidence = some_student(rng, random_evidence(rng, classes, (2, 26)))
+    pool = some_student(rng, random_pool(rng, classes, (2, 26)))
     form = FORMS[int(rng.integers(2))]
     slack, gain = float(rng.choice([0.0, 0.0, 0.05, 0.3])), bool(rng.random() < 0.3)
-    most = inconsistency(evidence.graph, evidence.known_truth, form)
+    most = inconsistency(pool.graph, pool.known_truth, form)
     found = label_free(
-        evidence,
-        error=min(1.0, evidence.teacher_error + slack),
+        pool,
+        error=min(1.0, pool.teacher_error + slack),
         inconsistency=min(1.0, most + slack),
         form=form,
-        facts=facts_that_hold(rng, evidence) if rng.random() < 0.5 else (),
-        known=some_known(rng, evidence) if rng.random() < 0.3 else None,
+        facts=facts_that_hold(rng, pool) if rng.random() < 0.5 else (),
+        known=some_known(rng, pool) if rng.random() < 0.3 else None,
         gain=gain,
     )
-    bounded = evidence.student_error - (evidence.teacher_error if gain else 0)
+    bounded = pool.student_error - (pool.teacher_error if gain else 0)
     for value in (found.value, *found.by_method.values()):
         assert value >= bounded - ROUNDING
     if found.attained is not None:
         assert found.attained <= found.value + ROUNDING
-    alike = truth_known(evidence, form=form)
+    alike = truth_known(pool, form=form)
     for value in (alike.value, *alike.by_method.values()):
-        assert value >= evidence.student_error - ROUNDING
+        assert value >= pool.student_error - ROUNDING
 
 
 def test_three_hundred_worlds_without_a_false_certificate() -> None:
@@ -110,15 +110,15 @@ def test_a_validated_error_certifies_as_often_as_it_says() -> None:
         student = np.where(rng.random(100) < 0.05, 1 - said, said)[40:]
         error = teacher_error_from_validation(int((said != truth)[:40].sum()), 40, 60, 2, 0.9)
         graph = nearest_neighbours(points[40:], 5)
-        evidence = Evidence(graph, said[40:], student, 2, truth[40:])
+        pool = LabelledPool(graph, said[40:], student, 2, truth[40:])
         try:
             found = label_free(
-                evidence, error=error, inconsistency=edge_inconsistency(graph, truth[40:])
+                pool, error=error, inconsistency=edge_inconsistency(graph, truth[40:])
             )
         except Infeasible:
             refused += 1  # ε was too small, and the graph gives it away
             continue
-        misses += evidence.student_error > found.value + ROUNDING
+        misses += pool.student_error > found.value + ROUNDING
         told += found.value < found.trivial - 0.01
     assert misses + refused <= 70
     assert told > 100
@@ -132,14 +132,14 @@ def test_the_first_order_method_keeps_to_its_tolerance(classes: int, form: Form)
     rng = np.random.default_rng(1000 + classes)
     gaps = []
     for _ in range(150):
-        evidence = random_evidence(rng, classes, (2, 12))
+        pool = random_pool(rng, classes, (2, 12))
         slack = 0.1 * float(rng.random())
-        most = inconsistency(evidence.graph, evidence.known_truth, form) + slack
-        known = some_known(rng, evidence) if rng.random() < 0.5 else None
-        error = min(1.0, evidence.teacher_error + slack)
-        facts = facts_that_hold(rng, evidence)
-        problem = error_problem(evidence, error, min(1.0, most), form, facts, known)
-        value = min(one.value for one in solve_many_classes(problem, evidence.student))
+        most = inconsistency(pool.graph, pool.known_truth, form) + slack
+        known = some_known(rng, pool) if rng.random() < 0.5 else None
+        error = min(1.0, pool.teacher_error + slack)
+        facts = facts_that_hold(rng, pool)
+        problem = error_problem(pool, error, min(1.0, most), form, facts, known)
+        value = min(one.value for one in solve_many_classes(problem, pool.student))
         gaps.append(value - probabilities(problem))
     assert min(gaps) >= -1e-7
     assert np.mean(np.array(gaps) <= 5.01e-4) >= 0.98
@@ -158,9 +158,9 @@ def test_pools_of_fifty_points_agree_with_a_linear_programme(form: Form) -> None
             np.where(rng.random(50) < share, rng.integers(0, classes, 50), truth)
             for share in (0.3, 0.1)
         )
-        evidence = Evidence(graph, said, student, classes, truth)
+        pool = LabelledPool(graph, said, student, classes, truth)
         most = inconsistency(graph, truth, form)
-        problem = error_problem(evidence, evidence.teacher_error, most, form)
+        problem = error_problem(pool, pool.teacher_error, most, form)
         programme = probabilities(problem)
         if classes == 2:
             found = solve_by_planes(problem, Cuts(problem), "cuts").value
@@ -199,7 +199,7 @@ def test_truth_known_is_never_above_wei_and_others(classes: int, margin: float) 
         student = np.where(rng.random(n) < rng.choice([0, 0.1, 0.4]), 0, student)
         f = tuple(student.tolist())
         bound = near * world.disagreement(f) + robust * world.inconsistency(f) - world.teacher_error
-        found = truth_known(world.evidence(student), form="vertex")
+        found = truth_known(world.pool(student), form="vertex")
         assert world.error(f) - ROUNDING <= found.by_method[found.method] <= bound + margin
         held += 1
         smaller += found.value < bound - 0.01
@@ -218,9 +218,9 @@ def test_graphs_of_every_density_keep_the_certificate_between_its_ends() -> None
     values = []
     for edges in (0, 10, 20, 40, len(pairs)):
         graph = Graph.from_edges(n, pairs[order[:edges]])
-        evidence = Evidence(graph, said, student, 2, truth)
-        found = label_free(evidence, error=evidence.teacher_error, inconsistency=0.0, form="vertex")
+        pool = LabelledPool(graph, said, student, 2, truth)
+        found = label_free(pool, error=pool.teacher_error, inconsistency=0.0, form="vertex")
         values.append(found.value)
     assert (np.diff(values) <= 1e-6).all()
-    assert values[0] == pytest.approx(min(1.0, evidence.teacher_error + evidence.disagreement))
-    assert values[-1] == pytest.approx(evidence.student_error, abs=1e-6)
+    assert values[0] == pytest.approx(min(1.0, pool.teacher_error + pool.disagreement))
+    assert values[-1] == pytest.approx(pool.student_error, abs=1e-6)

@@ -138,7 +138,7 @@ def test_of_a_large_pool_a_random_part_is_appraised() -> None:
             seed=seed,
             most_points=50,
         )
-        return [view.evidence.graph.n for view in views]
+        return [view.pool.graph.n for view in views]
 
     assert weights(0) == [50] * 4
 

@@ -23,7 +23,7 @@ from mke_theory.theory.certificates.side_information import (
 )
 from mke_theory.theory.certificates.worst_case import Form, WorstCase
 from mke_theory.theory.graph import Graph, edge_inconsistency, vertex_inconsistency
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,9 +37,9 @@ def random_graph(rng: np.random.Generator, n: int, edges: int) -> Graph:
     return Graph.from_edges(n, pairs, rng.random(edges) + 0.01, p / p.sum())
 
 
-def random_evidence(
+def random_pool(
     rng: np.random.Generator, classes: int, points: tuple[int, int] = (2, 8)
-) -> Evidence:
+) -> LabelledPool:
     """Teacher and student are right on most points, so that what they share says something."""
     n = int(rng.integers(*points))
     graph = random_graph(rng, n, int(rng.integers(0, 2 * n)))
@@ -47,34 +47,34 @@ def random_evidence(
     noisy = [
         np.where(rng.random(n) < share, rng.integers(0, classes, n), truth) for share in (0.4, 0.3)
     ]
-    return Evidence(graph, noisy[0], noisy[1], classes, truth)
+    return LabelledPool(graph, noisy[0], noisy[1], classes, truth)
 
 
 def inconsistency(graph: Graph, labels: Ints, form: Form) -> float:
     return (edge_inconsistency if form == "edge" else vertex_inconsistency)(graph, labels)
 
 
-def facts_that_hold(rng: np.random.Generator, evidence: Evidence) -> tuple[Fact, ...]:
+def facts_that_hold(rng: np.random.Generator, pool: LabelledPool) -> tuple[Fact, ...]:
     """Between none and all kinds of further knowledge, each true of this pool."""
     facts: tuple[Fact, ...] = ()
-    k, p, truth = evidence.classes, evidence.graph.weights, evidence.known_truth
+    k, p, truth = pool.classes, pool.graph.weights, pool.known_truth
     if rng.random() < 0.4:
         share = np.bincount(truth, p, k)
         facts += class_shares(np.maximum(share - 0.1, 0), np.minimum(share + 0.1, 1))
     if rng.random() < 0.3:
-        cell = np.bincount(evidence.pseudo * k + truth, p, k * k).reshape(k, k)
+        cell = np.bincount(pool.pseudo * k + truth, p, k * k).reshape(k, k)
         facts += confusion_between(np.maximum(cell - 0.1, 0), np.minimum(cell + 0.1, 1))
     if rng.random() < 0.3:
-        facts += (teacher_error_at_least(max(0.0, evidence.teacher_error - 0.05), k),)
+        facts += (teacher_error_at_least(max(0.0, pool.teacher_error - 0.05), k),)
     return facts
 
 
-def some_known(rng: np.random.Generator, evidence: Evidence, share: float = 0.2) -> Ints:
-    return np.where(rng.random(evidence.graph.n) < share, evidence.known_truth, -1)
+def some_known(rng: np.random.Generator, pool: LabelledPool, share: float = 0.2) -> Ints:
+    return np.where(rng.random(pool.graph.n) < share, pool.known_truth, -1)
 
 
 def error_problem(
-    evidence: Evidence,
+    pool: LabelledPool,
     error: float,
     most: float,
     form: Form,
@@ -83,14 +83,14 @@ def error_problem(
     gain: bool = False,
 ) -> WorstCase:
     """The worst case behind `label_free`, laid out once more."""
-    n, classes, graph = evidence.graph.n, evidence.classes, evidence.graph
+    n, classes, graph = pool.graph.n, pool.classes, pool.graph
     reward = np.zeros((n, classes))
     for i, k in product(range(n), range(classes)):
-        errs, teacher_errs = int(k != evidence.student[i]), int(k != evidence.pseudo[i])
+        errs, teacher_errs = int(k != pool.student[i]), int(k != pool.pseudo[i])
         reward[i, k] = graph.weights[i] * (errs - gain * teacher_errs)
     limits = (teacher_error_at_most(error, classes), *facts)
     free = np.full(n, -1) if known is None else known
-    return WorstCase(graph, reward, evidence.pseudo, limits, most, form, free)
+    return WorstCase(graph, reward, pool.pseudo, limits, most, form, free)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from mke_theory.theory.bounds.bound import (
     trivial_error,
 )
 from mke_theory.theory.graph import Floats, Ints
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 _REFERENCE = "blum1998combining, as lang2024theoretical, Theorem C.1"
 _WORST_CONDITION = 1e8
@@ -70,7 +70,7 @@ def error_from_confusion(confusion: ArrayLike, joint: ArrayLike) -> float:
     return float(1 - np.trace(np.linalg.solve(c.T, j)))
 
 
-def for_class(evidence: Evidence, label: int, *, tolerance: float = 1e-9) -> Bound:
+def for_class(pool: LabelledPool, label: int, *, tolerance: float = 1e-9) -> Bound:
     """The student's error in one of two classes, if its mistakes are independent of the teacher's.
 
     The hypothesis measures |P(both wrong) − P(ỹ wrong) P(f wrong)| in the class; `tolerance` is how
@@ -79,7 +79,7 @@ def for_class(evidence: Evidence, label: int, *, tolerance: float = 1e-9) -> Bou
 
     Raises ValueError where the class weighs nothing. Ref: lang2024theoretical, Theorem C.1.
     """
-    two = compared("number of classes", float(evidence.classes), "≤", 2)
+    two = compared("number of classes", float(pool.classes), "≤", 2)
     found = Bound(
         "Blum–Mitchell, views",
         _REFERENCE,
@@ -88,16 +88,16 @@ def for_class(evidence: Evidence, label: int, *, tolerance: float = 1e-9) -> Bou
         None,
         (two, *_hypotheses(None, None, tolerance)),
     )
-    if evidence.truth is None:
+    if pool.truth is None:
         return found
-    inside = evidence.truth == label
-    mass = evidence.share(inside)
+    inside = pool.truth == label
+    mass = pool.share(inside)
     if mass == 0:
         raise ValueError(f"class {label} weighs nothing in this pool; leave it out")
-    wrong, missed = inside & (evidence.pseudo != label), inside & (evidence.student != label)
-    a, e, both = (evidence.share(x) / mass for x in (wrong, missed, wrong & missed))
-    apart = evidence.share(inside & (evidence.pseudo != evidence.student)) / mass
-    error, chance = student_error_on(evidence, inside), ""
+    wrong, missed = inside & (pool.pseudo != label), inside & (pool.student != label)
+    a, e, both = (pool.share(x) / mass for x in (wrong, missed, wrong & missed))
+    apart = pool.share(inside & (pool.pseudo != pool.student)) / mass
+    error, chance = student_error_on(pool, inside), ""
     if error is not None and error.points:
         spread = (a * (1 - a) * e * (1 - e) / error.points) ** 0.5
         chance = f"a sample of independent views shows about {number(spread)}"
@@ -112,7 +112,7 @@ def for_class(evidence: Evidence, label: int, *, tolerance: float = 1e-9) -> Bou
 
 
 def for_pool(
-    evidence: Evidence, *, confusion: ArrayLike | None = None, tolerance: float = 1e-9
+    pool: LabelledPool, *, confusion: ArrayLike | None = None, tolerance: float = 1e-9
 ) -> Bound:
     """The student's error from the teacher's confusion matrix, if f ⟂ ỹ given y.
 
@@ -120,15 +120,15 @@ def for_pool(
     known; the independence is then not checkable. Ref: derived here, from blum1998combining.
     """
     value = condition = dependence = None
-    if evidence.truth is not None:
+    if pool.truth is not None:
         if confusion is not None:
             raise ValueError("the truth is known, so the confusion is measured; give none")
-        confusion, dependence = _confusion(evidence)
+        confusion, dependence = _confusion(pool)
         condition = math.inf  # where a class weighs nothing
     if confusion is not None:
         condition = float(np.linalg.cond(np.asarray(confusion, np.float64)))
         if condition < _WORST_CONDITION:
-            joint = _table(evidence.pseudo, evidence.student, evidence)
+            joint = _table(pool.pseudo, pool.student, pool)
             value = error_from_confusion(confusion, joint)
     return Bound(
         "views by confusion",
@@ -140,11 +140,9 @@ def for_pool(
             compared("condition of the confusion matrix", condition, "<", _WORST_CONDITION),
             compared("dependence of f and ỹ given y", dependence, "≤", tolerance),
         ),
-        {"L01(f, ỹ)": evidence.disagreement},
-        trivial_error(
-            None if evidence.truth is None else evidence.teacher_error, evidence.disagreement
-        ),
-        student_error_on(evidence),
+        {"L01(f, ỹ)": pool.disagreement},
+        trivial_error(None if pool.truth is None else pool.teacher_error, pool.disagreement),
+        student_error_on(pool),
     )
 
 
@@ -157,23 +155,23 @@ def _hypotheses(
     )
 
 
-def _table(rows: Ints, columns: Ints, evidence: Evidence, where: Mask | None = None) -> Floats:
+def _table(rows: Ints, columns: Ints, pool: LabelledPool, where: Mask | None = None) -> Floats:
     """The weight of every pair of labels, [classes, classes], over the points in `where`."""
-    p = evidence.graph.weights if where is None else evidence.graph.weights * where
-    k = evidence.classes
+    p = pool.graph.weights if where is None else pool.graph.weights * where
+    k = pool.classes
     counted = np.bincount(rows * k + columns, p, minlength=k * k)
     return np.asarray(counted, dtype=np.float64).reshape(k, k)
 
 
-def _confusion(evidence: Evidence) -> tuple[Floats | None, float | None]:
+def _confusion(pool: LabelledPool) -> tuple[Floats | None, float | None]:
     """C, and the largest |P(ỹ, f | y) − P(ỹ | y) P(f | y)|; None where a class weighs nothing."""
-    shares = evidence.class_weights()
+    shares = pool.class_weights()
     if (shares == 0).any():
         return None, None
     rows, dependence = [], 0.0
     for label, share in enumerate(shares):
-        inside = evidence.known_truth == label
-        joint = _table(evidence.pseudo, evidence.student, evidence, inside) / share
+        inside = pool.known_truth == label
+        joint = _table(pool.pseudo, pool.student, pool, inside) / share
         rows.append(joint.sum(axis=1))
         apart = np.abs(joint - np.outer(joint.sum(axis=1), joint.sum(axis=0))).max()
         dependence = max(dependence, float(apart))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mke_theory.evaluation.stats import Interval, clopper_pearson
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 Mask = NDArray[np.bool_]
 Status = Literal["holds", "violated", "not checkable"]
@@ -186,29 +186,29 @@ def lower_end(measured: Measured) -> float | None:
     return measured[0] if isinstance(measured, tuple) else measured
 
 
-def student_error_on(evidence: Evidence, within: Mask | None = None) -> MeasuredError | None:
+def student_error_on(pool: LabelledPool, within: Mask | None = None) -> MeasuredError | None:
     """P(f ≠ y | within), counted where all points weigh alike; None without truth or weight."""
-    if evidence.truth is None:
+    if pool.truth is None:
         return None
-    inside = np.ones(evidence.graph.n, np.bool_) if within is None else within
-    wrong = inside & (evidence.student != evidence.truth)
-    mass = evidence.share(inside)
+    inside = np.ones(pool.graph.n, np.bool_) if within is None else within
+    wrong = inside & (pool.student != pool.truth)
+    mass = pool.share(inside)
     if mass == 0:
         return None
-    weights = evidence.graph.weights
+    weights = pool.graph.weights
     if np.ptp(weights) > ROUNDING * weights.max():
-        return MeasuredError(evidence.share(wrong) / mass)
+        return MeasuredError(pool.share(wrong) / mass)
     mistakes, points = int(wrong.sum()), int(inside.sum())
     return MeasuredError(mistakes / points, mistakes, points)
 
 
-def covered_points(evidence: Evidence, covered: ArrayLike) -> Mask:
+def covered_points(pool: LabelledPool, covered: ArrayLike) -> Mask:
     """`covered` as a mask [n], true where the teacher gave a label; raises ValueError otherwise."""
     mask = np.asarray(covered)
-    if mask.dtype != np.bool_ or mask.shape != (evidence.graph.n,):
+    if mask.dtype != np.bool_ or mask.shape != (pool.graph.n,):
         raise ValueError(
             f"covered is {mask.dtype} of shape {mask.shape}; give one truth value for each of the "
-            f"{evidence.graph.n} points"
+            f"{pool.graph.n} points"
         )
     return mask
 

@@ -37,7 +37,7 @@ from mke_theory.theory.bounds.bound import (
 )
 from mke_theory.theory.bounds.wei2021_pseudolabels import small_sets
 from mke_theory.theory.graph import Floats, Graph, inconsistent
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 
 def propagated_error_bound(
@@ -59,7 +59,7 @@ def propagated_error_bound(
 
 
 def for_student(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     covered: ArrayLike | None = None,
     expansion: Measured = None,
@@ -75,17 +75,17 @@ def for_student(
 
     Raises ValueError where S or T weighs nothing. Ref: cai2021theory, Theorem 2.1.
     """
-    whole, (source, target) = covered is None, _sides(evidence, covered)
+    whole, (source, target) = covered is None, _sides(pool, covered)
     if inconsistency is not None:
         checked_share("inconsistency", inconsistency)
-    if evidence.truth is None:
-        found = _assumed(evidence, whole, margin, inconsistency)
+    if pool.truth is None:
+        found = _assumed(pool, whole, margin, inconsistency)
     elif margin is not None:
         raise ValueError("the truth is known, so the margin is measured; give none")
     else:
-        found = _measured(evidence, source, target, inconsistency)
+        found = _measured(pool, source, target, inconsistency)
     if expansion is None and found.measured and found.ratio < math.inf:
-        expansion = half_sets(evidence, covered)
+        expansion = half_sets(pool, covered)
     told = {"c": lower_end(expansion), "γ": found.margin, "μ": found.limit, "r": found.ratio}
     return Bound(
         "Cai 2.1, propagation",
@@ -95,34 +95,34 @@ def for_student(
         _value(found, lower_end(expansion)),
         _hypotheses(found, expansion),
         {name: given for name, given in told.items() if given is not None},
-        trivial_error(found.teacher_error if whole else None, evidence.disagreement),
-        student_error_on(evidence, target),
+        trivial_error(found.teacher_error if whole else None, pool.disagreement),
+        student_error_on(pool, target),
     )
 
 
 def half_sets(
-    evidence: Evidence, covered: ArrayLike | None = None, *, seconds: float = 10.0
+    pool: LabelledPool, covered: ArrayLike | None = None, *, seconds: float = 10.0
 ) -> Measured:
     """The c of all sets up to half of a class, by `class_measure`; as `small_sets` of Wei et al.
 
     Raises ValueError where the truth is not known, or a class lies on one side only.
     """
-    graph = evidence.graph
+    graph = pool.graph
     if covered is not None:
-        graph = Graph(graph.adjacency, class_measure(evidence, covered))
-    return small_sets(replace(evidence, graph=graph), 0.5, seconds=seconds)
+        graph = Graph(graph.adjacency, class_measure(pool, covered))
+    return small_sets(replace(pool, graph=graph), 0.5, seconds=seconds)
 
 
-def class_measure(evidence: Evidence, covered: ArrayLike) -> Floats:
+def class_measure(pool: LabelledPool, covered: ArrayLike) -> Floats:
     """Weights [n] under which the points of class i are distributed as P_i, all classes alike.
 
     Raises ValueError where the truth is not known, or a class lies on one side only.
     """
-    source, target = _sides(evidence, covered)
-    p, measure = evidence.graph.weights, np.zeros(evidence.graph.n)
-    for label in _present(evidence):
+    source, target = _sides(pool, covered)
+    p, measure = pool.graph.weights, np.zeros(pool.graph.n)
+    for label in _present(pool):
         for side in (source, target):
-            here = (evidence.known_truth == label) & side
+            here = (pool.known_truth == label) & side
             if not p[here].sum() > 0:
                 raise ValueError(f"class {label} lies on one side only; P_i needs it on both")
             measure[here] += p[here] / p[here].sum()
@@ -144,36 +144,36 @@ class _Found:
 
 
 def _assumed(
-    evidence: Evidence, whole: bool, margin: float | None, inconsistency: float | None
+    pool: LabelledPool, whole: bool, margin: float | None, inconsistency: float | None
 ) -> _Found:
-    rough = evidence.share(evidence.student_inconsistent()) if whole else None
+    rough = pool.share(pool.student_inconsistent()) if whole else None
     ratio = 1.0 if whole else math.inf
     return _Found(margin, ratio, inconsistency, None, rough, None, None, False)
 
 
 def _measured(
-    evidence: Evidence, source: Mask, target: Mask, inconsistency: float | None
+    pool: LabelledPool, source: Mask, target: Mask, inconsistency: float | None
 ) -> _Found:
-    y, share = evidence.known_truth, evidence.share
+    y, share = pool.known_truth, pool.share
 
     def on(side: Mask, where: Mask) -> float:
         return share(side & where) / share(side)
 
     margins, ratios = [], []
-    for label in _present(evidence):
+    for label in _present(pool):
         inside = y == label
         here, there = on(source, inside), on(target, inside)
         ratios.append(there / here if here > 0 and there > 0 else math.inf)
         if here > 0:
-            said = [on(source & inside, evidence.pseudo == k) for k in range(evidence.classes)]
+            said = [on(source & inside, pool.pseudo == k) for k in range(pool.classes)]
             margins.append(said[label] - max(x for k, x in enumerate(said) if k != label))
     of_truth, of_student = (
         (on(source, rough) + on(target, rough)) / 2
-        for rough in (inconsistent(evidence.graph, f) for f in (y, evidence.student))
+        for rough in (inconsistent(pool.graph, f) for f in (y, pool.student))
     )
-    excess = on(source, evidence.student != evidence.pseudo) - on(source, y != evidence.pseudo)
+    excess = on(source, pool.student != pool.pseudo) - on(source, y != pool.pseudo)
     mu = max(of_truth, of_student) if inconsistency is None else inconsistency
-    error = evidence.teacher_error
+    error = pool.teacher_error
     return _Found(min(margins), max(ratios), mu, of_truth, of_student, excess, error, True)
 
 
@@ -203,16 +203,16 @@ def _hypotheses(found: _Found, expansion: Measured) -> tuple[Hypothesis, ...]:
     )
 
 
-def _sides(evidence: Evidence, covered: ArrayLike | None) -> tuple[Mask, Mask]:
+def _sides(pool: LabelledPool, covered: ArrayLike | None) -> tuple[Mask, Mask]:
     if covered is None:
-        every = np.ones(evidence.graph.n, np.bool_)
+        every = np.ones(pool.graph.n, np.bool_)
         return every, every
-    source = covered_points(evidence, covered)
+    source = covered_points(pool, covered)
     for name, side in (("true", source), ("false", ~source)):
-        if evidence.share(side) == 0:
+        if pool.share(side) == 0:
             raise ValueError(f"the points where covered is {name} weigh nothing; leave it out")
     return source, ~source
 
 
-def _present(evidence: Evidence) -> list[int]:
-    return [k for k, share in enumerate(evidence.class_weights()) if share > 0]
+def _present(pool: LabelledPool) -> list[int]:
+    return [k for k, share in enumerate(pool.class_weights()) if share > 0]

@@ -41,7 +41,7 @@ from mke_theory.theory.expansion.relative_expansion import (
     expansion_profile,
 )
 from mke_theory.theory.graph import Graph, Ints, inconsistent
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 
 def corrected_error_bound(
@@ -64,7 +64,7 @@ def corrected_error_bound(
 
 
 def for_class(
-    evidence: Evidence,
+    pool: LabelledPool,
     label: int,
     *,
     expansion: Measured = None,
@@ -79,14 +79,14 @@ def for_class(
 
     Raises ValueError where the class weighs nothing. Ref: lang2024theoretical, Theorem B.1.
     """
-    if evidence.truth is None:
+    if pool.truth is None:
         return _bound(label, None, _hypotheses(None, None, None))
-    found = _in_class(evidence, label, steps)
+    found = _in_class(pool, label, steps)
     a = found.wrong
     used = max(0.0, 1 - a - found.restless) if q is None else checked_share("q", q)
     if expansion is None and 0 < a < 0.5:
-        bad = found.inside & (evidence.pseudo != label)
-        profile = expansion_profile(evidence.graph, bad, found.inside & ~bad, steps=steps)
+        bad = found.inside & (pool.pseudo != label)
+        profile = expansion_profile(pool.graph, bad, found.inside & ~bad, steps=steps)
         expansion = expansion_above(profile, used)
     # Where a = 0 there is nothing to correct, and the formula says Err(f) = L01(f, ỹ).
     lowest, value = 0.0 if a == 0 else lower_end(expansion), None
@@ -100,11 +100,11 @@ def for_class(
         _bound(label, value, hypotheses),
         constants=constants,
         trivial=trivial_error(a, found.apart),
-        measured=student_error_on(evidence, found.inside),
+        measured=student_error_on(pool, found.inside),
     )
 
 
-def over_classes(evidence: Evidence, bounds: Sequence[Bound]) -> Bound:
+def over_classes(pool: LabelledPool, bounds: Sequence[Bound]) -> Bound:
     """The bound on the whole pool that the bounds of all its classes add up to.
 
     Σ_i P(y = i) · (value of class i where its hypotheses hold and it is below the trivial one, the
@@ -114,7 +114,7 @@ def over_classes(evidence: Evidence, bounds: Sequence[Bound]) -> Bound:
     Raises ValueError where their number is another, or the truth is not known.
     Ref: derived here, from lang2024theoretical, Theorem B.1.
     """
-    shares = evidence.class_weights()
+    shares = pool.class_weights()
     shares = shares[shares > 0]
     if len(bounds) != len(shares):
         raise ValueError(f"there are {len(bounds)} bounds for {len(shares)} classes; give one each")
@@ -123,7 +123,7 @@ def over_classes(evidence: Evidence, bounds: Sequence[Bound]) -> Bound:
         b.value if use and b.value is not None else b.trivial
         for b, use in zip(bounds, useful, strict=True)
     ]
-    error = evidence.teacher_error
+    error = pool.teacher_error
     return Bound(
         "Lang B.1, all classes",
         "derived here, from lang2024theoretical, Theorem B.1",
@@ -131,9 +131,9 @@ def over_classes(evidence: Evidence, bounds: Sequence[Bound]) -> Bound:
         "student error",
         float(shares @ np.array(values)),
         (compared("classes where the theorem helps", float(sum(useful)), "≥", 1),),
-        {"Err(ỹ)": error, "L01(f, ỹ)": evidence.disagreement},
-        trivial_error(error, evidence.disagreement),
-        student_error_on(evidence),
+        {"Err(ỹ)": error, "L01(f, ỹ)": pool.disagreement},
+        trivial_error(error, pool.disagreement),
+        student_error_on(pool),
     )
 
 
@@ -148,15 +148,15 @@ class _InClass:
     restless: float
 
 
-def _in_class(evidence: Evidence, label: int, steps: Literal[1, 2]) -> _InClass:
-    inside = evidence.known_truth == label
-    mass = evidence.share(inside)
+def _in_class(pool: LabelledPool, label: int, steps: Literal[1, 2]) -> _InClass:
+    inside = pool.known_truth == label
+    mass = pool.share(inside)
     if mass == 0:
         raise ValueError(f"class {label} weighs nothing in this pool; leave it out")
-    rough = not_constant(evidence.graph, evidence.student, steps)
-    apart = evidence.student != evidence.pseudo
-    wrong = evidence.pseudo != label
-    shares = [evidence.share(inside & x) / mass for x in (wrong, apart, rough, apart | rough)]
+    rough = not_constant(pool.graph, pool.student, steps)
+    apart = pool.student != pool.pseudo
+    wrong = pool.pseudo != label
+    shares = [pool.share(inside & x) / mass for x in (wrong, apart, rough, apart | rough)]
     return _InClass(inside, *shares)
 
 

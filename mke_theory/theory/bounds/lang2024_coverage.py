@@ -39,7 +39,7 @@ from mke_theory.theory.bounds.bound import (
 )
 from mke_theory.theory.bounds.lang2024_correction import expansion_above, not_constant
 from mke_theory.theory.expansion.relative_expansion import expansion_profile
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 
 def uncovered_error_bound(
@@ -78,7 +78,7 @@ def balance(to_good: float, to_bad: float) -> float:
 
 
 def for_class(
-    evidence: Evidence,
+    pool: LabelledPool,
     label: int,
     covered: ArrayLike,
     *,
@@ -95,14 +95,14 @@ def for_class(
 
     Raises ValueError where S_i or T_i weighs nothing. Ref: lang2024theoretical, Theorem B.2.
     """
-    mask = covered_points(evidence, covered)
+    mask = covered_points(pool, covered)
     if q is not None:
         checked_share("q", q)
-    if evidence.truth is None:
+    if pool.truth is None:
         return _bound(label, None, _hypotheses(None, None))
-    found = _in_class(evidence, label, mask, steps)
+    found = _in_class(pool, label, mask, steps)
     if to_good is None and to_bad is None:
-        reach = _best(evidence, found, q, steps)
+        reach = _best(pool, found, q, steps)
     else:
         reach = _Reach(q or 0.0, to_good, to_bad)
     constants = {"a": found.wrong, "q": reach.q}
@@ -112,7 +112,7 @@ def for_class(
     return replace(
         _bound(label, _value(found, reach), _hypotheses(found, reach)),
         constants=constants,
-        measured=student_error_on(evidence, found.outside),
+        measured=student_error_on(pool, found.outside),
     )
 
 
@@ -134,12 +134,12 @@ def _value(found: _InClass, reach: _Reach) -> float | None:
     return uncovered_error_bound(found.apart, found.rough, a, min(c1, 1.0), min(c2, 1.0), reach.q)
 
 
-def _best(evidence: Evidence, found: _InClass, q: float | None, steps: Literal[1, 2]) -> _Reach:
+def _best(pool: LabelledPool, found: _InClass, q: float | None, steps: Literal[1, 2]) -> _Reach:
     """Both expansions at q, or at the corner of their profiles whose bound is best."""
     onto = {}
     for name, side in (("good", found.good), ("bad", found.bad)):
-        if evidence.share(side) > 0:
-            onto[name] = expansion_profile(evidence.graph, side, found.outside, steps=steps)
+        if pool.share(side) > 0:
+            onto[name] = expansion_profile(pool.graph, side, found.outside, steps=steps)
     corners = {float(x) for profile in onto.values() for x in profile.shares if x < 1 - ROUNDING}
     tried = []
     for at in sorted(corners) if q is None else [q]:
@@ -163,24 +163,24 @@ class _InClass:
     rough: float
 
 
-def _in_class(evidence: Evidence, label: int, covered: Mask, steps: Literal[1, 2]) -> _InClass:
-    inside = (evidence.known_truth == label) & covered
-    outside = (evidence.known_truth == label) & ~covered
-    labelled, free = evidence.share(inside), evidence.share(outside)
+def _in_class(pool: LabelledPool, label: int, covered: Mask, steps: Literal[1, 2]) -> _InClass:
+    inside = (pool.known_truth == label) & covered
+    outside = (pool.known_truth == label) & ~covered
+    labelled, free = pool.share(inside), pool.share(outside)
     if labelled == 0 or free == 0:
         raise ValueError(
             f"class {label} weighs {labelled:.3g} where the teacher labels and {free:.3g} where it "
             "does not; the bound is about classes that have both, so leave this one out"
         )
-    bad = inside & (evidence.pseudo != label)
-    rough = not_constant(evidence.graph, evidence.student, steps)
+    bad = inside & (pool.pseudo != label)
+    rough = not_constant(pool.graph, pool.student, steps)
     return _InClass(
         inside & ~bad,
         bad,
         outside,
-        evidence.share(bad) / labelled,
-        evidence.share(inside & (evidence.student != evidence.pseudo)) / labelled,
-        evidence.share(outside & rough) / free,
+        pool.share(bad) / labelled,
+        pool.share(inside & (pool.student != pool.pseudo)) / labelled,
+        pool.share(outside & rough) / free,
     )
 
 

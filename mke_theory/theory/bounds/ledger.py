@@ -31,7 +31,7 @@ from mke_theory.theory.bounds.bound import (
     number,
     shown,
 )
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 _WIDTH = 120
 """Columns of the terminal that the text fits."""
@@ -142,7 +142,7 @@ class Ledger:
 
 
 def ledger(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     covered: ArrayLike | None = None,
     classes: Sequence[int] | None = None,
@@ -164,43 +164,43 @@ def ledger(
     Raises ValueError where a class is out of range, or something is assumed that is measured.
     """
     known = Assumed() if assumed is None else assumed
-    if evidence.truth is not None:
+    if pool.truth is not None:
         known.refuse_what_is_measured()
     if covered is None:
-        rows = _labelled(evidence, _scopes(evidence, classes, None), steps, known, seconds)
+        rows = _labelled(pool, _scopes(pool, classes, None), steps, known, seconds)
     else:
-        mask = covered_points(evidence, covered)
-        rows = _unlabelled(evidence, _scopes(evidence, classes, mask), mask, steps, known, seconds)
+        mask = covered_points(pool, covered)
+        rows = _unlabelled(pool, _scopes(pool, classes, mask), mask, steps, known, seconds)
     return Ledger((*rows, *extra), level)
 
 
 def _labelled(
-    evidence: Evidence,
+    pool: LabelledPool,
     labels: Sequence[int],
     steps: Literal[1, 2],
     assumed: Assumed,
     seconds: float,
 ) -> Iterator[Bound]:
     """Rows for a teacher that labels every point."""
-    yield from _small_sets(evidence, assumed, seconds)
-    corrected = [lang2024_correction.for_class(evidence, label, steps=steps) for label in labels]
-    yield from (_named(evidence, bound) for bound in corrected)
-    if evidence.truth is not None and list(labels) == _scopes(evidence, None, None):
-        yield lang2024_correction.over_classes(evidence, corrected)
-    if evidence.classes == 2:
+    yield from _small_sets(pool, assumed, seconds)
+    corrected = [lang2024_correction.for_class(pool, label, steps=steps) for label in labels]
+    yield from (_named(pool, bound) for bound in corrected)
+    if pool.truth is not None and list(labels) == _scopes(pool, None, None):
+        yield lang2024_correction.over_classes(pool, corrected)
+    if pool.classes == 2:
         for label in labels:
-            yield _named(evidence, blum1998_independent_views.for_class(evidence, label))
-    yield blum1998_independent_views.for_pool(evidence, confusion=assumed.confusion)
+            yield _named(pool, blum1998_independent_views.for_class(pool, label))
+    yield blum1998_independent_views.for_pool(pool, confusion=assumed.confusion)
     yield cai2021_propagation.for_student(
-        evidence,
-        expansion=_half(evidence, None, assumed, seconds),
+        pool,
+        expansion=_half(pool, None, assumed, seconds),
         margin=assumed.margin,
         inconsistency=assumed.truth_inconsistency,
     )
 
 
 def _unlabelled(
-    evidence: Evidence,
+    pool: LabelledPool,
     labels: Sequence[int],
     covered: Mask,
     steps: Literal[1, 2],
@@ -209,64 +209,62 @@ def _unlabelled(
 ) -> Iterator[Bound]:
     """Rows about the points that the teacher leaves unlabelled."""
     for label in labels:
-        yield _named(evidence, lang2024_coverage.for_class(evidence, label, covered, steps=steps))
-    expansion = _half(evidence, covered, assumed, seconds)
+        yield _named(pool, lang2024_coverage.for_class(pool, label, covered, steps=steps))
+    expansion = _half(pool, covered, assumed, seconds)
     yield cai2021_propagation.for_student(
-        evidence, covered=covered, expansion=expansion, margin=assumed.margin
+        pool, covered=covered, expansion=expansion, margin=assumed.margin
     )
 
 
-def _small_sets(evidence: Evidence, assumed: Assumed, seconds: float) -> Iterator[Bound]:
+def _small_sets(pool: LabelledPool, assumed: Assumed, seconds: float) -> Iterator[Bound]:
     """Wei's rows, which share one expansion."""
     wei, expansion = wei2021_pseudolabels, assumed.expansion
-    if expansion is None and evidence.truth is not None:
-        most = wei.teachers_worst_class_error(evidence)
-        expansion = wei.small_sets(evidence, most, seconds=seconds)
+    if expansion is None and pool.truth is not None:
+        most = wei.teachers_worst_class_error(pool)
+        expansion = wei.small_sets(pool, most, seconds=seconds)
     worst, error = assumed.worst_class_error, assumed.teacher_error
     yield wei.for_any_student(
-        evidence, expansion=expansion, worst_class_error=worst, teacher_error=error
+        pool, expansion=expansion, worst_class_error=worst, teacher_error=error
     )
     yield wei.for_minimiser(
-        evidence,
+        pool,
         expansion=expansion,
         worst_class_error=worst,
         teacher_error=error,
         truth_inconsistency=assumed.truth_inconsistency,
     )
     yield wei.for_any_student_directly(
-        evidence, expansion=expansion, worst_class_error=worst, teacher_error=error
+        pool, expansion=expansion, worst_class_error=worst, teacher_error=error
     )
 
 
-def _half(evidence: Evidence, covered: Mask | None, assumed: Assumed, seconds: float) -> Measured:
+def _half(pool: LabelledPool, covered: Mask | None, assumed: Assumed, seconds: float) -> Measured:
     """Cai's expansion, where it is to be had."""
-    if assumed.half_expansion is not None or evidence.truth is None:
+    if assumed.half_expansion is not None or pool.truth is None:
         return assumed.half_expansion
-    if covered is not None and len(_scopes(evidence, None, covered)) < len(
-        _scopes(evidence, None, None)
-    ):
+    if covered is not None and len(_scopes(pool, None, covered)) < len(_scopes(pool, None, None)):
         return None  # a class lies on one side only, and the theorem says nothing
-    return cai2021_propagation.half_sets(evidence, covered, seconds=seconds)
+    return cai2021_propagation.half_sets(pool, covered, seconds=seconds)
 
 
-def _scopes(evidence: Evidence, classes: Sequence[int] | None, covered: Mask | None) -> list[int]:
+def _scopes(pool: LabelledPool, classes: Sequence[int] | None, covered: Mask | None) -> list[int]:
     """The classes that get a row; a single one stands for all where the truth is not known."""
     for label in classes or ():
-        if not 0 <= label < evidence.classes:
-            raise ValueError(f"class {label} is not among 0 to {evidence.classes - 1}")
-    if evidence.truth is None:
+        if not 0 <= label < pool.classes:
+            raise ValueError(f"class {label} is not among 0 to {pool.classes - 1}")
+    if pool.truth is None:
         return [0]
-    sides = [evidence.truth >= 0] if covered is None else [covered, ~covered]
+    sides = [pool.truth >= 0] if covered is None else [covered, ~covered]
     return [
         label
-        for label in (range(evidence.classes) if classes is None else classes)
-        if all(evidence.share((evidence.truth == label) & side) > 0 for side in sides)
+        for label in (range(pool.classes) if classes is None else classes)
+        if all(pool.share((pool.truth == label) & side) > 0 for side in sides)
     ]
 
 
-def _named(evidence: Evidence, bound: Bound) -> Bound:
+def _named(pool: LabelledPool, bound: Bound) -> Bound:
     """The same, for every class where the truth is not known."""
-    if evidence.truth is not None:
+    if pool.truth is not None:
         return bound
     unlabelled = "unlabelled, " if bound.scope.startswith("unlabelled") else ""
     return replace(bound, scope=f"{unlabelled}every class")

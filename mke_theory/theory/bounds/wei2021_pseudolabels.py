@@ -40,7 +40,7 @@ from mke_theory.theory.bounds.bound import (
 )
 from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
 from mke_theory.theory.graph import vertex_inconsistency
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 _REFERENCE = "wei2021theoretical, Theorem 4.3"
 
@@ -94,16 +94,14 @@ def minimiser_error_bound(
     return student_error_bound(teacher_error, truth_inconsistency, teacher_error, expansion)
 
 
-def teachers_worst_class_error(evidence: Evidence) -> float:
+def teachers_worst_class_error(pool: LabelledPool) -> float:
     """ā, the teacher's error in its worst class. Raises ValueError where the truth is not known."""
-    shares, wrong = evidence.class_weights(), evidence.pseudo != evidence.known_truth
-    missed = np.bincount(
-        evidence.known_truth, evidence.graph.weights * wrong, minlength=evidence.classes
-    )
+    shares, wrong = pool.class_weights(), pool.pseudo != pool.known_truth
+    missed = np.bincount(pool.known_truth, pool.graph.weights * wrong, minlength=pool.classes)
     return min(1.0, float((missed[shares > 0] / shares[shares > 0]).max()))
 
 
-def small_sets(evidence: Evidence, most: float, *, seconds: float = 10.0) -> Measured:
+def small_sets(pool: LabelledPool, most: float, *, seconds: float = 10.0) -> Measured:
     """The c of all sets of weight up to `most` in every class: a number, or certain ends.
 
     `seconds` is what a class may take where quick methods leave an interval. A set reaches itself,
@@ -113,7 +111,7 @@ def small_sets(evidence: Evidence, most: float, *, seconds: float = 10.0) -> Mea
     """
     if most == 0:
         return math.inf
-    graph, truth = evidence.graph, evidence.known_truth
+    graph, truth = pool.graph, pool.known_truth
     try:
         found = small_set_expansion(graph, most, truth, seconds=0)
         if found.lower < found.upper and found.upper > 1:
@@ -126,7 +124,7 @@ def small_sets(evidence: Evidence, most: float, *, seconds: float = 10.0) -> Mea
 
 
 def for_any_student(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     expansion: Measured = None,
     worst_class_error: float | None = None,
@@ -138,15 +136,15 @@ def for_any_student(
     Err(ỹ) may be assumed; the hypotheses are then at best not checkable.
     Ref: wei2021theoretical, Theorem 4.3.
     """
-    known = _constants(evidence, expansion, worst_class_error, teacher_error)
+    known = _constants(pool, expansion, worst_class_error, teacher_error)
     value = None
     if known.teacher_error is not None and known.c > 1:
-        value = student_error_bound(*known.shares(evidence), known.c)
-    return known.bound(evidence, "Wei 4.3, any student", _REFERENCE, value, known.published())
+        value = student_error_bound(*known.shares(pool), known.c)
+    return known.bound(pool, "Wei 4.3, any student", _REFERENCE, value, known.published())
 
 
 def for_minimiser(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     expansion: Measured = None,
     worst_class_error: float | None = None,
@@ -159,25 +157,25 @@ def for_minimiser(
     that the proof uses: the last hypothesis compares the two. Assumed numbers are as in
     `for_any_student`. Ref: wei2021theoretical, Theorem 4.3.
     """
-    known = _constants(evidence, expansion, worst_class_error, teacher_error)
+    known = _constants(pool, expansion, worst_class_error, teacher_error)
     rough = truth_inconsistency
-    if evidence.truth is not None:
+    if pool.truth is not None:
         if rough is not None:
             raise ValueError("the truth is known, so its inconsistency is measured; assume none")
-        rough = vertex_inconsistency(evidence.graph, evidence.truth)
+        rough = vertex_inconsistency(pool.graph, pool.truth)
     value = excess = None
     if known.teacher_error is not None and rough is not None and known.c > 1:
         value = minimiser_error_bound(known.teacher_error, rough, known.c)
-        excess = student_error_bound(*known.shares(evidence), known.c) - value
+        excess = student_error_bound(*known.shares(pool), known.c) - value
     minimal = compared(
         "objective of the student, less the truth's", excess, "≤", 0, checked=known.measured
     )
     hypotheses = (*known.published(), minimal)
-    return known.bound(evidence, "Wei 4.3, minimiser", _REFERENCE, value, hypotheses, rough)
+    return known.bound(pool, "Wei 4.3, minimiser", _REFERENCE, value, hypotheses, rough)
 
 
 def for_any_student_directly(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     expansion: Measured = None,
     worst_class_error: float | None = None,
@@ -187,17 +185,17 @@ def for_any_student_directly(
 
     Ref: derived here, from the expansion of wei2021theoretical.
     """
-    known = _constants(evidence, expansion, worst_class_error, teacher_error)
+    known = _constants(pool, expansion, worst_class_error, teacher_error)
     value = None
     if known.teacher_error is not None and known.c > 1:
-        shares = known.shares(evidence)
+        shares = known.shares(pool)
         value = student_error_bound(*shares, known.c)
         if known.c > 2:
             value = min(value, sharper_error_bound(*shares, known.c))
     both = known.effective()
     expands = compared("expansion c = min{1/ā, c̄}", both, ">", 1, checked=known.measured)
     reference = "derived here, from the expansion of wei2021theoretical"
-    return known.bound(evidence, "small sets, directly", reference, value, (expands,))
+    return known.bound(pool, "small sets, directly", reference, value, (expands,))
 
 
 @dataclass(frozen=True)
@@ -222,11 +220,11 @@ class _Constants:
         """What is certain of c; 0 where nothing is."""
         return lower_end(self.effective()) or 0.0
 
-    def shares(self, evidence: Evidence) -> tuple[float, float, float]:
+    def shares(self, pool: LabelledPool) -> tuple[float, float, float]:
         """L01(f, ỹ), R_B(f) and Err(ỹ), in the order that the formulas take them."""
-        rough = evidence.share(evidence.student_inconsistent())
+        rough = pool.share(pool.student_inconsistent())
         assert self.teacher_error is not None
-        return evidence.disagreement, rough, self.teacher_error
+        return pool.disagreement, rough, self.teacher_error
 
     def published(self) -> tuple[Hypothesis, Hypothesis]:
         return (
@@ -243,7 +241,7 @@ class _Constants:
 
     def bound(
         self,
-        evidence: Evidence,
+        pool: LabelledPool,
         name: str,
         reference: str,
         value: float | None,
@@ -255,8 +253,8 @@ class _Constants:
             "c": self.c or None,
             "Err(ỹ)": self.teacher_error,
             "R_B(y)": truth_inconsistency,
-            "L01(f, ỹ)": evidence.disagreement,
-            "R_B(f)": evidence.share(evidence.student_inconsistent()),
+            "L01(f, ỹ)": pool.disagreement,
+            "R_B(f)": pool.share(pool.student_inconsistent()),
         }
         return Bound(
             name,
@@ -266,19 +264,19 @@ class _Constants:
             value,
             hypotheses,
             {key: given for key, given in told.items() if given is not None},
-            trivial_error(self.teacher_error, evidence.disagreement),
-            student_error_on(evidence),
+            trivial_error(self.teacher_error, pool.disagreement),
+            student_error_on(pool),
         )
 
 
 def _constants(
-    evidence: Evidence,
+    pool: LabelledPool,
     expansion: Measured,
     worst_class_error: float | None,
     teacher_error: float | None,
 ) -> _Constants:
     """What is measured where the truth is known, what is assumed where it is not."""
-    if evidence.truth is None:
+    if pool.truth is None:
         for name, given in (
             ("worst_class_error", worst_class_error),
             ("teacher_error", teacher_error),
@@ -288,10 +286,10 @@ def _constants(
         return _Constants(worst_class_error, teacher_error, expansion, False)
     if worst_class_error is not None or teacher_error is not None:
         raise ValueError("the truth is known, so the teacher's error is measured; assume none")
-    worst = teachers_worst_class_error(evidence)
+    worst = teachers_worst_class_error(pool)
     if expansion is None:
-        expansion = small_sets(evidence, worst)
-    return _Constants(worst, evidence.teacher_error, expansion, True)
+        expansion = small_sets(pool, worst)
+    return _Constants(worst, pool.teacher_error, expansion, True)
 
 
 def _shares(

@@ -35,7 +35,7 @@ from mke_theory.theory.certificates.side_information import (
 )
 from mke_theory.theory.certificates.worst_case import NOT_KNOWN, Bounded, Form, WorstCase
 from mke_theory.theory.graph import Floats, Ints, edge_inconsistency, vertex_inconsistency
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 _RELAXED_TOLERANCE = 5e-4
 _RELAXED_STEPS = 40
@@ -114,7 +114,7 @@ class Certificate:
 
 
 def label_free(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     error: float | Fact,
     inconsistency: float,
@@ -136,15 +136,15 @@ def label_free(
     is assumed, ValueError for shares outside [0, 1], labels outside their range, and an `error`
     that is a fact about something else.
     """
-    problem = _about_the_truth(evidence, error, inconsistency, form, facts, known, gain)
+    problem = _about_the_truth(pool, error, inconsistency, form, facts, known, gain)
     quantity = "the student's error minus its teacher's" if gain else "the student's error"
     # y ≠ f needs y ≠ ỹ or f ≠ ỹ; and Err(f) − Err(ỹ) cannot exceed L01(f, ỹ).
-    trivial = evidence.disagreement + (0 if gain else problem.facts[0].at_most)
-    return _certified(problem, quantity, min(trivial, 1.0), evidence.student, workers)
+    trivial = pool.disagreement + (0 if gain else problem.facts[0].at_most)
+    return _certified(problem, quantity, min(trivial, 1.0), pool.student, workers)
 
 
 def _about_the_truth(
-    evidence: Evidence,
+    pool: LabelledPool,
     error: float | Fact,
     inconsistency: float,
     form: Form,
@@ -153,27 +153,26 @@ def _about_the_truth(
     gain: bool,
 ) -> WorstCase:
     """The worst truth for the student: Err(f), or Err(f) − Err(ỹ), is what it earns."""
-    limit = error if isinstance(error, Fact) else teacher_error_at_most(error, evidence.classes)
-    wrong = 1 - np.eye(evidence.classes)
+    limit = error if isinstance(error, Fact) else teacher_error_at_most(error, pool.classes)
+    wrong = 1 - np.eye(pool.classes)
     if not np.array_equal(limit.table, wrong):
         raise ValueError(
             f"error is the fact {limit.name!r}, which does not bound the teacher's error from "
             "above; give it among facts, and as error a share or teacher_error_from_validation"
         )
     return WorstCase(
-        evidence.graph,
-        evidence.graph.weights[:, None]
-        * (wrong[evidence.student] - (wrong[evidence.pseudo] if gain else 0)),
-        evidence.pseudo,
+        pool.graph,
+        pool.graph.weights[:, None] * (wrong[pool.student] - (wrong[pool.pseudo] if gain else 0)),
+        pool.pseudo,
         (limit, *facts),
         inconsistency,
         form,
-        _known(known, evidence),
+        _known(known, pool),
     )
 
 
 def truth_known(
-    evidence: Evidence,
+    pool: LabelledPool,
     *,
     form: Form = "edge",
     disagreement: float | None = None,
@@ -185,20 +184,20 @@ def truth_known(
     δ = L01(f, ỹ) and ρ = R(f) are those of the student unless given. Raises ValueError where the
     truth of the pool is not known.
     """
-    truth, graph = evidence.known_truth, evidence.graph
+    truth, graph = pool.known_truth, pool.graph
     measured = edge_inconsistency if form == "edge" else vertex_inconsistency
-    delta = evidence.disagreement if disagreement is None else disagreement
-    fact = replace(teacher_error_at_most(delta, evidence.classes), name="L01(f, ỹ)")
+    delta = pool.disagreement if disagreement is None else disagreement
+    fact = replace(teacher_error_at_most(delta, pool.classes), name="L01(f, ỹ)")
     problem = WorstCase(
         graph,
-        graph.weights[:, None] * (1 - np.eye(evidence.classes))[truth],
-        evidence.pseudo,
+        graph.weights[:, None] * (1 - np.eye(pool.classes))[truth],
+        pool.pseudo,
         (fact,),
-        measured(graph, evidence.student) if inconsistency is None else inconsistency,
+        measured(graph, pool.student) if inconsistency is None else inconsistency,
         form,
         np.full(graph.n, NOT_KNOWN),
     )
-    trivial = min(evidence.teacher_error + delta, 1.0)
+    trivial = min(pool.teacher_error + delta, 1.0)
     return _certified(problem, "the error of such a classifier", trivial, truth, workers)
 
 
@@ -215,7 +214,7 @@ class Breakdown:
 
 
 def breakdown(
-    evidence: Evidence,
+    pool: LabelledPool,
     of: Literal["inconsistency", "error"],
     *,
     error: float,
@@ -235,7 +234,7 @@ def breakdown(
     """
     if of not in ("inconsistency", "error"):
         raise ValueError(f"of is {of!r}; choose 'inconsistency' or 'error'")
-    problem = _about_the_truth(evidence, error, inconsistency, form, facts, known, gain=True)
+    problem = _about_the_truth(pool, error, inconsistency, form, facts, known, gain=True)
     # At μ = 0 whole components are alike, whatever ν: that is no tangent.
     least = _NEXT_TO_NONE if of == "inconsistency" else 0.0
     now = error if of == "error" else max(inconsistency, least)
@@ -244,11 +243,11 @@ def breakdown(
     low, high = least - _MARGIN, 1.0
     for _ in range(steps):
         if of == "error":
-            limit = teacher_error_at_most(now, evidence.classes)
+            limit = teacher_error_at_most(now, pool.classes)
             problem = replace(problem, facts=(limit, *facts))
         else:
             problem = replace(problem, most=now)
-        found = min(_tried(problem, evidence.student, 1), key=lambda one: one.value)
+        found = min(_tried(problem, pool.student, 1), key=lambda one: one.value)
         if found.value == -np.inf:
             low, now = now, (now + high) / 2  # there is nothing to certify here or below
             continue
@@ -395,16 +394,16 @@ def _is_refuted(problem: WorstCase, workers: int) -> bool:
     return any(one.value == -np.inf for one in found)
 
 
-def _known(known: ArrayLike | None, evidence: Evidence) -> Ints:
+def _known(known: ArrayLike | None, pool: LabelledPool) -> Ints:
     if known is None:
-        return np.full(evidence.graph.n, NOT_KNOWN)
+        return np.full(pool.graph.n, NOT_KNOWN)
     labels = np.asarray(known)
-    if labels.shape != (evidence.graph.n,) or labels.dtype.kind not in "iu":
+    if labels.shape != (pool.graph.n,) or labels.dtype.kind not in "iu":
         raise ValueError(
             f"known has shape {labels.shape} and type {labels.dtype}; give a class number for each "
-            f"of the {evidence.graph.n} points, {NOT_KNOWN} where it is not known"
+            f"of the {pool.graph.n} points, {NOT_KNOWN} where it is not known"
         )
-    if labels.min() < NOT_KNOWN or labels.max() >= evidence.classes:
+    if labels.min() < NOT_KNOWN or labels.max() >= pool.classes:
         outside = labels.min() if labels.min() < NOT_KNOWN else labels.max()
-        raise ValueError(f"known holds {outside}; allowed is {NOT_KNOWN} to {evidence.classes - 1}")
+        raise ValueError(f"known holds {outside}; allowed is {NOT_KNOWN} to {pool.classes - 1}")
     return labels.astype(np.int64)

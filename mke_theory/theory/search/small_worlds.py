@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mke_theory.theory.graph import Graph
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -113,10 +113,10 @@ class World:
     teacher: Labels
     classes: int = 2
 
-    def evidence(self, student: ArrayLike) -> Evidence:
+    def pool(self, student: ArrayLike) -> LabelledPool:
         """The same world and a student, as the bounds take them."""
         labels = [np.asarray(x, dtype=np.int64) for x in (self.teacher, student, self.truth)]
-        return Evidence(self.atoms.graph, labels[0], labels[1], self.classes, labels[2])
+        return LabelledPool(self.atoms.graph, labels[0], labels[1], self.classes, labels[2])
 
     def share(self, points: int) -> float:
         """The weight of a set, in [0, 1]."""

@@ -16,10 +16,10 @@ from mke_theory.theory.bounds.blum1998_independent_views import (
     independent_error,
 )
 from mke_theory.theory.graph import Graph
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 
-def product_pool(seed: int, classes: int, views: int = 4) -> Evidence:
+def product_pool(seed: int, classes: int, views: int = 4) -> LabelledPool:
     """Every class is a product of two views; the teacher reads the first, the student the second.
 
     Each view of each class has its own weights, and each label is read off one cell of a view.
@@ -35,7 +35,7 @@ def product_pool(seed: int, classes: int, views: int = 4) -> Evidence:
             teacher.append(read[0, i])
             student.append(read[1, j])
     graph = Graph.from_edges(len(weights), [], weights=np.array(weights) / np.sum(weights))
-    return Evidence(graph, np.array(teacher), np.array(student), classes, np.array(truth))
+    return LabelledPool(graph, np.array(teacher), np.array(student), classes, np.array(truth))
 
 
 def test_values_by_hand() -> None:
@@ -50,9 +50,9 @@ def test_values_by_hand() -> None:
 
 @given(st.integers(0, 10_000))
 def test_two_classes_on_a_product(seed: int) -> None:
-    evidence = product_pool(seed, 2)
+    pool = product_pool(seed, 2)
     for label in (0, 1):
-        found = for_class(evidence, label)
+        found = for_class(pool, label)
         assert found.measured is not None
         if found.status == "holds":
             assert found.value == pytest.approx(found.measured.share, abs=1e-9)
@@ -63,22 +63,22 @@ def test_two_classes_on_a_product(seed: int) -> None:
 
 @given(st.integers(0, 10_000), st.sampled_from([2, 3, 5]))
 def test_any_number_of_classes_on_a_product(seed: int, classes: int) -> None:
-    evidence = product_pool(seed, classes)
-    found = for_pool(evidence)
+    pool = product_pool(seed, classes)
+    found = for_pool(pool)
     assert found.hypotheses[1].status == "holds"  # independent by construction
     if found.value is not None and found.hypotheses[0].measured < 1e4:  # type: ignore[operator]
-        assert found.value == pytest.approx(evidence.student_error, abs=1e-8)
+        assert found.value == pytest.approx(pool.student_error, abs=1e-8)
     # The same confusion handed over, as from validation data, for a pool without truth.
     rows = np.array(
         [
             [
-                evidence.share((evidence.known_truth == i) & (evidence.pseudo == j)) * classes
+                pool.share((pool.known_truth == i) & (pool.pseudo == j)) * classes
                 for j in range(classes)
             ]
             for i in range(classes)
         ]
     )
-    blind = Evidence(evidence.graph, evidence.pseudo, evidence.student, classes)
+    blind = LabelledPool(pool.graph, pool.pseudo, pool.student, classes)
     told = for_pool(blind, confusion=rows)
     assert told.status == ("violated" if found.value is None else "not checkable")
     if found.value is not None and found.hypotheses[0].measured < 1e4:  # type: ignore[operator]
@@ -87,28 +87,28 @@ def test_any_number_of_classes_on_a_product(seed: int, classes: int) -> None:
 
 def test_a_copy_of_the_teacher_is_not_independent() -> None:
     truth, pseudo = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([1, 0, 0, 0, 1, 1, 1, 0])
-    evidence = Evidence(Graph.from_edges(8, []), pseudo, pseudo, 2, truth)
-    found = for_class(evidence, 0)
+    pool = LabelledPool(Graph.from_edges(8, []), pseudo, pseudo, 2, truth)
+    found = for_class(pool, 0)
     assert found.status == "violated"
     # P(both wrong) − a e = 1/4 − 1/16, and L01 = 0 would give an error of −1/2.
     assert found.failed()[0].measured == pytest.approx(3 / 16)
     assert found.value == pytest.approx(-1 / 2)
     assert "a sample of independent views shows about 0.0938" in str(found)
     assert "violated" in str(found).splitlines()[0]
-    assert for_class(evidence, 0, tolerance=0.2).status == "holds"
-    assert for_pool(evidence).status == "violated"
+    assert for_class(pool, 0, tolerance=0.2).status == "holds"
+    assert for_pool(pool).status == "violated"
 
 
 def test_what_it_cannot_say() -> None:
     truth, pseudo = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     graph = Graph.from_edges(4, [])
-    half = for_class(Evidence(graph, pseudo, truth, 2, truth), 0)
+    half = for_class(LabelledPool(graph, pseudo, truth, 2, truth), 0)
     assert (half.value, half.status) == (None, "violated")
-    three = Evidence(graph, pseudo, truth, 3, truth)
+    three = LabelledPool(graph, pseudo, truth, 3, truth)
     assert for_class(three, 0).failed()[0].name == "number of classes"
     empty = for_pool(three)  # class 2 has no points, so nobody knows how the teacher reads it
     assert (empty.value, empty.status) == (None, "violated")
-    blind = Evidence(graph, pseudo, truth, 2)
+    blind = LabelledPool(graph, pseudo, truth, 2)
     assert for_class(blind, 0).value is None
     assert for_pool(blind).value is None
     assert for_pool(blind).status == "not checkable"

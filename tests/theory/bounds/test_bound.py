@@ -25,7 +25,7 @@ from mke_theory.theory.bounds.bound import (
     trivial_error,
 )
 from mke_theory.theory.graph import Graph
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 
 
 def bound(*statuses: Status, value: float | None = 0.3, trivial: float = 1.0) -> Bound:
@@ -121,7 +121,7 @@ def test_a_hypothesis_names_what_was_measured_and_what_is_required() -> None:
 
 def test_measured_error_is_counted_where_weights_are_equal() -> None:
     y, f = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 0, 0])
-    even = Evidence(Graph.from_edges(5, [[0, 1]]), y, f, 2, y)
+    even = LabelledPool(Graph.from_edges(5, [[0, 1]]), y, f, 2, y)
     whole = student_error_on(even)
     assert whole == MeasuredError(0.6, 3, 5)
     assert whole is not None
@@ -129,11 +129,11 @@ def test_measured_error_is_counted_where_weights_are_equal() -> None:
     assert student_error_on(even, y == 1) == MeasuredError(2 / 3, 2, 3)
     assert student_error_on(even, y == 7) is None
     graph = Graph.from_edges(5, [[0, 1]], weights=[0.1, 0.1, 0.2, 0.3, 0.3])
-    weighted = student_error_on(Evidence(graph, y, f, 2, y))
+    weighted = student_error_on(LabelledPool(graph, y, f, 2, y))
     assert weighted is not None
     assert weighted.share == pytest.approx(0.7)
     assert weighted.interval() is None
-    assert student_error_on(Evidence(graph, y, f, 2)) is None
+    assert student_error_on(LabelledPool(graph, y, f, 2)) is None
 
 
 def test_small_things_by_hand() -> None:
@@ -160,8 +160,8 @@ def test_shares_and_masks_are_checked() -> None:
         with pytest.raises(ValueError, match="x is"):
             checked_share("x", bad)
     labels = np.zeros(3, np.int64)
-    evidence = Evidence(Graph.from_edges(3, [[0, 1]]), labels, labels, 2)
-    assert covered_points(evidence, [True, False, True]).tolist() == [True, False, True]
+    pool = LabelledPool(Graph.from_edges(3, [[0, 1]]), labels, labels, 2)
+    assert covered_points(pool, [True, False, True]).tolist() == [True, False, True]
     for mask in ([1, 0, 1], [True, False]):
         with pytest.raises(ValueError, match="covered is"):
-            covered_points(evidence, mask)
+            covered_points(pool, mask)

@@ -17,7 +17,7 @@ from mke_theory.theory.bounds.cai2021_propagation import (
     propagated_error_bound,
 )
 from mke_theory.theory.graph import Graph
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
 from mke_theory.theory.search.small_worlds import Atoms, World, small_set_expansion
 
@@ -38,7 +38,7 @@ def test_values_by_hand() -> None:
 
 def test_two_cliques_are_tight() -> None:
     # Each class is a clique: half of it reaches all of it, truth and student are robust, μ = 0.
-    found = for_student(SIX.evidence(SIX.truth))
+    found = for_student(SIX.pool(SIX.truth))
     assert found.status == "holds"
     assert found.value == 0.0
     assert found.measured is not None
@@ -47,7 +47,7 @@ def test_two_cliques_are_tight() -> None:
     assert found.constants["r"] == 1.0
     assert found.constants["c"] == math.inf
     # To the points that have no label: every class has 2/3 of its weight on S and 1/3 on T.
-    further = for_student(SIX.evidence(SIX.truth), covered=LABELLED)
+    further = for_student(SIX.pool(SIX.truth), covered=LABELLED)
     assert further.status == "holds"
     assert further.value == 0.0
     assert further.constants["r"] == pytest.approx(1.0)
@@ -58,11 +58,11 @@ def test_two_cliques_are_tight() -> None:
 def test_ratio_and_measure_by_hand() -> None:
     # Weights 1, 1, 2 and 3, 2, 1. On S: class 0 has 2 of 7, on T 2 of 3: r = 7/3.
     atoms = Atoms((1, 1, 2, 3, 2, 1), SIX.atoms.edges)
-    evidence = World(atoms, SIX.truth, SIX.teacher).evidence(SIX.truth)
-    found = for_student(evidence, covered=LABELLED)
+    pool = World(atoms, SIX.truth, SIX.teacher).pool(SIX.truth)
+    found = for_student(pool, covered=LABELLED)
     assert found.constants["r"] == pytest.approx(7 / 3)
     # Half of a class on either side, in proportion within: 1/4, 1/4, 1/2 and .3, .2, .5, halved.
-    assert class_measure(evidence, LABELLED) == pytest.approx(
+    assert class_measure(pool, LABELLED) == pytest.approx(
         np.array([0.25, 0.25, 0.5, 0.3, 0.2, 0.5]) / 2
     )
 
@@ -71,64 +71,64 @@ def test_margin_and_inconsistency_by_hand() -> None:
     # Class 0 is read as 0, 0, 0, 1, 1, 2: the margin is 3/6 − 2/6.
     clique = Atoms((1,) * 6, tuple(combinations(range(6), 2)))
     three = World(clique, (0,) * 6, (0, 0, 0, 1, 1, 2), 3)
-    assert for_student(three.evidence((0,) * 6)).constants["γ"] == pytest.approx(1 / 6)
+    assert for_student(three.pool((0,) * 6)).constants["γ"] == pytest.approx(1 / 6)
     # On a path, a student that calls the last point 1 is rough on the last two. One of them is
     # labelled, of three, and one is not, of three: μ = (1/3 + 1/3)/2; with the labelled points
     # 0, 1, 2, 3 it is (0/4 + 2/2)/2.
     path = World(Atoms((1,) * 6, tuple((i, i + 1) for i in range(5))), (0,) * 6, (0,) * 6)
-    evidence = path.evidence((0, 0, 0, 0, 0, 1))
+    pool = path.pool((0, 0, 0, 0, 0, 1))
     alternate, first = np.array([True, False] * 3), np.array([True] * 4 + [False] * 2)
-    assert for_student(evidence, covered=alternate).constants["μ"] == pytest.approx(1 / 3)
-    assert for_student(evidence, covered=first).constants["μ"] == pytest.approx(1 / 2)
+    assert for_student(pool, covered=alternate).constants["μ"] == pytest.approx(1 / 3)
+    assert for_student(pool, covered=first).constants["μ"] == pytest.approx(1 / 2)
 
 
 def test_a_copy_of_the_teacher_is_charged_for_what_it_cuts() -> None:
-    found = for_student(SIX.evidence(SIX.teacher))
+    found = for_student(SIX.pool(SIX.teacher))
     assert found.status == "holds"
     assert found.constants["μ"] == pytest.approx(0.5)
     assert found.vacuous
     # With the truth's own μ = 0 the copy is not admitted.
-    strict = for_student(SIX.evidence(SIX.teacher), inconsistency=0.0)
+    strict = for_student(SIX.pool(SIX.teacher), inconsistency=0.0)
     assert strict.status == "violated"
     assert "R_B(f) = 0.5, must be ≤ μ = 0" in str(strict)
     # A student further from the teacher than the truth is not admitted either.
-    far = for_student(SIX.evidence((1, 1, 1, 1, 1, 1)))
+    far = for_student(SIX.pool((1, 1, 1, 1, 1, 1)))
     assert [h.name for h in far.failed()] == ["L01(f, ỹ) less Err(ỹ), on labelled points"]
 
 
 def test_hypotheses_that_fail() -> None:
     tied = World(SIX.atoms, SIX.truth, (0, 0, 0, 1, 0, 0))  # class 1 is mostly read as 0
-    found = for_student(tied.evidence(SIX.truth))
+    found = for_student(tied.pool(SIX.truth))
     assert found.value is None
     assert "teacher's margin γ = -0.333, must be > 0" in str(found)
     apart = World(Atoms((1,) * 6, ()), SIX.truth, SIX.teacher)
     assert "expansion c (sets up to 1/2) = 1, must be > 1" in str(
-        for_student(apart.evidence(SIX.truth))
+        for_student(apart.pool(SIX.truth))
     )
     one_sided = for_student(
-        SIX.evidence(SIX.truth), covered=np.array([True, True, True, True, False, False])
+        SIX.pool(SIX.truth), covered=np.array([True, True, True, True, False, False])
     )
     assert one_sided.value is None
     assert "violated: classes on both sides = ∞" in str(one_sided)
     with pytest.raises(ValueError, match="class 0 lies on one side only"):
-        class_measure(SIX.evidence(SIX.truth), np.array([True] * 4 + [False] * 2))
+        class_measure(SIX.pool(SIX.truth), np.array([True] * 4 + [False] * 2))
     with pytest.raises(ValueError, match="covered is false weigh nothing"):
-        for_student(SIX.evidence(SIX.truth), covered=np.ones(6, bool))
+        for_student(SIX.pool(SIX.truth), covered=np.ones(6, bool))
 
 
 def test_without_truth() -> None:
     labels = np.array(SIX.teacher)
-    evidence = Evidence(SIX.atoms.graph, labels, labels, 2)
-    assert for_student(evidence).value is None
-    found = for_student(evidence, expansion=2.0, margin=0.5, inconsistency=0.5)
+    pool = LabelledPool(SIX.atoms.graph, labels, labels, 2)
+    assert for_student(pool).value is None
+    found = for_student(pool, expansion=2.0, margin=0.5, inconsistency=0.5)
     assert found.value == pytest.approx(propagated_error_bound(2, 0.5, 0.5))
     assert found.status == "not checkable"
-    assert for_student(evidence, expansion=2.0, margin=0.5, inconsistency=0.4).status == "violated"
-    assert for_student(evidence, covered=LABELLED, margin=0.5).value is None
+    assert for_student(pool, expansion=2.0, margin=0.5, inconsistency=0.4).status == "violated"
+    assert for_student(pool, covered=LABELLED, margin=0.5).value is None
     with pytest.raises(ValueError, match="the margin is measured"):
-        for_student(SIX.evidence(SIX.truth), margin=0.5)
+        for_student(SIX.pool(SIX.truth), margin=0.5)
     with pytest.raises(ValueError, match="inconsistency is 3"):
-        for_student(evidence, inconsistency=3)
+        for_student(pool, inconsistency=3)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -136,19 +136,19 @@ def test_the_pool_and_the_brute_force_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
     world = draw(rng, int(rng.integers(2, 7)), int(rng.integers(2, 4)))
     student = tuple(int(x) for x in rng.integers(world.classes, size=world.atoms.n))
-    evidence, mass = world.evidence(student), world.atoms.mass
+    pool, mass = world.pool(student), world.atoms.mass
     exact = min(
         small_set_expansion(world.atoms, s)[int(mass[s]) // 2] for s in world.slices if mass[s]
     )
-    assert half_sets(evidence) == pytest.approx(exact)
-    found = for_student(evidence)
+    assert half_sets(pool) == pytest.approx(exact)
+    found = for_student(pool)
     if found.status == "holds":
         assert found.value is not None
         assert world.error(student) <= found.value + 1e-9
     covered = rng.random(world.atoms.n) < 0.5
     points = sum(1 << int(i) for i in np.flatnonzero(covered))
     if mass[points] and mass[world.atoms.every & ~points]:
-        further = for_student(evidence, covered=covered)
+        further = for_student(pool, covered=covered)
         if further.status == "holds":
             assert further.value is not None
             assert further.measured is not None
@@ -182,6 +182,6 @@ def test_formula_refuses(constants: tuple[float, float, float, float], message: 
 
 def test_the_expansion_of_a_graph_with_one_point_a_class() -> None:
     y = np.array([0, 1])
-    evidence = Evidence(Graph.from_edges(2, []), y, y, 2, y)
-    assert half_sets(evidence) == math.inf  # no set is as light as half of a single point
-    assert for_student(evidence).value == 0.0
+    pool = LabelledPool(Graph.from_edges(2, []), y, y, 2, y)
+    assert half_sets(pool) == math.inf  # no set is as light as half of a single point
+    assert for_student(pool).value == 0.0

@@ -18,7 +18,7 @@ from mke_theory.theory.bounds.lang2024_correction import (
 )
 from mke_theory.theory.expansion.relative_expansion import expansion_profile
 from mke_theory.theory.graph import Graph, inconsistent
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
 from mke_theory.theory.search.small_worlds import Atoms, World, members, relative_expansion
 
@@ -49,7 +49,7 @@ def test_a_tight_world() -> None:
     # Class 0 has four points, all neighbours, and the teacher errs on one. The student that
     # corrects it has L01 = 1/4 = a and no rough point: the bound is 0, its error.
     world = World(complete(4), (0,) * 4, (1, 0, 0, 0))
-    found = for_class(world.evidence((0, 0, 0, 0)), 0)
+    found = for_class(world.pool((0, 0, 0, 0)), 0)
     assert found.status == "holds"
     assert found.value == pytest.approx(0, abs=1e-9)
     assert found.measured is not None
@@ -58,7 +58,7 @@ def test_a_tight_world() -> None:
     assert found.constants["c"] == pytest.approx(1.0)
     assert not found.vacuous
     # The copy of the teacher is rough everywhere: P = 1 > 1 − a.
-    copied = for_class(world.evidence((1, 0, 0, 0)), 0)
+    copied = for_class(world.pool((1, 0, 0, 0)), 0)
     assert copied.status == "violated"
     assert "P(f ≠ ỹ or f not robust) = 1, must be ≤ 1 − q − a = 0.75" in str(copied)
 
@@ -66,7 +66,7 @@ def test_a_tight_world() -> None:
 def test_a_student_that_may_copy_its_teacher_leaves_no_expansion() -> None:
     # Isolated points: every labelling is robust, a copy included, and nothing expands.
     world = World(Atoms((1,) * 4, ()), (0,) * 4, (1, 0, 0, 0))
-    found = for_class(world.evidence((1, 0, 0, 0)), 0)
+    found = for_class(world.pool((1, 0, 0, 0)), 0)
     assert found.status == "violated"
     assert found.failed()[0].measured == 0.0
     assert found.value == pytest.approx(found.trivial)
@@ -74,10 +74,10 @@ def test_a_student_that_may_copy_its_teacher_leaves_no_expansion() -> None:
 
 def test_half_wrong_has_no_value_and_all_right_is_an_identity() -> None:
     world = World(complete(4), (0, 0, 1, 1), (1, 0, 1, 1))
-    half = for_class(world.evidence((0, 0, 1, 1)), 0)
+    half = for_class(world.pool((0, 0, 1, 1)), 0)
     assert (half.value, half.status) == (None, "violated")
     assert "a = 0.5, must be < 1/2" in str(half)
-    right = for_class(world.evidence((0, 0, 1, 0)), 1)
+    right = for_class(world.pool((0, 0, 1, 0)), 1)
     assert right.status == "holds"
     assert right.value == pytest.approx(0.5)
     assert "the teacher is right on all of the class" in str(right)
@@ -85,7 +85,7 @@ def test_half_wrong_has_no_value_and_all_right_is_an_identity() -> None:
 
 def test_without_truth_nothing_is_checkable() -> None:
     labels = np.array([0, 0, 1, 1])
-    blind = for_class(Evidence(Graph.from_edges(4, [[0, 1]]), labels, labels, 2), 1)
+    blind = for_class(LabelledPool(Graph.from_edges(4, [[0, 1]]), labels, labels, 2), 1)
     assert blind.value is None
     assert {h.status for h in blind.hypotheses} == {"not checkable"}
     assert blind.about == "student error, class 1"
@@ -93,11 +93,11 @@ def test_without_truth_nothing_is_checkable() -> None:
 
 def test_refusals() -> None:
     labels = np.array([0, 0, 1, 1])
-    evidence = Evidence(Graph.from_edges(4, [[0, 1]]), labels, labels, 3, labels)
+    pool = LabelledPool(Graph.from_edges(4, [[0, 1]]), labels, labels, 3, labels)
     with pytest.raises(ValueError, match="class 2 weighs nothing"):
-        for_class(evidence, 2)
+        for_class(pool, 2)
     with pytest.raises(ValueError, match="q is 2"):
-        for_class(evidence, 1, q=2)
+        for_class(pool, 1, q=2)
     for wrong, c, message in [
         (0.5, 0.5, "wrong_share is 0.5"),
         (0.1, 1.5, "expansion is 1.5"),
@@ -107,12 +107,12 @@ def test_refusals() -> None:
         with pytest.raises(ValueError, match=message):
             corrected_error_bound(0.1, 0.1, wrong, c)
     with pytest.raises(ValueError, match="1 bounds for 2 classes"):
-        over_classes(evidence, [for_class(evidence, 0)])
+        over_classes(pool, [for_class(pool, 0)])
 
 
 def test_an_interval_of_the_expansion() -> None:
-    evidence = World(complete(4), (0,) * 4, (1, 0, 0, 0)).evidence((0, 0, 0, 0))
-    found = for_class(evidence, 0, expansion=(0.0, 1.0))
+    pool = World(complete(4), (0,) * 4, (1, 0, 0, 0)).pool((0, 0, 0, 0))
+    found = for_class(pool, 0, expansion=(0.0, 1.0))
     assert found.status == "not checkable"
     assert found.value == pytest.approx(0.5)  # what is certain of c is 0
     # A path 0–1–2–3 with 3 bad: {2} reaches it, {0, 1} does not; above q = 2/3 all of it must.
@@ -133,15 +133,15 @@ def test_the_pool_and_the_brute_force_agree(seed: int, steps: int) -> None:
     rng = np.random.default_rng(seed)
     world = draw(rng, int(rng.integers(3, 7)), int(rng.integers(2, 4)))
     student = tuple(int(x) for x in rng.integers(world.classes, size=world.atoms.n))
-    evidence, mass = world.evidence(student), world.atoms.mass
+    pool, mass = world.pool(student), world.atoms.mass
     rough = world.inconsistent(student, steps)
-    mask = not_constant(world.atoms.graph, evidence.student, steps)  # type: ignore[arg-type]
+    mask = not_constant(world.atoms.graph, pool.student, steps)  # type: ignore[arg-type]
     assert tuple(np.flatnonzero(mask)) == members(rough)
     for label, inside in enumerate(world.slices):
         if mass[inside] == 0:
             continue
         bad = inside & world.wrong
-        found = for_class(evidence, label, steps=steps)  # type: ignore[arg-type]
+        found = for_class(pool, label, steps=steps)  # type: ignore[arg-type]
         error = sum(world.share(1 << i) for i in members(inside) if student[i] != label)
         error /= world.share(inside)
         assert found.measured is not None
@@ -168,14 +168,14 @@ def test_over_classes_takes_the_trivial_bound_where_a_class_fails() -> None:
     # of three, copied: trivial 1/3.
     edges = complete(4).edges
     world = World(Atoms((1,) * 7, edges), (0, 0, 0, 0, 1, 1, 1), (1, 0, 0, 0, 0, 1, 1))
-    evidence = world.evidence((0, 0, 0, 0, 0, 1, 1))
-    found = over_classes(evidence, [for_class(evidence, 0), for_class(evidence, 1)])
+    pool = world.pool((0, 0, 0, 0, 0, 1, 1))
+    found = over_classes(pool, [for_class(pool, 0), for_class(pool, 1)])
     assert found.status == "holds"
     assert found.value == pytest.approx(3 / 7 / 3)
     assert found.measured is not None
     assert found.measured.share == pytest.approx(1 / 7)
     # Where no class holds, it says so.
-    copied = world.evidence(world.teacher)
+    copied = world.pool(world.teacher)
     alone = over_classes(copied, [for_class(copied, 0), for_class(copied, 1)])
     assert alone.status == "violated"
     assert alone.vacuous

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mke_theory.theory.bounds.lang2024_coverage import balance, for_class, uncovered_error_bound
 from mke_theory.theory.graph import Graph
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
 from mke_theory.theory.search.small_worlds import Atoms, World, relative_expansion
 
@@ -37,18 +37,18 @@ COVERED = np.array([True] * 4 + [False])
 
 def test_a_tight_world() -> None:
     # The student that corrects: L01 = a, so the bound is 0, its error.
-    found = for_class(STAR.evidence((0,) * 5), 0, COVERED)
+    found = for_class(STAR.pool((0,) * 5), 0, COVERED)
     assert found.status == "holds"
     assert found.value == pytest.approx(0, abs=1e-9)
     assert found.about == "student error, unlabelled class 0"
     assert found.measured is not None
     assert (found.measured.mistakes, found.measured.points) == (0, 1)
     # A student that is wrong everywhere is robust, but far from the teacher: .75 ≥ c₁(1 − q − a).
-    astray = for_class(STAR.evidence((1,) * 5), 0, COVERED)
+    astray = for_class(STAR.pool((1,) * 5), 0, COVERED)
     assert astray.status == "violated"
     assert "L01(f, ỹ) + P(not robust) = 0.75, must be < c₁(1 − q − a) = 0.75" in str(astray)
     # One that is wrong on the unlabelled point alone is not robust there: 1/4 + 1.
-    rough = for_class(STAR.evidence((0, 0, 0, 0, 1)), 0, COVERED)
+    rough = for_class(STAR.pool((0, 0, 0, 0, 1)), 0, COVERED)
     assert rough.hypotheses[-1].measured == pytest.approx(1.25)
     assert rough.value == pytest.approx(1 + 0.25 / 0.5)
 
@@ -59,8 +59,8 @@ def test_the_last_hypothesis_cannot_be_spared() -> None:
     # c₁ = (2/5)/(2/3), c₂ = 1. The student is wrong on {1, 2, 4}: 2/3 of T against a bound of 1/2.
     atoms = Atoms((1, 1, 2, 3, 2), ((0, 3), (1, 4), (2, 3), (2, 4)))
     world = World(atoms, (0,) * 5, (0, 1, 0, 0, 0))
-    evidence, covered = world.evidence((0, 1, 1, 0, 1)), np.array([False, True, True, True, False])
-    found = for_class(evidence, 0, covered, q=1 / 3, to_good=0.6, to_bad=1.0)
+    pool, covered = world.pool((0, 1, 1, 0, 1)), np.array([False, True, True, True, False])
+    found = for_class(pool, 0, covered, q=1 / 3, to_good=0.6, to_bad=1.0)
     assert found.value == pytest.approx((1 / 3 - 1 / 6) / (0.6 - 1.6 / 6))
     assert found.measured is not None
     assert found.measured.share == pytest.approx(2 / 3)
@@ -72,28 +72,28 @@ def test_the_q_with_the_smallest_value_is_taken() -> None:
     # As above, with a student that corrects the teacher. Point 0 reaches no mistake, so q = 0 has
     # c₂ = 0 and no value; from q = 1/3 on there is one.
     atoms = Atoms((1, 1, 2, 3, 2), ((0, 3), (1, 4), (2, 3), (2, 4)))
-    evidence = World(atoms, (0,) * 5, (0, 1, 0, 0, 0)).evidence((0,) * 5)
+    pool = World(atoms, (0,) * 5, (0, 1, 0, 0, 0)).pool((0,) * 5)
     covered = np.array([False, True, True, True, False])
-    assert for_class(evidence, 0, covered, q=0.0).value is None
-    found = for_class(evidence, 0, covered)
+    assert for_class(pool, 0, covered, q=0.0).value is None
+    found = for_class(pool, 0, covered)
     assert found.value is not None
     assert found.constants["q"] >= 1 / 3 - 1e-12
 
 
 def test_unbalanced_expansion_has_no_value() -> None:
-    evidence = STAR.evidence((0,) * 5)
-    found = for_class(evidence, 0, COVERED, to_good=1.0, to_bad=0.5)  # 1/2 = 2a
+    pool = STAR.pool((0,) * 5)
+    found = for_class(pool, 0, COVERED, to_good=1.0, to_bad=0.5)  # 1/2 = 2a
     assert found.value is None
     assert "violated: c_min/c_max = 0.5, must be > 2a = 0.5" in str(found)
-    assert for_class(evidence, 0, COVERED, to_good=0.0, to_bad=0.5).value is None
-    assert for_class(evidence, 0, COVERED, to_good=0.9).status == "not checkable"
-    straddles = for_class(evidence, 0, COVERED, to_good=(0.0, 1.0), to_bad=1.0)
+    assert for_class(pool, 0, COVERED, to_good=0.0, to_bad=0.5).value is None
+    assert for_class(pool, 0, COVERED, to_good=0.9).status == "not checkable"
+    straddles = for_class(pool, 0, COVERED, to_good=(0.0, 1.0), to_bad=1.0)
     assert straddles.hypotheses[1].status == "not checkable"
 
 
 def test_a_teacher_without_mistakes() -> None:
     world = World(STAR.atoms, STAR.truth, (0,) * 5)
-    found = for_class(world.evidence((0, 0, 0, 0, 0)), 0, COVERED)
+    found = for_class(world.pool((0, 0, 0, 0, 0)), 0, COVERED)
     assert found.status == "holds"
     assert found.value == pytest.approx(0)
     assert len(found.hypotheses) == 2
@@ -101,24 +101,24 @@ def test_a_teacher_without_mistakes() -> None:
 
 def test_a_teacher_with_nothing_but_mistakes() -> None:
     world = World(STAR.atoms, STAR.truth, (1,) * 5)
-    found = for_class(world.evidence((0, 0, 0, 0, 0)), 0, COVERED)
+    found = for_class(world.pool((0, 0, 0, 0, 0)), 0, COVERED)
     assert found.status == "violated"
     assert found.value is None
 
 
 def test_refusals_and_ignorance() -> None:
-    evidence = STAR.evidence((0,) * 5)
+    pool = STAR.pool((0,) * 5)
     for mask in (np.ones(5, bool), np.zeros(5, bool)):
         with pytest.raises(ValueError, match="class 0 weighs"):
-            for_class(evidence, 0, mask)
+            for_class(pool, 0, mask)
     with pytest.raises(ValueError, match="q is 3"):
-        for_class(evidence, 0, COVERED, q=3)
+        for_class(pool, 0, COVERED, q=3)
     with pytest.raises(ValueError, match="to_good is 0"):
         uncovered_error_bound(0.1, 0.1, 0.1, 0, 1, 0)
     with pytest.raises(ValueError, match="has to exceed 2a"):
         uncovered_error_bound(0.1, 0.1, 0.3, 1, 0.5, 0)
     labels = np.zeros(5, np.int64)
-    blind = for_class(Evidence(Graph.from_edges(5, []), labels, labels, 2), 0, COVERED)
+    blind = for_class(LabelledPool(Graph.from_edges(5, []), labels, labels, 2), 0, COVERED)
     assert blind.value is None
     assert {h.status for h in blind.hypotheses} == {"not checkable"}
 
@@ -135,7 +135,7 @@ def test_a_pool_errs_no_more_than_its_bound(seed: int, steps: int) -> None:
         labelled, free = inside & points, inside & ~points
         if not world.atoms.mass[labelled] * world.atoms.mass[free]:
             continue
-        found = for_class(world.evidence(student), label, covered, steps=steps)  # type: ignore[arg-type]
+        found = for_class(world.pool(student), label, covered, steps=steps)  # type: ignore[arg-type]
         if found.status == "holds":
             assert found.value is not None
             assert found.measured is not None

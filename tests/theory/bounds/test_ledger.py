@@ -20,7 +20,7 @@ from mke_theory.theory.bounds import (
 from mke_theory.theory.bounds.bound import Bound, Hypothesis
 from mke_theory.theory.bounds.ledger import Assumed, ledger
 from mke_theory.theory.graph import Graph
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
 from mke_theory.theory.search.small_worlds import Atoms, World
 
@@ -30,7 +30,7 @@ CLIQUES = World(
     (0,) * 5 + (1,) * 4,
     (1, 0, 0, 0, 0, 0, 0, 1, 1),
 )
-POOL = CLIQUES.evidence((0, 0, 0, 0, 0, 1, 1, 1, 0))
+POOL = CLIQUES.pool((0, 0, 0, 0, 0, 1, 1, 1, 0))
 
 
 def test_rows_are_what_the_theorems_say() -> None:
@@ -76,7 +76,7 @@ def test_measured_error_and_its_interval() -> None:
     assert "covers the error on what the pool was drawn from" in str(ledger(POOL))
     # Points that do not weigh alike are no draws to be counted.
     atoms = Atoms((1, 2) + (1,) * 7, CLIQUES.atoms.edges)
-    weighted = ledger(World(atoms, CLIQUES.truth, CLIQUES.teacher).evidence(POOL.student))
+    weighted = ledger(World(atoms, CLIQUES.truth, CLIQUES.teacher).pool(POOL.student))
     assert weighted.to_frame().low.isna().all()
     assert weighted.to_frame().measured.notna().all()
     assert "Clopper" not in str(weighted)
@@ -87,7 +87,7 @@ def test_no_failed_number_goes_without_the_word(seed: int) -> None:
     rng = np.random.default_rng(seed)
     world = draw(rng, int(rng.integers(3, 8)), int(rng.integers(2, 4)))
     student = rng.integers(world.classes, size=world.atoms.n)
-    found = ledger(world.evidence(student))
+    found = ledger(world.pool(student))
     text, table, frame = str(found).splitlines(), found.to_markdown().splitlines(), found.to_frame()
     assert len(table) == len(found.bounds) + 2 == len(frame) + 2
     rows = [
@@ -122,7 +122,7 @@ def test_unlabelled_points() -> None:
 
 
 def test_without_truth_everything_says_so() -> None:
-    blind = Evidence(POOL.graph, POOL.pseudo, POOL.student, 2)
+    blind = LabelledPool(POOL.graph, POOL.pseudo, POOL.student, 2)
     found = ledger(blind)
     assert {b.status for b in found.bounds} == {"not checkable"}
     assert all(b.value is None and b.measured is None for b in found.bounds)
@@ -187,6 +187,6 @@ def test_refusals() -> None:
 
 def test_a_class_that_is_empty_has_no_row() -> None:
     y = np.array([0, 0, 2, 2])
-    evidence = Evidence(Graph.from_edges(4, [[0, 1], [2, 3]]), y, y, 3, y)
-    scopes = {b.scope for b in ledger(evidence).bounds}
+    pool = LabelledPool(Graph.from_edges(4, [[0, 1], [2, 3]]), y, y, 3, y)
+    scopes = {b.scope for b in ledger(pool).bounds}
     assert scopes == {"pool", "class 0", "class 2"}

@@ -23,7 +23,7 @@ from mke_theory.theory.bounds.wei2021_pseudolabels import (
     teachers_worst_class_error,
 )
 from mke_theory.theory.graph import Graph, vertex_inconsistency
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
 from mke_theory.theory.search.small_worlds import Atoms, World
 
@@ -49,15 +49,15 @@ def test_a_tight_world() -> None:
     # Four equal points, each within reach of all; the teacher errs on one, c = min{4, ∞} = 4. A
     # student that errs on all of them agrees with it on one: (5/3) 3/4 − 1/4 = 1, its error.
     world = World(Atoms((1,) * 4, tuple(combinations(range(4), 2))), (0,) * 4, (1, 0, 0, 0))
-    evidence = world.evidence((1, 1, 1, 1))
-    for found in (for_any_student(evidence), for_any_student_directly(evidence)):
+    pool = world.pool((1, 1, 1, 1))
+    for found in (for_any_student(pool), for_any_student_directly(pool)):
         assert found.status == "holds"
         assert found.value == pytest.approx(1.0)
         assert found.measured is not None
         assert found.measured.share == 1.0
         assert found.vacuous  # the trivial bound is 1 as well
     # The student that corrects everything has error 0, and so do both bounds on it.
-    corrected = world.evidence((0, 0, 0, 0))
+    corrected = world.pool((0, 0, 0, 0))
     assert for_any_student(corrected).value == pytest.approx(5 / 3 / 4 - 1 / 4)
     assert for_any_student_directly(corrected).value == pytest.approx(0.0, abs=1e-12)
     assert not for_any_student_directly(corrected).vacuous
@@ -65,11 +65,11 @@ def test_a_tight_world() -> None:
 
 def test_the_minimiser_is_checked_against_the_truth() -> None:
     world = World(Atoms((1,) * 4, tuple(combinations(range(4), 2))), (0,) * 4, (1, 0, 0, 0))
-    right = for_minimiser(world.evidence((0, 0, 0, 0)))
+    right = for_minimiser(world.pool((0, 0, 0, 0)))
     assert right.status == "holds"
     assert right.value == pytest.approx(2 / 3 / 4)
     # A copy of the teacher is not robust anywhere: its objective is 8/3 − 1/4, the truth's 1/6.
-    copied = for_minimiser(world.evidence((1, 0, 0, 0)))
+    copied = for_minimiser(world.pool((1, 0, 0, 0)))
     assert copied.status == "violated"
     (objective,) = copied.failed()
     assert objective.measured == pytest.approx(8 / 3 - 1 / 4 - 1 / 6)
@@ -79,57 +79,57 @@ def test_violated_hypotheses_name_their_numbers() -> None:
     # Two of five points of class 0 are wrong, and nobody has a neighbour: c̄ = 1.
     truth = np.array([0, 0, 0, 0, 0, 1])
     pseudo = np.array([1, 1, 0, 0, 0, 1])
-    evidence = Evidence(Graph.from_edges(6, []), pseudo, pseudo, 2, truth)
-    assert teachers_worst_class_error(evidence) == pytest.approx(0.4)
-    found = for_any_student(evidence)
+    pool = LabelledPool(Graph.from_edges(6, []), pseudo, pseudo, 2, truth)
+    assert teachers_worst_class_error(pool) == pytest.approx(0.4)
+    found = for_any_student(pool)
     assert found.value is None
     assert [str(h) for h in found.failed()] == [
         "violated: teacher's worst class error ā = 0.4, must be < 1/3",
         "violated: expansion c̄ (sets up to ā) = 1, must be > 3",
     ]
     # ā = 1/3 exactly is not below 1/3.
-    third = Evidence(Graph.from_edges(3, []), np.array([1, 0, 0]), pseudo[3:], 2, truth[:3])
+    third = LabelledPool(Graph.from_edges(3, []), np.array([1, 0, 0]), pseudo[3:], 2, truth[:3])
     assert for_any_student(third).hypotheses[0].status == "violated"
 
 
 def test_an_interval_that_straddles_is_not_checkable() -> None:
     world = World(Atoms((1,) * 4, tuple(combinations(range(4), 2))), (0,) * 4, (1, 0, 0, 0))
-    evidence = world.evidence((0, 0, 0, 0))
-    found = for_any_student(evidence, expansion=(2.0, 9.0))
+    pool = world.pool((0, 0, 0, 0))
+    found = for_any_student(pool, expansion=(2.0, 9.0))
     assert found.status == "not checkable"
     assert found.hypotheses[1].measured == (2.0, 9.0)
     assert found.value == pytest.approx(student_error_bound(0.25, 0, 0.25, 2))
-    assert for_any_student(evidence, expansion=(3.5, 9.0)).status == "holds"
-    assert for_any_student(evidence, expansion=(1.5, 2.5)).status == "violated"
-    assert for_any_student_directly(evidence, expansion=(1.5, 2.5)).status == "holds"
-    assert for_any_student_directly(evidence, expansion=(0.5, 0.9)).value is None
+    assert for_any_student(pool, expansion=(3.5, 9.0)).status == "holds"
+    assert for_any_student(pool, expansion=(1.5, 2.5)).status == "violated"
+    assert for_any_student_directly(pool, expansion=(1.5, 2.5)).status == "holds"
+    assert for_any_student_directly(pool, expansion=(0.5, 0.9)).value is None
 
 
 def test_a_teacher_without_errors_needs_no_expansion() -> None:
     y = np.array([0, 0, 1, 1])
-    evidence = Evidence(Graph.from_edges(4, [[0, 1]]), y, np.array([0, 1, 1, 1]), 3, y)
-    found = for_any_student(evidence)  # class 2 has no points, and classes 0 and 1 no errors
+    pool = LabelledPool(Graph.from_edges(4, [[0, 1]]), y, np.array([0, 1, 1, 1]), 3, y)
+    found = for_any_student(pool)  # class 2 has no points, and classes 0 and 1 no errors
     assert found.status == "holds"
     assert found.value == pytest.approx(0.25 + 2 * 0.5)
-    assert small_sets(evidence, 0.0) == math.inf
+    assert small_sets(pool, 0.0) == math.inf
 
 
 def test_without_truth_assumptions_can_only_fail() -> None:
     labels = np.array([0, 0, 1, 1])
-    evidence = Evidence(Graph.from_edges(4, [[0, 1]]), labels, labels, 2)
-    blind = for_any_student(evidence)
+    pool = LabelledPool(Graph.from_edges(4, [[0, 1]]), labels, labels, 2)
+    blind = for_any_student(pool)
     assert (blind.value, blind.status, blind.measured) == (None, "not checkable", None)
     assumed = {"teacher_error": 0.1, "worst_class_error": 0.2}
-    found = for_any_student(evidence, expansion=4.0, **assumed)
+    found = for_any_student(pool, expansion=4.0, **assumed)
     assert found.status == "not checkable"
     assert found.value == pytest.approx(student_error_bound(0, 0, 0.1, 4))
-    assert for_any_student(evidence, expansion=2.0, **assumed).status == "violated"
-    least = for_minimiser(evidence, expansion=4.0, truth_inconsistency=0.0, **assumed)
+    assert for_any_student(pool, expansion=2.0, **assumed).status == "violated"
+    least = for_minimiser(pool, expansion=4.0, truth_inconsistency=0.0, **assumed)
     assert least.value == pytest.approx(minimiser_error_bound(0.1, 0, 4))
     assert least.status == "not checkable"
     with pytest.raises(ValueError, match="teacher_error is 2"):
-        for_any_student(evidence, teacher_error=2)
-    known = replace(evidence, truth=labels)
+        for_any_student(pool, teacher_error=2)
+    known = replace(pool, truth=labels)
     with pytest.raises(ValueError, match="assume none"):
         for_any_student(known, teacher_error=0.1)
     with pytest.raises(ValueError, match="assume none"):
@@ -143,7 +143,7 @@ def test_the_pool_and_the_brute_force_agree(seed: int) -> None:
     student = tuple(int(x) for x in rng.integers(world.classes, size=world.atoms.n))
     numerator, denominator = world.worst_class_error
     a, expansion = numerator / denominator, world.expansion((numerator, denominator))
-    found = for_any_student(world.evidence(student))
+    found = for_any_student(world.pool(student))
     holds = 3 * numerator < denominator and expansion > 3 + 1e-9
     assert found.status == ("holds" if holds else "violated")
     c = effective_expansion(a, expansion)
@@ -152,12 +152,12 @@ def test_the_pool_and_the_brute_force_agree(seed: int) -> None:
             world.disagreement(student), world.inconsistency(student), world.teacher_error, c
         )
         assert found.value == pytest.approx(expected)
-        direct = for_any_student_directly(world.evidence(student))
+        direct = for_any_student_directly(world.pool(student))
         assert direct.status == "holds"
         assert direct.value is not None
         assert world.error(student) <= direct.value + 1e-9
     truth = np.array(world.truth)
-    assert for_minimiser(world.evidence(student)).constants["R_B(y)"] == pytest.approx(
+    assert for_minimiser(world.pool(student)).constants["R_B(y)"] == pytest.approx(
         vertex_inconsistency(world.atoms.graph, truth)
     )
 

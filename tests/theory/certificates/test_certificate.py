@@ -28,7 +28,7 @@ from mke_theory.theory.graph import (
     radius_graph,
     vertex_inconsistency,
 )
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.small_worlds import Atoms, World
 from tests.theory.enumeration import (
     FORMS,
@@ -36,8 +36,8 @@ from tests.theory.enumeration import (
     error_problem,
     facts_that_hold,
     inconsistency,
-    random_evidence,
     random_graph,
+    random_pool,
     some_known,
 )
 
@@ -59,19 +59,19 @@ def labels(*numbers: int) -> Ints:
 
 def some_certificate(
     rng: np.random.Generator, classes: int, form: Form
-) -> tuple[Evidence, Certificate, Labellings]:
+) -> tuple[LabelledPool, Certificate, Labellings]:
     """A certificate of a small pool from true assumptions, with everything that may be used."""
-    evidence = random_evidence(rng, classes, (2, 7 if classes == 3 else 9))
-    slack, facts = float(rng.choice([0.0, 0.1])), facts_that_hold(rng, evidence)
-    known = some_known(rng, evidence) if rng.random() < 0.5 else None
-    error = min(1.0, evidence.teacher_error + slack)
-    most = min(1.0, inconsistency(evidence.graph, evidence.known_truth, form) + slack)
+    pool = random_pool(rng, classes, (2, 7 if classes == 3 else 9))
+    slack, facts = float(rng.choice([0.0, 0.1])), facts_that_hold(rng, pool)
+    known = some_known(rng, pool) if rng.random() < 0.5 else None
+    error = min(1.0, pool.teacher_error + slack)
+    most = min(1.0, inconsistency(pool.graph, pool.known_truth, form) + slack)
     gain = bool(rng.random() < 0.3)
     found = label_free(
-        evidence, error=error, inconsistency=most, form=form, facts=facts, known=known, gain=gain
+        pool, error=error, inconsistency=most, form=form, facts=facts, known=known, gain=gain
     )
-    every = Labellings(error_problem(evidence, error, most, form, facts, known, gain))
-    return evidence, found, every
+    every = Labellings(error_problem(pool, error, most, form, facts, known, gain))
+    return pool, found, every
 
 
 # --- by hand -------------------------------------------------------------------------------------
@@ -80,8 +80,8 @@ def some_certificate(
 def test_by_hand() -> None:
     # Five points that all see each other, and a truth that never changes along an edge: all 0 or
     # all 1. The teacher says 1 once; if it errs on a fifth at most, all are 0.
-    pool, said = clique(5), labels(0, 0, 0, 0, 1)
-    right = Evidence(pool, said, labels(0, 0, 0, 0, 0), 2)
+    graph, said = clique(5), labels(0, 0, 0, 0, 1)
+    right = LabelledPool(graph, said, labels(0, 0, 0, 0, 0), 2)
     for form in FORMS:
         found = label_free(right, error=0.2, inconsistency=0, form=form)
         assert found.value == pytest.approx(0.0, abs=EXACT)
@@ -103,16 +103,16 @@ def test_by_hand() -> None:
 
 def test_truth_known_by_hand() -> None:
     # As above with the truth 0: a classifier that never changes and differs from ỹ on a fifth is 0.
-    evidence = Evidence(
+    pool = LabelledPool(
         clique(5), labels(0, 0, 0, 0, 1), labels(0, 0, 0, 0, 0), 2, labels(*[0] * 5)
     )
-    assert truth_known(evidence).value == pytest.approx(0.0, abs=EXACT)
+    assert truth_known(pool).value == pytest.approx(0.0, abs=EXACT)
     # One that differs from ỹ on four fifths may be all 1 instead; trivial is 1/5 + 4/5.
-    found = truth_known(evidence, disagreement=0.8)
+    found = truth_known(pool, disagreement=0.8)
     assert found.value == found.trivial == pytest.approx(1.0)
     # In the vertex form every point sees both labels as soon as two differ.
-    assert truth_known(evidence, form="vertex", inconsistency=0.0).value < EXACT
-    assert truth_known(evidence, inconsistency=1.0).value == pytest.approx(0.4)
+    assert truth_known(pool, form="vertex", inconsistency=0.0).value < EXACT
+    assert truth_known(pool, inconsistency=1.0).value == pytest.approx(0.4)
 
 
 # --- never too small, and exact where it can be --------------------------------------------------
@@ -124,10 +124,10 @@ def test_no_allowed_truth_is_worse(classes: int, pools: int, form: Form) -> None
     rng = np.random.default_rng(classes)
     met = 0
     for _ in range(pools):
-        evidence, found, every = some_certificate(rng, classes, form)
-        own = evidence.student_error
+        pool, found, every = some_certificate(rng, classes, form)
+        own = pool.student_error
         if "teacher" in found.quantity:
-            own -= evidence.teacher_error
+            own -= pool.teacher_error
         assert own - 1e-12 <= every.best <= found.value + 1e-9
         assert found.value <= found.trivial
         for value in found.by_method.values():
@@ -152,13 +152,13 @@ def test_without_edges_it_is_exact_and_trivial(classes: int) -> None:
     rng = np.random.default_rng(classes)
     for n in (3, 8)[: 4 - classes]:
         said, student = rng.integers(0, classes, (2, n))
-        evidence = Evidence(Graph.from_edges(n, []), said, student, classes)
+        pool = LabelledPool(Graph.from_edges(n, []), said, student, classes)
         for wrong in range(n + 1):
-            found = label_free(evidence, error=wrong / n, inconsistency=0.1)
+            found = label_free(pool, error=wrong / n, inconsistency=0.1)
             exact = min(1.0, float((said != student).mean()) + wrong / n)
             assert found.value == found.trivial == pytest.approx(exact)
-            gained = label_free(evidence, error=wrong / n, inconsistency=0.1, gain=True)
-            assert gained.value == pytest.approx(evidence.disagreement)
+            gained = label_free(pool, error=wrong / n, inconsistency=0.1, gain=True)
+            assert gained.value == pytest.approx(pool.disagreement)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -168,15 +168,15 @@ def test_at_an_exposed_labelling_it_is_exact(form: Form) -> None:
     rng = np.random.default_rng(5)
     beyond_trivial = 0
     for _ in range(40):
-        evidence = random_evidence(rng, 2, (6, 9))
-        n = evidence.graph.n
-        evidence = replace(evidence, graph=random_graph(rng, n, 3 * n))
-        every = Labellings(error_problem(evidence, 1.0, 1.0, form))
+        pool = random_pool(rng, 2, (6, 9))
+        n = pool.graph.n
+        pool = replace(pool, graph=random_graph(rng, n, 3 * n))
+        every = Labellings(error_problem(pool, 1.0, 1.0, form))
         prices = rng.random(2) * [0.7, 0.5] + [0.3, 0.05]
         paid = every.reward - prices[0] * every.sides[:, 0] - prices[1] * every.inconsistency
         at = int(paid.argmax())
         error, most = min(1.0, float(every.sides[at, 0])), float(every.inconsistency[at])
-        found = label_free(evidence, error=error, inconsistency=min(1.0, most), form=form)
+        found = label_free(pool, error=error, inconsistency=min(1.0, most), form=form)
         assert found.value == pytest.approx(every.reward[at], abs=EXACT)
         beyond_trivial += not found.vacuous
     assert beyond_trivial >= 4
@@ -190,10 +190,10 @@ def test_on_equal_components_it_is_exact(classes: int, form: Form) -> None:
     edges = [(5 * c + i, 5 * c + j) for c in range(4) for i, j in combinations(range(5), 2)]
     graph, student = Graph.from_edges(20, edges), np.zeros(20, np.int64)
     said = np.where(np.arange(20) % 5 == 0, 1, 0)
-    evidence = Evidence(graph, said, student, classes)
+    pool = LabelledPool(graph, said, student, classes)
     for turned in range(5):
         error = (4 + 3 * turned) / 20
-        found = label_free(evidence, error=error, inconsistency=0.0, form=form)
+        found = label_free(pool, error=error, inconsistency=0.0, form=form)
         assert found.value == pytest.approx(5 * turned / 20, abs=EXACT)
         assert found.method == "connected components"
 
@@ -232,12 +232,12 @@ def test_awkward_weights_are_valid(form: Form, heavy: float) -> None:
         graph = Graph.from_edges(n, pairs, weight, p / p.sum())
         truth = rng.integers(0, classes, n)
         said, student = (np.where(rng.random(n) < 0.3, 0, truth) for _ in range(2))
-        evidence = Evidence(graph, said, student, classes, truth)
-        error, most = evidence.teacher_error, inconsistency(graph, truth, form)
-        found = label_free(evidence, error=error, inconsistency=most, form=form)
-        every = Labellings(error_problem(evidence, error, most, form))
+        pool = LabelledPool(graph, said, student, classes, truth)
+        error, most = pool.teacher_error, inconsistency(graph, truth, form)
+        found = label_free(pool, error=error, inconsistency=most, form=form)
+        every = Labellings(error_problem(pool, error, most, form))
         assert found.value >= every.best - 1e-9
-        assert found.value >= evidence.student_error - 1e-9
+        assert found.value >= pool.student_error - 1e-9
         if found.attained is not None:
             assert found.attained <= found.value + 1e-9
         if most > 0:
@@ -251,12 +251,12 @@ def test_two_points_are_a_pool(classes: int, pairs: int, form: Form) -> None:
     for edges in ([], [[0, 1]]):
         graph = Graph.from_edges(2, edges)
         for said, student in product([(0, 1), (0, 0), (1, 1)][:pairs], repeat=2):
-            evidence = Evidence(graph, labels(*said), labels(*student), classes)
+            pool = LabelledPool(graph, labels(*said), labels(*student), classes)
             for error, most in ((0.5, 0.0), (0.5, 1.0), (1.0, 0.5), (1.0, 1.0)):
-                every = Labellings(error_problem(evidence, error, most, form))
+                every = Labellings(error_problem(pool, error, most, form))
                 if not every.allowed.any():
                     continue
-                found = label_free(evidence, error=error, inconsistency=most, form=form)
+                found = label_free(pool, error=error, inconsistency=most, form=form)
                 assert every.best - 1e-9 <= found.value <= found.trivial
 
 
@@ -304,7 +304,7 @@ def test_truth_known_is_never_above_wei_and_others(
         bound = wei_bound(world, student)
         if bound is None:
             continue
-        found = truth_known(world.evidence(student), form="vertex")
+        found = truth_known(world.pool(student), form="vertex")
         # Not the trivial bound: what the prices prove is below theirs already.
         assert found.by_method[found.method] <= bound + margin
         held += 1
@@ -317,14 +317,14 @@ def test_truth_known_is_never_above_wei_and_others(
 def test_truth_known_bounds_every_classifier_like_the_student(form: Form) -> None:
     rng = np.random.default_rng(50)
     for classes in (2, 2, 2, 2, 2, 3):
-        evidence = random_evidence(rng, classes, (3, 7))
-        found = truth_known(evidence, form=form)
-        delta, rho = evidence.disagreement, inconsistency(evidence.graph, evidence.student, form)
+        pool = random_pool(rng, classes, (3, 7))
+        found = truth_known(pool, form=form)
+        delta, rho = pool.disagreement, inconsistency(pool.graph, pool.student, form)
         # The same problem with roles exchanged: f is sought, y is what it is compared with.
-        swapped = replace(evidence, student=evidence.known_truth)
+        swapped = replace(pool, student=pool.known_truth)
         every = Labellings(error_problem(swapped, delta, rho, form))
-        assert evidence.student_error - 1e-12 <= every.best <= found.value + 1e-9
-        assert found.trivial == pytest.approx(min(1.0, evidence.teacher_error + delta))
+        assert pool.student_error - 1e-12 <= every.best <= found.value + 1e-9
+        assert found.trivial == pytest.approx(min(1.0, pool.teacher_error + delta))
         if classes == 2 and rho > 0:
             assert found.value == pytest.approx(every.hull(), abs=EXACT)
 
@@ -333,10 +333,10 @@ def test_truth_known_bounds_every_classifier_like_the_student(form: Form) -> Non
 
 
 def test_the_guarantee_says_what_was_assumed() -> None:
-    evidence = Evidence(clique(5), labels(0, 0, 0, 0, 1), labels(0, 0, 0, 0, 0), 2)
+    pool = LabelledPool(clique(5), labels(0, 0, 0, 0, 1), labels(0, 0, 0, 0, 0), 2)
     validated = teacher_error_from_validation(1, 50, 5, 2, 0.9)
     found = label_free(
-        evidence,
+        pool,
         error=validated,
         inconsistency=0.25,
         form="vertex",
@@ -357,7 +357,7 @@ def test_the_guarantee_says_what_was_assumed() -> None:
     ):
         assert part in said
     assert found.level == pytest.approx(0.85)
-    plain = label_free(evidence, error=0.2, inconsistency=0.25, gain=True)
+    plain = label_free(pool, error=0.2, inconsistency=0.25, gain=True)
     assert "the student's error minus its teacher's" in str(plain)
     assert "of the edge weight" in str(plain)
     assert "With probability" not in str(plain)
@@ -366,7 +366,7 @@ def test_the_guarantee_says_what_was_assumed() -> None:
 
 def test_a_method_is_named() -> None:
     rng = np.random.default_rng(80)
-    two, three = random_evidence(rng, 2, (5, 6)), random_evidence(rng, 3, (5, 6))
+    two, three = random_pool(rng, 2, (5, 6)), random_pool(rng, 3, (5, 6))
     assert label_free(two, error=0.5, inconsistency=0.5).method == "minimum cuts"
     found = label_free(three, error=0.5, inconsistency=0.5)
     assert set(found.by_method) == {"roof duality", "one against the rest", "linear programme"}
@@ -403,13 +403,13 @@ def test_two_moons_know_their_student() -> None:
     assert sorted(np.bincount(graph.components)) == [1, 249, 250]
     errors = {}
     for name, student in students(x, said, truth).items():
-        evidence = Evidence(graph, said, student, 2, truth)
-        assert evidence.teacher_error == pytest.approx(0.344)
+        pool = LabelledPool(graph, said, student, 2, truth)
+        assert pool.teacher_error == pytest.approx(0.344)
         for form in FORMS:
-            found = label_free(evidence, error=evidence.teacher_error, inconsistency=0, form=form)
-            assert found.value == pytest.approx(evidence.student_error, abs=1e-6)
-            assert found.trivial == pytest.approx(0.344 + evidence.disagreement)
-        errors[name] = evidence.student_error
+            found = label_free(pool, error=pool.teacher_error, inconsistency=0, form=form)
+            assert found.value == pytest.approx(pool.student_error, abs=1e-6)
+            assert found.trivial == pytest.approx(0.344 + pool.disagreement)
+        errors[name] = pool.student_error
     assert errors["perturbed"] == pytest.approx(0.13)
     assert errors["perturbed"] < errors["clean"] - 0.1
 
@@ -419,14 +419,14 @@ def test_two_moons_seen_from_one_axis_say_nothing() -> None:
     x, truth, said = moons()
     graph = radius_graph(x[:, :1], 0.3)
     for student in students(x, said, truth).values():
-        evidence = Evidence(graph, said, student, 2, truth)
+        pool = LabelledPool(graph, said, student, 2, truth)
         for form, most in (
             ("edge", edge_inconsistency(graph, truth)),
             ("vertex", vertex_inconsistency(graph, truth)),
         ):
             found = label_free(
-                evidence,
-                error=evidence.teacher_error,
+                pool,
+                error=pool.teacher_error,
                 inconsistency=most,
                 form=form,  # type: ignore[arg-type]
             )
@@ -438,10 +438,10 @@ def test_two_moons_seen_from_one_axis_say_nothing() -> None:
 
 
 def test_bad_input() -> None:
-    evidence = Evidence(clique(4), labels(0, 0, 1, 1), labels(0, 0, 0, 1), 2)
+    pool = LabelledPool(clique(4), labels(0, 0, 1, 1), labels(0, 0, 0, 1), 2)
 
     def ask(error: float | Fact = 0.1, most: float = 0.1, **given: object) -> Certificate:
-        return label_free(evidence, error=error, inconsistency=most, **given)  # type: ignore[arg-type]
+        return label_free(pool, error=error, inconsistency=most, **given)  # type: ignore[arg-type]
 
     for error in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match=r"teacher's error is .*; it is a share in \[0, 1\]"):
@@ -468,11 +468,11 @@ def test_bad_input() -> None:
     with pytest.raises(ValueError, match="workers is 0"):
         ask(workers=0)
     with pytest.raises(ValueError, match="truth of this pool is not known; give truth"):
-        truth_known(evidence)
+        truth_known(pool)
     with pytest.raises(ValueError, match="form is 'points'"):
-        truth_known(replace(evidence, truth=labels(0, 0, 1, 1)), form="points")  # type: ignore[arg-type]
+        truth_known(replace(pool, truth=labels(0, 0, 1, 1)), form="points")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"teacher's error is 1\.5"):
-        truth_known(replace(evidence, truth=labels(0, 0, 1, 1)), disagreement=1.5)
+        truth_known(replace(pool, truth=labels(0, 0, 1, 1)), disagreement=1.5)
 
 
 def test_a_search_cut_short_is_loose_and_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from tests.theory.enumeration import (
     error_problem,
     facts_that_hold,
     inconsistency,
-    random_evidence,
+    random_pool,
     some_known,
 )
 
@@ -38,13 +38,13 @@ def some_problem(
     tight: bool = False,
 ) -> WorstCase:
     """A problem that the truth of its pool satisfies."""
-    evidence = random_evidence(rng, classes, points)
+    pool = random_pool(rng, classes, points)
     slack = 0.0 if tight else 0.1 * float(rng.random())
-    most = inconsistency(evidence.graph, evidence.known_truth, form) + slack
-    known = some_known(rng, evidence) if rng.random() < 0.5 else None
-    facts = facts_that_hold(rng, evidence)
-    error, gain = min(1.0, evidence.teacher_error + slack), bool(rng.random() < 0.3)
-    return error_problem(evidence, error, min(1.0, most), form, facts, known, gain)
+    most = inconsistency(pool.graph, pool.known_truth, form) + slack
+    known = some_known(rng, pool) if rng.random() < 0.5 else None
+    facts = facts_that_hold(rng, pool)
+    error, gain = min(1.0, pool.teacher_error + slack), bool(rng.random() < 0.3)
+    return error_problem(pool, error, min(1.0, most), form, facts, known, gain)
 
 
 def problem_on(graph: Graph, said: Sequence[int], most: float, form: Form) -> WorstCase:

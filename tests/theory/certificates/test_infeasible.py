@@ -13,8 +13,8 @@ from mke_theory.theory.certificates.certificate import Infeasible, label_free
 from mke_theory.theory.certificates.side_information import class_shares
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints
-from mke_theory.theory.labelled_pool import Evidence
-from tests.theory.enumeration import FORMS, Labellings, error_problem, maximum, random_evidence
+from mke_theory.theory.labelled_pool import LabelledPool
+from tests.theory.enumeration import FORMS, Labellings, error_problem, maximum, random_pool
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +30,9 @@ def labels(*numbers: int) -> Ints:
 def test_a_contradiction_by_hand() -> None:
     # A truth that never changes on a clique leaves the teacher wrong on its minority, 2 of 5. At
     # ε = 1/5 the cheapest way out splits off one point: 4 of 10 edges.
-    evidence = Evidence(clique(5), labels(0, 0, 0, 1, 1), labels(0, 0, 0, 0, 0), 2)
+    pool = LabelledPool(clique(5), labels(0, 0, 0, 1, 1), labels(0, 0, 0, 0, 0), 2)
     with pytest.raises(Infeasible) as refused:
-        label_free(evidence, error=0.2, inconsistency=0.0)
+        label_free(pool, error=0.2, inconsistency=0.0)
     told = str(refused.value)
     assert "teacher's error ≤ 0.2000; inconsistency at most 0.0000" in told
     assert "the error has to be at least 0.4000" in told
@@ -54,11 +54,11 @@ def test_what_has_to_give_is_right(form: Form) -> None:
     rng = np.random.default_rng(60)
     refused = 0
     for _ in range(40):
-        evidence = random_evidence(rng, 2, (3, 7))
+        pool = random_pool(rng, 2, (3, 7))
         error, most = 0.1, 0.05
-        every = Labellings(error_problem(evidence, error, most, form))
+        every = Labellings(error_problem(pool, error, most, form))
         try:
-            label_free(evidence, error=error, inconsistency=most, form=form)
+            label_free(pool, error=error, inconsistency=most, form=form)
         except Infeasible as contradiction:
             assert not every.allowed.any()
             told = str(contradiction)
@@ -80,26 +80,24 @@ def test_what_has_to_give_is_right(form: Form) -> None:
 
 
 def test_what_cannot_give_is_said() -> None:
-    evidence = Evidence(clique(4), labels(0, 0, 0, 0), labels(0, 0, 0, 0), 2)
+    pool = LabelledPool(clique(4), labels(0, 0, 0, 0), labels(0, 0, 0, 0), 2)
     known = labels(1, 1, -1, -1)
     with pytest.raises(Infeasible, match="No inconsistency is large enough: ε, a fact or a known"):
-        label_free(evidence, error=0.4, inconsistency=0.5, known=known)
+        label_free(pool, error=0.4, inconsistency=0.5, known=known)
     # Whatever ε is, two known labels that differ are an inconsistency.
     with pytest.raises(Infeasible, match="known labels") as refused:
-        label_free(evidence, error=0.5, inconsistency=0.0, known=labels(0, 1, -1, -1))
+        label_free(pool, error=0.5, inconsistency=0.0, known=labels(0, 1, -1, -1))
     assert "the error has to be" not in str(refused.value)
     assert "inconsistency has to be more than" in str(refused.value)
     # A further fact is named, and so is a teacher's error below what the facts leave.
     shares = class_shares([0.5, 0], [1, 0.5])
     with pytest.raises(Infeasible, match=r"share of class 0 ≥ 0\.5000"):
-        label_free(
-            evidence, error=0.4, inconsistency=0.0, facts=shares, known=labels(1, -1, -1, -1)
-        )
+        label_free(pool, error=0.4, inconsistency=0.0, facts=shares, known=labels(1, -1, -1, -1))
 
 
 def test_three_classes_contradict_too() -> None:
     path = Graph.from_edges(3, [[0, 1], [1, 2]])
-    evidence = Evidence(path, labels(0, 1, 2), labels(0, 0, 0), 3)
+    pool = LabelledPool(path, labels(0, 1, 2), labels(0, 0, 0), 3)
     with pytest.raises(Infeasible) as refused:
-        label_free(evidence, error=1 / 3, inconsistency=0.0)
+        label_free(pool, error=1 / 3, inconsistency=0.0)
     assert "the error has to be at least 0.6666" in str(refused.value)  # 2/3, rounded down

@@ -26,7 +26,7 @@ from mke_theory.theory.certificates.side_information import (
 )
 from mke_theory.theory.certificates.worst_case import Form, WorstCase
 from mke_theory.theory.graph import Graph, Ints, nearest_neighbours
-from mke_theory.theory.labelled_pool import Evidence
+from mke_theory.theory.labelled_pool import LabelledPool
 from tests.theory.enumeration import (
     FORMS,
     Labellings,
@@ -36,7 +36,7 @@ from tests.theory.enumeration import (
     inconsistency,
     maximum,
     probabilities,
-    random_evidence,
+    random_pool,
     some_known,
 )
 
@@ -56,13 +56,13 @@ def some_problem(
     plain: bool = False,
 ) -> tuple[WorstCase, Ints]:
     """A problem that the truth of its pool satisfies, and the student; `plain` has ε alone."""
-    evidence = random_evidence(rng, classes, points)
+    pool = random_pool(rng, classes, points)
     slack = 0.1 * float(rng.random())
-    most = min(1.0, inconsistency(evidence.graph, evidence.known_truth, form) + slack)
-    facts = () if plain else facts_that_hold(rng, evidence)
-    known = some_known(rng, evidence) if rng.random() < 0.5 else None
-    error, gain = min(1.0, evidence.teacher_error + slack), not plain and bool(rng.random() < 0.3)
-    return error_problem(evidence, error, most, form, facts, known, gain), evidence.student
+    most = min(1.0, inconsistency(pool.graph, pool.known_truth, form) + slack)
+    facts = () if plain else facts_that_hold(rng, pool)
+    known = some_known(rng, pool) if rng.random() < 0.5 else None
+    error, gain = min(1.0, pool.teacher_error + slack), not plain and bool(rng.random() < 0.3)
+    return error_problem(pool, error, most, form, facts, known, gain), pool.student
 
 
 def some_programme(rng: np.random.Generator) -> Programme:
@@ -236,7 +236,7 @@ def test_further_rounds_never_make_the_bound_worse(monkeypatch: pytest.MonkeyPat
     said, student = (
         np.where(rng.random(200) < share, rng.integers(0, 6, 200), truth) for share in (0.2, 0.1)
     )
-    problem = error_problem(Evidence(graph, said, student, 6), 0.2, 0.1, "edge")
+    problem = error_problem(LabelledPool(graph, said, student, 6), 0.2, 0.1, "edge")
     bounds = []
     for rounds in (1, 2, 4, 8):
         monkeypatch.setattr(one_against_rest, "ROUNDS", rounds)

@@ -10,7 +10,7 @@ import pytest
 from mke_theory.theory.certificates.side_information import class_shares, teacher_error_at_most
 from mke_theory.theory.certificates.worst_case import WorstCase
 from mke_theory.theory.graph import Graph, Ints
-from tests.theory.enumeration import FORMS, Labellings, error_problem, random_evidence, some_known
+from tests.theory.enumeration import FORMS, Labellings, error_problem, random_pool, some_known
 
 PATH = Graph.from_edges(3, [[0, 1], [1, 2]], [3, 1], [0.5, 0.3, 0.2])
 
@@ -60,10 +60,10 @@ def test_rounding_does_not_forbid_and_a_light_edge_does() -> None:
 def test_measured_by_its_definition(classes: int, form: str) -> None:
     rng = np.random.default_rng(classes)
     for _ in range(20):
-        evidence = random_evidence(rng, classes, (2, 6))
-        known = some_known(rng, evidence)
+        pool = random_pool(rng, classes, (2, 6))
+        known = some_known(rng, pool)
         facts = class_shares(np.zeros(classes), np.full(classes, 0.9))
-        problem = error_problem(evidence, 0.4, 0.3, form, facts, known)  # type: ignore[arg-type]
+        problem = error_problem(pool, 0.4, 0.3, form, facts, known)  # type: ignore[arg-type]
         every = Labellings(problem)
         for number in rng.integers(0, len(every.labels), 8):
             y: Ints = every.labels[number]

@@ -102,7 +102,7 @@ def test_expansion_beyond_the_teachers_error_is_refuted(seed: int) -> None:
     assert found.world.atoms.n == 2
     assert len(found.world.atoms.edges) == 1
     assert found.error == 1.0 > found.value
-    assert found.world.evidence(found.student).student_error == found.error
+    assert found.world.pool(found.student).student_error == found.error
     assert "error 1 > bound" in str(found)
     # Nothing simpler refutes it, and the claim with its cap is not refuted here.
     for world, student in _simpler(found.world, found.student):

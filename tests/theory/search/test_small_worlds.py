@@ -167,7 +167,7 @@ def test_world_by_hand() -> None:
     assert world.inconsistency((0, 0, 1, 1)) == 0.5
     # In class 0, {0} reaches {0, 1}, all of it; in class 1 every point does.
     assert world.expansion(world.worst_class_error) == np.inf
-    assert world.evidence((0, 0, 0, 0)).student_error == pytest.approx(0.7)
+    assert world.pool((0, 0, 0, 0)).student_error == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(
