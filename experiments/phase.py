@@ -51,7 +51,6 @@ from mke_theory.study.adaptive_sweep import (
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.records import write_atomic
 from mke_theory.study.study import plan
-from mke_theory.synthetic.corruptions import Corruptions
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.theory.gaussian.closed_form import (
@@ -194,7 +193,7 @@ def pair_of(task: Simulated) -> tuple[GaussianPair, float] | None:
     world, objective = task.world, task.recipe.objective
     if not isinstance(world, Gaussian) or world.classes != 2 or len(world.signal) != 2:
         return None
-    plain = task.corruption == Corruptions() and task.alpha == ("x1",) and not task.hidden
+    plain = task.mismatched == 0 and task.alpha == ("x1",) and not task.hidden
     if not plain or world.shared > 0 or not world.signal[0] > 0:
         return None
     for noise in objective.transform:

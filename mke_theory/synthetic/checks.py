@@ -1,4 +1,4 @@
-"""What every world refuses: modalities it lacks, samples that are no numbers, impossible priors."""
+"""Refusals that all worlds share: strange modalities, samples that are no numbers, bad priors."""
 
 from __future__ import annotations
 
@@ -84,19 +84,6 @@ def checked_priors(priors: Sequence[float] | Floats, classes: int) -> Floats:
     return p
 
 
-def refuse_no_posterior(posterior: Floats) -> None:
-    """Raise ValueError where a row [n, classes] is negative, NaN, or sums to other than 1."""
-    if posterior.ndim != 2:
-        raise ValueError(f"posterior has shape {posterior.shape}; it has to be [n, classes]")
-    right = (posterior >= 0).all(axis=1) & (np.abs(posterior.sum(axis=1) - 1) < 1e-6)
-    if not right.all():
-        row = int(np.flatnonzero(~right)[0])
-        raise ValueError(
-            f"posterior of sample {row} is {posterior[row].tolist()}; it has to be probabilities "
-            "that sum to 1"
-        )
-
-
 def checked_count(name: str, value: int, least: int, most: int | None = None) -> int:
     """A whole number in least..most (None: no upper limit).
 
@@ -167,7 +154,6 @@ __all__ = [
     "numbered",
     "refuse_infinite",
     "refuse_no_numbers",
-    "refuse_no_posterior",
     "refuse_strange",
     "refuse_unequal_copies",
 ]

@@ -1,9 +1,8 @@
 """Finite worlds: a table P(y, x₁, …, x_m), so that every error is a sum.
 
-A modality of v values is given one-hot, [n, v]. The gates draw every bit of the input evenly and
-make the label from the bits; `noise` is the probability that the label is then another class, drawn
-evenly from the others. Corrupted worlds are tables too (`with_priors`, `mismatched`, `blurred`,
-`relabelled`), and so their errors are exact as well.
+A modality of v values is given one-hot, [n, v]. Gates draw the values of all modalities evenly and
+make the label from them; `noise` is the probability that the label is then another class, drawn
+evenly from the others.
 """
 
 from __future__ import annotations
@@ -19,18 +18,16 @@ from numpy.typing import ArrayLike
 from mke_theory.synthetic.checks import (
     checked_count,
     checked_inputs,
-    checked_priors,
     chosen,
     refuse_strange,
 )
-from mke_theory.synthetic.corruptions import even_confusion
 from mke_theory.synthetic.world import Draw, Exact, Floats, Ints
 
 MOST_CELLS = 100_000
 """A table with more cells is refused: its settings are part of every record."""
 
 _TOLERANCE = 1e-3
-"""What a one-hot vector may be off by: single precision, or a view that was undone."""
+"""The most that a one-hot vector may be off by: single precision, or a view that was undone."""
 
 PAIR = ("alpha", "beta")
 
@@ -138,135 +135,48 @@ def gate(
 ) -> Discrete:
     """The world of inputs that are even and independent, and a label made from them.
 
-    `label` maps inputs [cells, m] to classes [cells]. Raises ValueError for a noise outside
-    [0, (K − 1)/K), and where `label` gives anything but one class a cell.
+    `label` maps inputs [cells, m] to classes [cells]. AND, whose class is 1 where every bit is 1:
+
+    >>> gate(lambda bits: bits.min(axis=1), 2).priors.tolist()
+    [0.75, 0.25]
+
+    Raises ValueError for a noise outside [0, (K − 1)/K), and where `label` gives anything but one
+    class a cell.
     """
     sizes = (classes, *(values for _ in modalities))
     _refuse_sizes(sizes, modalities)
     cells = np.stack(np.unravel_index(np.arange(values ** len(modalities)), sizes[1:]), axis=1)
-    said = np.asarray(label(cells))
-    if said.shape != (len(cells),) or said.dtype.kind not in "iu":
+    classed = np.asarray(label(cells))
+    if classed.shape != (len(cells),) or classed.dtype.kind not in "iu":
         raise ValueError(
-            f"label gives {said.dtype} of shape {said.shape}; it has to give {len(cells)} whole "
-            "numbers, one for each row of inputs"
+            f"label gives {classed.dtype} of shape {classed.shape}; it has to give {len(cells)} "
+            "whole numbers, one for each row of inputs"
         )
-    if said.min() < 0 or said.max() >= classes:
+    if classed.min() < 0 or classed.max() >= classes:
         raise ValueError(
-            f"label gives {said.min()} to {said.max()}; allowed are 0 to {classes - 1}"
+            f"label gives {classed.min()} to {classed.max()}; allowed are 0 to {classes - 1}"
         )
     flat = np.zeros((classes, len(cells)))
-    flat[said, np.arange(len(cells))] = 1 / len(cells)
-    return _noisy(Discrete.of(flat.reshape(sizes), modalities), noise)
-
-
-def conjunction(modalities: tuple[str, ...] = PAIR, *, noise: float = 0.0) -> Discrete:
-    """AND: class 1 where every bit is 1."""
-    return gate(lambda bits: bits.min(axis=1), 2, modalities, noise=noise)
-
-
-def disjunction(modalities: tuple[str, ...] = PAIR, *, noise: float = 0.0) -> Discrete:
-    """OR: class 1 where any bit is 1."""
-    return gate(lambda bits: bits.max(axis=1), 2, modalities, noise=noise)
+    flat[classed, np.arange(len(cells))] = 1 / len(cells)
+    return Discrete.of(_noisy(flat, noise).reshape(sizes), modalities)
 
 
 def exclusive(modalities: tuple[str, ...] = PAIR, *, noise: float = 0.0) -> Discrete:
-    """XOR: class 1 where the number of ones is odd; any modality fewer says nothing."""
-    return synergy(modalities, noise=noise)
+    """XOR: class 1 where the number of ones is odd; with a modality fewer the class is a coin."""
+    return gate(lambda bits: bits.sum(axis=1) % 2, 2, modalities, noise=noise)
 
 
-def synergy(modalities: tuple[str, ...] = PAIR, *, values: int = 2, noise: float = 0.0) -> Discrete:
-    """The class is the sum of all values modulo their number: XOR with more than two values."""
-    checked_count("values", values, 2)
-    return gate(lambda x: x.sum(axis=1) % values, values, modalities, values=values, noise=noise)
-
-
-def redundant(
-    modalities: tuple[str, ...] = PAIR, *, values: int = 2, noise: float = 0.0
-) -> Discrete:
-    """Every modality is a copy of one value, and the class is that value."""
-    checked_count("values", values, 2)
-    sizes = (values,) * (1 + len(modalities))
-    _refuse_sizes(sizes, modalities)
-    table = np.zeros(sizes)
-    table[(np.arange(values),) * len(sizes)] = 1 / values
-    return _noisy(Discrete.of(table, modalities), noise)
-
-
-def unique(
-    modalities: tuple[str, ...] = PAIR,
-    owners: tuple[str, ...] | None = None,
-    *,
-    noise: float = 0.0,
-) -> Discrete:
-    """The class numbers the bits of the owners; the other modalities are coins.
-
-    With all as owners (None) each has one bit of the class that no other has: 2^m classes.
-    """
-    at = [modalities.index(name) for name in chosen(owners, modalities)]
-    weights = 2 ** np.arange(len(at))[::-1]
-    return gate(lambda bits: bits[:, at] @ weights, 2 ** len(at), modalities, noise=noise)
-
-
-# Corrupted tables
-
-
-def with_priors(world: Discrete, priors: tuple[float, ...]) -> Discrete:
-    """The world with other class priors and the same P(x | y)."""
-    odds = checked_priors(priors, world.classes) / world.priors
-    return _changed(world, (world.table.T * odds).T)
-
-
-def mismatched(world: Discrete, share: float, teacher_modalities: tuple[str, ...]) -> Discrete:
-    """(1 − s) P(y, α, β) + s P(y, α) P(β): a share s of the pairs has the β of a stranger."""
-    if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}; it has to lie in [0, 1]")
-    alpha = chosen(teacher_modalities, world.modalities)
-    axes = {name: i for i, name in enumerate(world.modalities, start=1)}
-    of_beta = tuple(i for name, i in axes.items() if name not in alpha)
-    of_alpha = (0, *(axes[name] for name in alpha))
-    own = world.table.sum(axis=of_beta, keepdims=True)
-    strange = world.table.sum(axis=of_alpha, keepdims=True)
-    return _changed(world, (1 - share) * world.table + share * own * strange)
-
-
-def blurred(world: Discrete, modality: str, noise: float) -> Discrete:
-    """The world in which a modality shows another value with that probability, drawn evenly."""
-    refuse_strange([modality], world.modalities)
-    axis = 1 + world.modalities.index(modality)
-    channel = _channel(f"noise of {modality!r}", noise, world.sizes[axis])
-    moved = np.moveaxis(world.table, axis, -1) @ channel
-    return _changed(world, np.moveaxis(moved, -1, axis))
-
-
-def relabelled(world: Discrete, confusion: ArrayLike) -> Discrete:
-    """The world whose label is ỹ with P(ỹ | y) = confusion[y, ỹ], whatever the input.
-
-    Its Bayes error is what the best student of such pseudo labels disagrees with them on.
-    """
-    c = np.asarray(confusion, dtype=np.float64)
-    if c.shape != (world.classes, world.classes):
+def _noisy(table: Floats, noise: float) -> Floats:
+    """The table after the class has turned into another with probability `noise`, evenly."""
+    classes = len(table)
+    if not 0 <= noise < (classes - 1) / classes:
         raise ValueError(
-            f"confusion has shape {c.shape}; {world.classes} classes need "
-            f"{(world.classes, world.classes)}"
+            f"noise is {noise}; with {classes} classes it has to lie in "
+            f"[0, {classes - 1}/{classes})"
         )
-    return _changed(world, np.tensordot(c.T, world.table, axes=1))
-
-
-def _noisy(world: Discrete, noise: float) -> Discrete:
-    return relabelled(world, _channel("noise", noise, world.classes))
-
-
-def _channel(name: str, noise: float, values: int) -> Floats:
-    """P(seen | true) where another value is seen with probability `noise`, evenly."""
-    if values < 2 or not 0 <= noise < (values - 1) / values:
-        raise ValueError(
-            f"{name} is {noise}; with {values} values it has to lie in [0, {values - 1}/{values})"
-        )
-    return even_confusion([noise] * values)
-
-
-def _changed(world: Discrete, table: Floats) -> Discrete:
-    return Discrete.of(table, world.modalities)
+    channel = np.full((classes, classes), noise / (classes - 1))
+    np.fill_diagonal(channel, 1 - noise)
+    return np.asarray(np.tensordot(channel.T, table, axes=1))
 
 
 def _values(name: str, x: Floats) -> Ints:

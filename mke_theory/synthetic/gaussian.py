@@ -13,7 +13,7 @@ turned by an orthogonal matrix of its own. The μ_k are the corners of a simplex
 `shared` (s) is one piece of information seen twice: two modalities that hold only u are copies.
 `correlation` (ρ) breaks conditional independence without copying: noise in common, not signal.
 
-All that a set of modalities says of y is z = Σ (R⁻¹m)_i t_i + s u, with R the correlation matrix
+All that a set of modalities holds of y is z = Σ (R⁻¹m)_i t_i + s u, with R the correlation matrix
 of the t_i seen and q = mᵀR⁻¹m + s². Given y = k, z ~ N(q μ_k, q I): posterior and Bayes error
 follow from that.
 """
@@ -192,9 +192,9 @@ class Gaussian:
     def bayes_error(self, modalities: tuple[str, ...] | None = None) -> Exact:
         """The error of the largest posterior, from q and the priors alone.
 
-        K = 2: Σ_k π_k Φ(−√q ∓ logit(π_1)/(2√q)), closed form. Else add to z/√q a direction that
-        says nothing, so that the corners become √(2q) e_k in R^K: coordinates are then independent
-        and P(right | k) = ∫ φ(x) Π_{j≠k} Φ(x + √(2q) + log(π_k/π_j)/√(2q)) dx, by quadrature.
+        K = 2: Σ_k π_k Φ(−√q ∓ logit(π_1)/(2√q)), closed form. Else add to z/√q a direction without
+        signal, so that the corners become √(2q) e_k in R^K: coordinates are then independent and
+        P(right | k) = ∫ φ(x) Π_{j≠k} Φ(x + √(2q) + log(π_k/π_j)/√(2q)) dx, by quadrature.
         """
         q, priors = self.separation(modalities), self.priors
         if np.sqrt(q) < 1e-100:
@@ -206,7 +206,7 @@ class Gaussian:
         return Exact(simplex_error(float(np.sqrt(2 * q)), priors), NODE_TOLERANCE, "quadrature")
 
     def pair(self, threshold: float | None = None) -> GaussianPair:
-        """The pair (t_1, t_2), which holds all that two modalities say of two classes.
+        """The pair (t_1, t_2): all that two modalities hold of two classes.
 
         `threshold` is the teacher's on t_1; None takes the best, −logit(P(y = 1))/(2 m_1).
 

@@ -1,4 +1,4 @@
-"""Worlds seen through a camera: each modality as a long vector, an image or a spectrogram.
+"""Worlds seen through a camera: a modality is shown as a long vector or as an image.
 
 A view is a fixed, smooth, injective map from the numbers of a modality to what is shown, without
 noise. Nothing is lost in it, so posterior and Bayes errors are those of the world behind. A view
@@ -25,8 +25,7 @@ LARGEST_LIFT = 2_048
 """A rotation in more dimensions is refused."""
 
 _TOLERANCE = 1e-3
-"""What is further from a view, in units of its largest number, is none. Single precision is."""
-
+"""A sample further than this from what a view shows, in units of its largest number, is refused."""
 
 _BLUR = 0.02
 """A number that rounding to single precision would move by more is not read from a view."""
@@ -123,7 +122,15 @@ class Bumps:
     spread: float = 2.0
 
     def __post_init__(self) -> None:
-        _refuse_bump("side", self.side, self.reach, self.spread)
+        checked_count("side", self.side, 4)
+        if not 0 < self.reach <= 1:
+            raise ValueError(
+                f"reach is {self.reach}; it has to lie in (0, 1], a share of half a tile"
+            )
+        if not 0.5 <= self.spread < np.inf:
+            raise ValueError(
+                f"spread is {self.spread}; below half a pixel a bump falls between the pixels"
+            )
 
     def shape(self, numbers: int) -> tuple[int, ...]:
         return (1, self.side, self.side * math.ceil(numbers / 2))
@@ -142,37 +149,6 @@ class Bumps:
         x[:, 0::2] = _place(across, self.reach, self.spread)
         x[:, 1::2] = _place(down, self.reach, self.spread)
         return x[:, :numbers]
-
-
-@dataclass(frozen=True)
-class Tones:
-    """A spectrogram [1, bands · d, times]: each number bends the tone that sounds in its bands.
-
-    The tone of x starts in the middle of its bands and ends x/√(1 + x²) of `reach` of half of them
-    higher. `spread` is its width in bands.
-    """
-
-    modality: str
-    bands: int = 12
-    times: int = 16
-    reach: float = 0.6
-    spread: float = 1.5
-
-    def __post_init__(self) -> None:
-        checked_count("times", self.times, 2)
-        _refuse_bump("bands", self.bands, self.reach, self.spread)
-
-    def shape(self, numbers: int) -> tuple[int, ...]:
-        return (1, self.bands * numbers, self.times)
-
-    def show(self, x: Floats) -> Floats:
-        rise = np.linspace(0.0, 1.0, self.times)
-        tones = _ridge(x, self.bands, self.reach * rise[:, None, None], self.spread)
-        return np.moveaxis(tones, 0, -1).reshape(len(x), *self.shape(x.shape[1]))
-
-    def undo(self, shown: Floats, numbers: int) -> Floats:
-        last = shown[:, 0, :, -1].reshape(len(shown), numbers, self.bands)
-        return _place(last, self.reach, self.spread)
 
 
 @dataclass(frozen=True)
@@ -232,7 +208,7 @@ class Observed:
         return self.world.bayes_error(modalities)
 
     def shown(self, inputs: Mapping[str, Floats]) -> dict[str, Floats]:
-        """What the views make of samples of the world."""
+        """Samples of the world as the views show them."""
         seen = dict(checked_inputs(inputs, self.world.shapes))
         for view in self.views:
             if view.modality in seen:
@@ -241,7 +217,7 @@ class Observed:
         return seen
 
     def behind(self, inputs: Mapping[str, Floats]) -> dict[str, Floats]:
-        """The samples of the world that the views show so."""
+        """The samples of the world behind what is shown: `shown` undone."""
         found = dict(checked_inputs(inputs, self.shapes))
         for view in self.views:
             if view.modality in found:
@@ -300,7 +276,7 @@ def _lift(seed: int, numbers: int, size: int) -> _Lift:
     )
 
 
-def _ridge(x: Floats, cells: int, reach: float | Floats, spread: float) -> Floats:
+def _ridge(x: Floats, cells: int, reach: float, spread: float) -> Floats:
     """exp(−(u − p)²/2 spread²) at u = 0..cells − 1, p = middle + reach · half · x/√(1 + x²).
 
     x [..., d] gives [..., d, cells].
@@ -327,11 +303,3 @@ def _place(ridge: Floats, reach: float, spread: float) -> Floats:
         # dx/d bent = (1 + x²)^(3/2); `rise` is the difference of two logarithms, each half a unit.
         blurred = np.finfo(np.float32).eps * unit * (1 + x**2) ** 1.5 > _BLUR
         return np.where(blurred, np.nan, x)
-
-
-def _refuse_bump(name: str, cells: int, reach: float, spread: float) -> None:
-    checked_count(name, cells, 4)
-    if not 0 < reach <= 1:
-        raise ValueError(f"reach is {reach}; it has to lie in (0, 1], a share of half the cells")
-    if not 0.5 <= spread < np.inf:
-        raise ValueError(f"spread is {spread}; below half a cell a bump falls between the cells")

@@ -1,7 +1,7 @@
-"""Simulated: a world as a task, so that study, arms and training of the real tasks run on it.
+"""A world as a task, so that the arms, the study and the training of the real tasks run on it.
 
 D_l are labelled samples of the teacher's modalities, D_u unlabelled samples of all of them, and
-test samples judge. The three are drawn independently; D_u and test may be corrupted.
+test samples judge. The three are drawn independently; pairs of D_u may be mismatched.
 """
 
 from __future__ import annotations
@@ -22,31 +22,33 @@ from mke_theory.models.multimodal import Missing
 from mke_theory.study.keys import config_hash
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.checks import checked_count, chosen
-from mke_theory.synthetic.corruptions import Corruptions
+from mke_theory.synthetic.corruptions import mismatch, refuse_no_share
 from mke_theory.synthetic.world import Draw, Exact, World
 
 _ATTEMPTS = 100
-"""How often D_l is drawn before a world is said to have one class only."""
+"""After this many draws of D_l with one class alone, the world is refused."""
 
 
 @dataclass(frozen=True)
 class Simulated(Task):
     """`labelled`, `unlabelled` and `test` samples of a world.
 
+    `mismatched` is the share of D_u in which β comes from another sample of D_u, and
     `teacher_modalities` None means the world's first. `hidden` are the sizes of the hidden layers;
     none make the model linear. `network`: an MLP on all numbers side by side ("coordinates"), or
     one encoder a modality, convolutional for shapes [c, h, w], and a hidden layer on all features
-    ("encoders"). `if_missing` is what a model does where a modality is NaN. Worlds come scaled, so
+    ("encoders"). `if_missing` is how a model reads a modality that is NaN. Worlds come scaled, so
     nothing is standardised. `called` replaces the name that is made from the world.
 
-    Raises ValueError where a size is too small, or a modality is none of the world's.
+    Raises ValueError where a size is too small, a modality is none of the world's, or pairs are to
+    be mismatched although the teacher reads every modality.
     """
 
     varies: ClassVar[str] = "data, weights, noise; the world is the same"
 
     recipe: Recipe
     world: World
-    corruption: Corruptions = Corruptions()
+    mismatched: float = 0.0
     labelled: int = 100
     unlabelled: int = 1000
     test: int = 1000
@@ -67,11 +69,9 @@ class Simulated(Task):
             raise ValueError(f"if_missing is {self.if_missing!r}; choose of {get_args(Missing)}")
         if self.network not in ("coordinates", "encoders"):
             raise ValueError(f"network is {self.network!r}; choose coordinates or encoders")
-        self.corruption.refuse_unfit(self.world, self.alpha)
-        if self.corruption.missing and self.if_missing == "refuse":
-            raise ValueError(
-                "samples of D_u lack a modality and if_missing is refuse; choose zero or learned"
-            )
+        refuse_no_share(self.mismatched)
+        if set(self.alpha) == set(self.world.modalities) and self.mismatched > 0:
+            raise ValueError("the teacher reads every modality; there is none left to mismatch")
 
     # The world is part of the name, so that two worlds in one study do not share their rows.
     @property
@@ -82,7 +82,7 @@ class Simulated(Task):
 
     @property
     def title(self) -> str:
-        """What tables print: the kind of world, and what marks this one."""
+        """The heading in tables: the kind of world, and the name of this one."""
         return f"simulated: {self.name}"
 
     @property
@@ -103,15 +103,16 @@ class Simulated(Task):
         return self.world.bayes_error()
 
     def problem(self, seed: int) -> Problem:
-        """Three independent draws; each part and each corruption has random numbers of its own.
+        """Three independent draws; each part, and the mismatch, has random numbers of its own.
 
         Raises ValueError where D_l has one class alone 100 times in a row (it is drawn again until
         it has two, because a teacher of one class learns nothing).
         """
-        unlabelled = self.corruption.unlabelled(
-            self.world, self.unlabelled, self.alpha, seed_for(seed, "data", "unlabelled")
-        )
-        test = self.corruption.test(self.world, self.test, seed_for(seed, "data", "test"))
+        own = seed_for(seed, "data", "unlabelled")
+        pairs = self.world.sample(self.unlabelled, np.random.default_rng(own))
+        unlabelled = mismatch(pairs, self.mismatched, self.alpha, seed_for(own, "mismatched"))
+        rng = np.random.default_rng(seed_for(seed, "data", "test"))
+        test = self.world.sample(self.test, rng)
         return Problem.of(
             labelled=pool_of(self._labelled(seed)).only(self.alpha),
             unlabelled=pool_of(unlabelled),

@@ -1,4 +1,4 @@
-"""What a synthetic world is: draws, the exact posterior, the exact Bayes error, and its settings.
+"""The interface of a synthetic world: draws, the exact posterior and the exact Bayes error.
 
 A world is a frozen dataclass whose fields are its parameters. Modalities are named, the teacher's
 first; every array is float64. `simulated.Simulated` turns a world into a task, so that the study,
@@ -59,7 +59,9 @@ class World(Protocol):
         ...
 
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """The number of classes, at least 2."""
+        ...
 
     @property
     def priors(self) -> Floats:
@@ -67,7 +69,7 @@ class World(Protocol):
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Draw:
-        """N independent draws."""
+        """Independent draws, n of them."""
         ...
 
     def posterior(self, inputs: Mapping[str, Floats]) -> Floats:

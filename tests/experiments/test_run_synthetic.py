@@ -20,11 +20,10 @@ from mke_theory.study.vectorised_runs import execute_stacked
 from mke_theory.evaluation.stats import paired_difference
 from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.study import records
-from mke_theory.synthetic.corruptions import Corruptions
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.theory.gaussian.closed_form import GaussianPair, logistic_student
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIBLINGS = ("cluster", "closed_form", "dependence", "phase", "placebo", "run_synthetic", "worlds")
 
 
@@ -241,7 +240,7 @@ def test_which_tasks_the_closed_form_is_about() -> None:
     for other in (
         replace(task, hidden=(8,)),
         replace(task, teacher_modalities=("x2",)),
-        replace(task, corruption=Corruptions(mismatched=0.1)),
+        replace(task, mismatched=0.1),
         replace(task, world=Gaussian((1.0, 1.0), shared=0.5)),
         replace(task, world=Gaussian((1.0, 1.0), classes=3)),
         replace(task, world=Gaussian((0.0, 1.0))),
