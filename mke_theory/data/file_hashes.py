@@ -17,8 +17,8 @@ def sha256_of(path: Path) -> str:
 def content_of(files: Iterable[Path], root: Path | None = None) -> str:
     """16 hexadecimal digits of the names and contents of the files, in any order.
 
-    The names are those below `root`, or the last part alone. A missing file counts as absent. What
-    was read once is kept for as long as no size and no time of change becomes another.
+    The names are those below `root`, or the last part alone. A missing file counts as absent. A
+    hash is kept for as long as no file's size or time of change becomes another.
     """
     listed = tuple(sorted(files))
     return _content_of(listed, root, stamp_of(listed))
@@ -36,8 +36,8 @@ def _content_of(files: tuple[Path, ...], root: Path | None, stamp: str) -> str:
 def stamp_of(files: Iterable[Path]) -> str:
     """64 hexadecimal digits that change with a file's path, size or time of change, cheaply.
 
-    A missing file counts as missing. It tells a process whether what it has read is still what is
-    on disk; a copy has other times, so that it is nothing to keep.
+    A missing file counts as missing. A process learns from it whether files are still as it read
+    them; do not record it, because a copy of a file has another time.
     """
     digest = hashlib.sha256()
     for path in files:

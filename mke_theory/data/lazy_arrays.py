@@ -101,6 +101,7 @@ class Stored:
         return self.shape.numel()
 
     def is_floating_point(self) -> bool:
+        """True: samples are decoded to float32."""
         return True
 
     def __getitem__(self, index: Any) -> Tensor:

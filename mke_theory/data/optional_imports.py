@@ -1,4 +1,4 @@
-"""The libraries that read films, sounds, pictures and HDF5: an extra, imported where it is used."""
+"""Libraries that read videos, sounds, images and HDF5: an extra, imported where it is used."""
 
 from __future__ import annotations
 

@@ -1,1 +1,39 @@
-"""How good, how sure: the account of a student, metrics, and what chance could have done."""
+"""How good, how sure: the account of a student, metrics, intervals and p-values."""
+
+from mke_theory.evaluation.account import Account, ConfidenceBin, Tally, account, accuracy
+from mke_theory.evaluation.metrics import (
+    confusion,
+    macro_f1,
+    mean_accuracy,
+    mean_iou,
+    multilabel,
+)
+from mke_theory.evaluation.stats import (
+    Interval,
+    PairedDifference,
+    Summary,
+    clopper_pearson,
+    mcnemar,
+    paired_difference,
+    summarise,
+)
+
+__all__ = [
+    "Account",
+    "ConfidenceBin",
+    "Interval",
+    "PairedDifference",
+    "Summary",
+    "Tally",
+    "account",
+    "accuracy",
+    "clopper_pearson",
+    "confusion",
+    "macro_f1",
+    "mcnemar",
+    "mean_accuracy",
+    "mean_iou",
+    "multilabel",
+    "paired_difference",
+    "summarise",
+]

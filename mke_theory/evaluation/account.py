@@ -1,4 +1,4 @@
-"""What a student did with its teacher's errors: corrected, kept, damaged or inherited.
+"""The account of a student against its teacher: errors corrected, labels kept, damaged, inherited.
 
 | | student right | student wrong |
 |---|---|---|
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mke_theory.data.pool import UNKNOWN
 from mke_theory.evaluation.stats import Interval, clopper_pearson, mcnemar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Labels = NDArray[np.int64]
 
@@ -174,6 +177,27 @@ class Account:
             return None
         return mcnemar(self.overall.corrected, self.overall.damaged)
 
+    def to_frame(self) -> pd.DataFrame:
+        """Counts and rates, first a row for all samples of known truth, then one for each class.
+
+        The index is "all", then the class numbers. Columns: n, the five counts, gain, both
+        accuracies and both shares, named as in `Tally`; NaN where a denominator is 0.
+        """
+        import pandas as pd  # here, because whoever only trains does without
+
+        counts = ["n", "corrected", "kept", "damaged", "inherited", "copied"]
+        rates = [
+            "gain",
+            "teacher_accuracy",
+            "student_accuracy",
+            "corrected_share",
+            "damaged_share",
+        ]
+        tallies = (self.overall, *self.by_class)
+        rows = [[getattr(tally, name) for name in counts + rates] for tally in tallies]
+        index = pd.Index(["all", *range(len(self.by_class))], name="class")
+        return pd.DataFrame(rows, index, counts + rates).astype(dict.fromkeys(rates, "float64"))
+
     def __str__(self) -> str:
         """One line for people: accuracies, corrected and damaged with 95% intervals."""
         total = self.overall
@@ -206,13 +230,13 @@ class Account:
         }
 
 
-def accuracy(answers: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def accuracy(predictions: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """The share of the samples of known class that is right, a float64 scalar; NaN where none is.
 
-    An answer of −1 is a wrong one. No value is looked at, so that it can be vmapped.
+    A prediction of −1 is a wrong one. No value is looked at, so that it can be vmapped.
     """
     known = truth != UNKNOWN
-    return ((answers == truth) & known).sum().double() / known.sum()
+    return ((predictions == truth) & known).sum().double() / known.sum()
 
 
 def account(
@@ -240,11 +264,11 @@ def account(
         raise ValueError(f"classes is {classes} and bins is {bins}; at least 2 and 1 are needed")
     y = _labels("truth", truth, UNKNOWN, classes)
     pseudo = _labels("teacher", teacher, 0, classes)
-    answer = _labels("student", student, 0, classes)
-    _refuse_other_shapes(y.shape, {"teacher": pseudo.shape, "student": answer.shape})
-    agreed = int((pseudo == answer).sum())
+    prediction = _labels("student", student, 0, classes)
+    _refuse_other_shapes(y.shape, {"teacher": pseudo.shape, "student": prediction.shape})
+    agreed = int((pseudo == prediction).sum())
     known = y != UNKNOWN
-    outcome = _outcomes(y[known], pseudo[known], answer[known])
+    outcome = _outcomes(y[known], pseudo[known], prediction[known])
     by_confidence: tuple[ConfidenceBin, ...] = ()
     if confidence is not None:
         sure = _confidence(confidence)

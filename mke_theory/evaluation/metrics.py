@@ -1,9 +1,9 @@
-"""How well answers fit the truth: a confusion matrix and what is read off it; multi-label ranking.
+"""Metrics of predictions: a confusion matrix and the scores read off it; multi-label ranking.
 
 A class that never occurs in the truth of what is evaluated has no part in any mean over classes.
 Its false positives still count, against the classes they were taken from. torchmetrics,
 scikit-learn (`average="macro"`) and much code for segmentation give such a class the value 0 as
-soon as one answer names it. The two agree where every class occurs, as a test set should see to.
+soon as one prediction names it. The two agree where every class occurs, as it should in a test set.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ Numbers = Tensor | NDArray[Any]
 _AT_A_TIME = 2**22  # predictions; their int64 copies then stay small beside a pool of pixels
 
 
-def confusion(said: Numbers, truth: Numbers, classes: int) -> Tensor:
-    """Counts [k, k], int64: row = true class, column = answer, over all entries of known truth.
+def confusion(predictions: Numbers, truth: Numbers, classes: int) -> Tensor:
+    """Counts [k, k], int64: row = true class, column = predicted, over all entries of known truth.
 
-    `said` and `truth` hold class numbers in any one shape: samples, pixels, frames. Matrices of
-    parts add up to that of the whole; where no truth is known (−1) all counts are 0, and the
+    `predictions` and `truth` hold class numbers in any one shape: samples, pixels, frames. Matrices
+    of parts add up to that of the whole; where no truth is known (−1) all counts are 0, and the
     functions below refuse them.
 
     Raises TypeError where class numbers are no integers, and ValueError where the shapes differ,
-    a truth is outside −1..k−1, or an answer is outside 0..k−1 where the truth is known.
+    a truth is outside −1..k−1, or a prediction is outside 0..k−1 where the truth is known.
     """
     if classes < 1:
         raise ValueError(f"classes is {classes}; there has to be at least one")
-    said, truth = _integers("said", said), _integers("truth", truth)
-    if said.shape != truth.shape:
+    found, truth = _integers("predictions", predictions), _integers("truth", truth)
+    if found.shape != truth.shape:
         raise ValueError(
-            f"said has shape {said.shape} but truth has {truth.shape}; give one class number for "
-            "each (argmax over the class axis turns scores into them)"
+            f"predictions has shape {found.shape} but truth has {truth.shape}; give one class "
+            "number for each (argmax over the class axis turns scores into them)"
         )
-    said, truth = said.reshape(-1), truth.reshape(-1)
+    found, truth = found.reshape(-1), truth.reshape(-1)
     counts = np.zeros(classes * classes, dtype=np.int64)
     for start in range(0, len(truth), _AT_A_TIME):
         part = slice(start, start + _AT_A_TIME)
         known = truth[part] != UNKNOWN
-        row, column = (x[part][known].astype(np.int64) for x in (truth, said))
+        row, column = (x[part][known].astype(np.int64) for x in (truth, found))
         _refuse_outside("truth", row, classes, f", and {UNKNOWN} for unknown")
-        _refuse_outside("said", column, classes, " where the truth is known")
+        _refuse_outside("predictions", column, classes, " where the truth is known")
         counts += np.bincount(row * classes + column, minlength=len(counts))
     return torch.from_numpy(counts.reshape(classes, classes))
 
 
 def accuracy(matrix: Numbers) -> float:
-    """The share of answers that are right, in [0, 1]; for dense tasks, pixel accuracy."""
+    """The share of predictions that are right, in [0, 1]; for dense tasks, pixel accuracy."""
     counts = _counts(matrix)
     return float(np.trace(counts) / counts.sum())
 
@@ -95,18 +95,18 @@ def multilabel(probability: Numbers, truth: Numbers) -> dict[str, float]:
     Raises ValueError where shapes or values do not fit or no class has both.
     Ref: hershey2017cnn; chen2020vggsound, published evaluation code.
     """
-    said, known = _questions(probability, truth)
+    scores, known = _questions(probability, truth)
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     precisions, areas, pairs = [], [], []
-    for answers, labels in zip(said.T, known.T, strict=True):
+    for ranked, labels in zip(scores.T, known.T, strict=True):
         there = labels != UNKNOWN
-        answers, labels = answers[there], labels[there]
+        ranked, labels = ranked[there], labels[there]
         positives = int(labels.sum())
         if positives:
-            precisions.append(average_precision_score(labels, answers))
+            precisions.append(average_precision_score(labels, ranked))
         if 0 < positives < len(labels):
-            areas.append(roc_auc_score(labels, answers))
+            areas.append(roc_auc_score(labels, ranked))
             pairs.append(positives * (len(labels) - positives))
     if not areas:
         raise ValueError(
@@ -157,12 +157,12 @@ def _questions(
     probability: Numbers, truth: Numbers
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Checked probabilities, and truth in {−1, 0, 1}."""
-    said, known = _array(probability).astype(np.float64), _array(truth)
-    if said.ndim != 2 or said.shape != known.shape:
+    scores, known = _array(probability).astype(np.float64), _array(truth)
+    if scores.ndim != 2 or scores.shape != known.shape:
         raise ValueError(
-            f"probability has shape {said.shape} and truth {known.shape}; both have to be [n, k]"
+            f"probability has shape {scores.shape} and truth {known.shape}; both have to be [n, k]"
         )
-    outside = said[~((said >= 0) & (said <= 1))]
+    outside = scores[~((scores >= 0) & (scores <= 1))]
     if outside.size:
         raise ValueError(
             f"probability holds {outside[0]}; allowed is [0, 1]: sigmoid of the logits"
@@ -170,4 +170,4 @@ def _questions(
     strange = known[~np.isin(known, (UNKNOWN, 0, 1))]
     if strange.size:
         raise ValueError(f"truth holds {strange[0]}; allowed are 0, 1, and {UNKNOWN} for unknown")
-    return said, known.astype(np.int64)
+    return scores, known.astype(np.int64)

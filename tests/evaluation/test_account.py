@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mke_theory.evaluation.account import Account, Tally, account
@@ -71,6 +71,37 @@ def test_tally_by_hand() -> None:
     assert tally.student_accuracy_interval() == clopper_pearson(36, 50)
 
 
+def test_a_frame_by_hand() -> None:
+    frame = account(TRUTH, TEACHER, STUDENT, classes=4).to_frame()
+    assert frame.index.tolist() == ["all", 0, 1, 2, 3]
+    counts = ["n", "corrected", "kept", "damaged", "inherited", "copied"]
+    assert frame[counts].to_numpy().tolist() == [
+        [8, 2, 3, 1, 2, 1],
+        [3, 1, 1, 0, 1, 0],
+        [2, 1, 1, 0, 0, 0],
+        [3, 0, 1, 1, 1, 1],
+        [0, 0, 0, 0, 0, 0],
+    ]
+    rates = frame.drop(columns=counts)
+    assert rates.columns.tolist() == [
+        "gain",
+        "teacher_accuracy",
+        "student_accuracy",
+        "corrected_share",
+        "damaged_share",
+    ]
+    expected = [
+        [1 / 8, 4 / 8, 5 / 8, 2 / 4, 1 / 4],
+        [1 / 3, 1 / 3, 2 / 3, 1 / 2, 0],
+        [1 / 2, 1 / 2, 1, 1, 0],
+        [-1 / 3, 2 / 3, 1 / 3, 0, 1 / 2],
+        [np.nan] * 5,  # class 3 never occurs
+    ]
+    np.testing.assert_allclose(rates.to_numpy(), expected)
+    unknown = account([-1, -1], [0, 1], [0, 0], classes=2).to_frame()
+    assert unknown["n"].tolist() == [0, 0, 0] and unknown["gain"].isna().all()
+
+
 def test_mcnemar_of_an_account() -> None:
     truth, teacher, student = [0] * 9, [1] * 7 + [0] * 2, [0] * 7 + [1] + [0]
     found = account(truth, teacher, student, classes=2)
@@ -119,12 +150,12 @@ def test_counts_are_those_of_a_plain_loop(pool: Rows) -> None:
     assert found.inherited == sum(t != y and s != y for y, t, s in known)
     assert found.copied == sum(t != y and s == t for y, t, s in known)
     assert found.n == len(known)
-    if known:
-        teacher, student = (np.mean([row[i] == row[0] for row in known]) for i in (1, 2))
-        assert found.teacher_accuracy == pytest.approx(teacher)
-        assert found.student_accuracy == pytest.approx(student)
-        assert found.gain == (found.corrected - found.damaged) / found.n
-        assert found.gain == pytest.approx(student - teacher)
+    assume(known)
+    teacher, student = (np.mean([row[i] == row[0] for row in known]) for i in (1, 2))
+    assert found.teacher_accuracy == pytest.approx(teacher)
+    assert found.student_accuracy == pytest.approx(student)
+    assert found.gain == (found.corrected - found.damaged) / found.n
+    assert found.gain == pytest.approx(student - teacher)
 
 
 @given(rows, st.integers(1, 8))
@@ -134,10 +165,10 @@ def test_parts_sum_to_the_whole(pool: Rows, bins: int) -> None:
     assert len(found.by_class) == CLASSES
     for number, tally in enumerate(found.by_class):
         assert tally.n == sum(y == number for y, *_ in pool)
-    if found.overall.n:
-        assert total([part.tally for part in found.by_confidence]) == found.overall
     assert found.samples == len(pool)
     assert found.agreement == sum(t == s for _, t, s, _ in pool) / len(pool)
+    assume(found.overall.n)
+    assert total([part.tally for part in found.by_confidence]) == found.overall
 
 
 @given(rows)

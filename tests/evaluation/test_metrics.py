@@ -1,4 +1,4 @@
-"""Metrics equal what is counted by hand, and what scikit-learn says where conventions agree."""
+"""Metrics equal counts by hand, and those of scikit-learn where conventions agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mke_theory.evaluation.metrics import (
 )
 
 TRUTH = torch.tensor([0, 0, 0, 1, 1, 2, -1])
-SAID = torch.tensor([0, 1, 0, 1, 1, 0, 3])
+PREDICTED = torch.tensor([0, 1, 0, 1, 1, 0, 3])
 MATRIX = torch.tensor([[2, 1, 0, 0], [0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 
 
@@ -39,7 +39,7 @@ MATRIX = torch.tensor([[2, 1, 0, 0], [0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 
 
 def test_rows_are_truth_and_columns_are_answers() -> None:
-    matrix = confusion(SAID, TRUTH, 4)
+    matrix = confusion(PREDICTED, TRUTH, 4)
     assert matrix.dtype == torch.int64
     assert torch.equal(matrix, MATRIX)
     # The sample of unknown truth, answered 3, stands nowhere.
@@ -52,44 +52,48 @@ def test_the_shape_and_the_type_of_integer_do_not_matter(
     shape: tuple[int, ...], dtype: torch.dtype
 ) -> None:
     # 100 · 101 does not fit an int8.
-    said = torch.tensor([100, 0, 100, 3] * 3).reshape(shape).to(dtype)
+    predictions = torch.tensor([100, 0, 100, 3] * 3).reshape(shape).to(dtype)
     truth = torch.tensor([100, 100, -1, 3] * 3).reshape(shape).to(dtype)
     expected = torch.zeros(101, 101, dtype=torch.int64)
     expected[100, 100] = expected[100, 0] = expected[3, 3] = 3
-    assert torch.equal(confusion(said, truth, 101), expected)
-    assert torch.equal(confusion(said.numpy(), truth.numpy(), 101), expected)
+    assert torch.equal(confusion(predictions, truth, 101), expected)
+    assert torch.equal(confusion(predictions.numpy(), truth.numpy(), 101), expected)
 
 
 def test_arrays_that_may_not_be_written_are_read() -> None:
-    said, truth = SAID.numpy().copy(), TRUTH.numpy().copy()
-    said.flags.writeable = truth.flags.writeable = False
-    assert torch.equal(confusion(said, truth, 4), MATRIX)
+    predictions, truth = PREDICTED.numpy().copy(), TRUTH.numpy().copy()
+    predictions.flags.writeable = truth.flags.writeable = False
+    assert torch.equal(confusion(predictions, truth, 4), MATRIX)
 
 
 def test_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = torch.Generator().manual_seed(0)
-    said = torch.randint(0, 5, (7, 3, 3), generator=draw)
+    predictions = torch.randint(0, 5, (7, 3, 3), generator=draw)
     truth = torch.randint(-1, 5, (7, 3, 3), generator=draw)
     truth[4] = -1  # a part of which nothing is known
-    whole = confusion(said, truth, 5)
-    assert torch.equal(sum(confusion(s, t, 5) for s, t in zip(said, truth, strict=True)), whole)  # type: ignore[arg-type]
-    assert not confusion(said[4], truth[4], 5).any()
+    whole = confusion(predictions, truth, 5)
+    assert torch.equal(
+        sum(confusion(p, t, 5) for p, t in zip(predictions, truth, strict=True)), whole
+    )  # type: ignore[arg-type]
+    assert not confusion(predictions[4], truth[4], 5).any()
     monkeypatch.setattr(metrics, "_AT_A_TIME", 8)
-    assert torch.equal(confusion(said, truth, 5), whole)
+    assert torch.equal(confusion(predictions, truth, 5), whole)
 
 
 def test_confusion_refuses() -> None:
-    with pytest.raises(ValueError, match=r"said has shape \(2, 1\) but truth has \(2,\)"):
+    with pytest.raises(ValueError, match=r"predictions has shape \(2, 1\) but truth has \(2,\)"):
         confusion(torch.zeros(2, 1, dtype=torch.long), torch.zeros(2, dtype=torch.long), 2)
-    with pytest.raises(ValueError, match="said holds 2; allowed are 0 to 1 where the truth is"):
+    with pytest.raises(
+        ValueError, match="predictions holds 2; allowed are 0 to 1 where the truth is"
+    ):
         confusion(torch.tensor([2]), torch.tensor([0]), 2)
-    with pytest.raises(ValueError, match="said holds -1; allowed are 0 to 1"):
+    with pytest.raises(ValueError, match="predictions holds -1; allowed are 0 to 1"):
         confusion(torch.tensor([-1]), torch.tensor([0]), 2)
     with pytest.raises(ValueError, match="truth holds 2; allowed are 0 to 1, and -1 for unknown"):
         confusion(torch.tensor([0]), torch.tensor([2]), 2)
     with pytest.raises(ValueError, match="truth holds -2"):
         confusion(torch.tensor([0]), torch.tensor([-2]), 2)
-    with pytest.raises(TypeError, match=r"said is float32; give class numbers as integers"):
+    with pytest.raises(TypeError, match=r"predictions is float32; give class numbers as integers"):
         confusion(torch.tensor([0.5]), torch.tensor([0]), 2)
     with pytest.raises(ValueError, match="classes is 0"):
         confusion(torch.tensor([0]), torch.tensor([0]), 0)
@@ -109,13 +113,13 @@ def test_values_by_hand() -> None:
 
 def test_a_class_absent_from_the_truth_costs_only_those_it_was_taken_from() -> None:
     # Half of class 0 is called 3, which never occurs: the class itself is left out ...
-    said, truth = torch.tensor([0, 3, 1]), torch.tensor([0, 0, 1])
-    matrix = confusion(said, truth, 4)
+    predictions, truth = torch.tensor([0, 3, 1]), torch.tensor([0, 0, 1])
+    matrix = confusion(predictions, truth, 4)
     assert mean_iou(matrix) == pytest.approx((1 / 2 + 1) / 2)
     assert mean_accuracy(matrix) == pytest.approx((1 / 2 + 1) / 2)
     assert macro_f1(matrix) == pytest.approx((2 / 3 + 1) / 2)
     # ... where scikit-learn counts it as 0.
-    assert jaccard_score(truth, said, average="macro") == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert jaccard_score(truth, predictions, average="macro") == pytest.approx((1 / 2 + 1 + 0) / 3)
 
 
 MEASURES: list[Callable[[Any], float]] = [accuracy, mean_accuracy, mean_iou, macro_f1]
@@ -145,16 +149,16 @@ def test_matrices_that_are_none_are_refused(measure: Callable[[Any], float]) -> 
     )
 )
 def test_scikit_learn_agrees(pairs: list[tuple[int, int]]) -> None:
-    said, truth = np.array(pairs).T
-    matrix = confusion(said, truth, 4)
-    said, truth = said[truth >= 0], truth[truth >= 0]
+    predictions, truth = np.array(pairs).T
+    matrix = confusion(predictions, truth, 4)
+    predictions, truth = predictions[truth >= 0], truth[truth >= 0]
     # `labels` restricts its means to the classes that occur in the truth, as ours are.
     occurring = {"labels": np.unique(truth), "average": "macro"}
-    assert np.array_equal(matrix.numpy(), confusion_matrix(truth, said, labels=range(4)))
-    assert accuracy(matrix) == pytest.approx(np.mean(said == truth))
-    assert mean_accuracy(matrix) == pytest.approx(recall_score(truth, said, **occurring))
-    assert mean_iou(matrix) == pytest.approx(jaccard_score(truth, said, **occurring))
-    assert macro_f1(matrix) == pytest.approx(f1_score(truth, said, **occurring))
+    assert np.array_equal(matrix.numpy(), confusion_matrix(truth, predictions, labels=range(4)))
+    assert accuracy(matrix) == pytest.approx(np.mean(predictions == truth))
+    assert mean_accuracy(matrix) == pytest.approx(recall_score(truth, predictions, **occurring))
+    assert mean_iou(matrix) == pytest.approx(jaccard_score(truth, predictions, **occurring))
+    assert macro_f1(matrix) == pytest.approx(f1_score(truth, predictions, **occurring))
 
 
 @given(

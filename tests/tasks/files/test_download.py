@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.data.file_hashes import sha256_of, stamp_of
+from mke_theory.data.file_hashes import sha256_of
 from mke_theory.tasks.files.download import download, unpack
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -400,22 +400,3 @@ def test_the_hash_is_that_of_the_content(
     path = tmp_path_factory.getbasetemp() / "hashed"
     path.write_bytes(content)
     assert sha256_of(path) == hashlib.sha256(content).hexdigest()
-
-
-def test_the_stamp_is_that_of_paths_sizes_and_times(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.write_bytes(b"abc")
-    found = [stamp_of([first, second])]
-    assert stamp_of(path for path in (first, second)) == found[0] and len(found[0]) == 64
-    now = first.stat().st_mtime_ns
-    os.utime(first, ns=(now, now + 1))
-    found.append(stamp_of([first, second]))
-    first.write_bytes(b"abcd")
-    os.utime(first, ns=(now, now + 1))
-    found.append(stamp_of([first, second]))
-    second.write_bytes(b"")
-    found.append(stamp_of([first, second]))
-    found.append(stamp_of([second, first]))
-    first.rename(tmp_path / "third")
-    found.append(stamp_of([tmp_path / "third", second]))
-    assert len(set(found)) == 6
