@@ -1,4 +1,4 @@
-"""Who is near whom in a pool of points, without a table of all distances.
+"""Near points of a pool, found without a table of all distances.
 
 In few dimensions a KD-tree answers; in many, where it would visit nearly every point, blocks of
 distances do, with the origin moved to the middle so that no digits are lost.
@@ -19,17 +19,16 @@ _TREE_DIMENSIONS = 10
 _ROWS_AT_A_TIME = 512
 
 
-def nearest_points(x: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Ints]:
-    """Distances and numbers, both [m, k], of the points x nearest to each query (each point)."""
-    z = x if queries is None else queries
+def nearest_points(x: Floats, k: int) -> Ints:
+    """The numbers [n, k] of the k points of x nearest to each of them, itself among them."""
     if x.shape[1] <= _TREE_DIMENSIONS:
-        distance, found = cKDTree(x).query(z, k=k, workers=-1)
+        found = cKDTree(x).query(x, k=k, workers=-1)[1]
     else:
         # Squares far from the origin would drown the distances, so the origin moves to the middle.
-        middle = x.mean(axis=0)
-        search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x - middle)
-        distance, found = search.kneighbors(z - middle)
-    return distance.reshape(len(z), k), np.asarray(found, dtype=np.int64).reshape(len(z), k)
+        middle = x - x.mean(axis=0)
+        search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(middle)
+        found = search.kneighbors(middle, return_distance=False)
+    return np.asarray(found, dtype=np.int64).reshape(len(x), k)
 
 
 def pairs_within(x: Floats, radius: float, limit: int) -> Ints:

@@ -12,24 +12,16 @@ Everything is sparse: memory grows with the number of edges, never with n². Ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from mke_theory.data.rng import Stream, seed_for
 from mke_theory.theory.distances import coordinates_of, nearest_points, pairs_within, refuse_large
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mke_theory.data.pool import Pool
-    from mke_theory.method.transforms import Transform
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,8 +36,7 @@ class Graph:
     """A symmetric graph on n points: `adjacency` [n, n] holds w_ij > 0, `weights` [n] the p_i.
 
     The diagonal is empty (that x is in B(x) is understood), Σ_{i<j} w_ij = 1 where there is an edge
-    and Σ p_i = 1. Build one with `from_edges`, `radius_graph`, `nearest_neighbours` or
-    `perturbation_graph`.
+    and Σ p_i = 1. Build one with `from_edges`, `radius_graph` or `nearest_neighbours`.
 
     Raises ValueError where there are fewer than two points, the adjacency is not square, not
     symmetric, has a loop or an entry that is not positive and finite, or weights of points or edges
@@ -195,104 +186,21 @@ def radius_graph(
 
 
 def nearest_neighbours(
-    points: ArrayLike,
-    k: int,
-    *,
-    similarity: Literal["uniform", "self-tuning"] = "uniform",
-    weights: ArrayLike | None = None,
-    limit: int = MOST_EDGES,
+    points: ArrayLike, k: int, *, weights: ArrayLike | None = None, limit: int = MOST_EDGES
 ) -> Graph:
     """Two points [n, d] are neighbours where one is among the k nearest of the other.
 
-    "self-tuning" weighs an edge by exp(−d_ij² / (s_i s_j)), s_i the distance of i to its k-th
-    neighbour, and by e⁻⁵⁰ at least (Ref: zelnik2004selftuning); "uniform" weighs all alike.
-
-    Raises ValueError for k outside 1..n−1 or another similarity, and MemoryError where n·k exceeds
-    `limit`.
+    Raises ValueError for k outside 1..n−1, and MemoryError where n·k exceeds `limit`.
     """
-    if similarity not in ("uniform", "self-tuning"):
-        raise ValueError(f"similarity is {similarity!r}; allowed are 'uniform' and 'self-tuning'")
     x = coordinates_of(points)
     if not 1 <= k < len(x):
         raise ValueError(f"k is {k}; with {len(x)} points it has to be 1 to {len(x) - 1}")
     refuse_large(len(x) * k, limit)
-    distance, found = nearest_points(x, k + 1)
+    found = nearest_points(x, k + 1)
     own = found == np.arange(len(x))[:, None]
     own[~own.any(axis=1), -1] = True  # among many equal points the point itself may not be listed
-    distance, found = distance[~own].reshape(-1, k), found[~own].reshape(-1, k)
-    pairs = np.stack([np.repeat(np.arange(len(x)), k), found.ravel()], axis=1)
-    if similarity == "uniform":
-        return Graph.from_edges(len(x), pairs, weights=weights)
-    # The scale of a point with k equals is 0; so small a one makes no quotient overflow.
-    scale = np.maximum(distance[:, -1], np.finfo(np.float64).tiny ** 0.25)
-    exponent = distance.ravel() ** 2 / (scale[pairs[:, 0]] * scale[pairs[:, 1]])
-    return Graph.from_edges(len(x), pairs, np.exp(-np.minimum(exponent, 50.0)), weights)
-
-
-def perturbation_graph(
-    samples: Pool,
-    transform: Transform,
-    *,
-    draws: int,
-    seed: int,
-    embed: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
-    weights: ArrayLike | None = None,
-) -> Graph:
-    """Points are neighbours where a perturbation T(x) of one lands nearest to the other.
-
-    `draws` perturbations of every sample are drawn; an edge weighs as many of them as took it.
-    "Nearest" is Euclidean between `embed(T(inputs))` and `embed(inputs)`, both [n, d]; without
-    `embed` the modalities are laid side by side, which needs each of them present.
-
-    Raises ValueError where an embedding is not finite, or `draws` is below 1.
-    """
-    if draws < 1:
-        raise ValueError(f"draws is {draws}; at least 1 is needed")
-    measured, place = transform.calibrated(samples), embed or _side_by_side
-    x = coordinates_of(place(samples.inputs).detach().cpu().double().numpy())
-    pairs = []
-    for draw in range(draws):
-        moved = measured.inputs(samples.inputs, Stream(seed_for(seed, "perturbation", draw)))
-        z = coordinates_of(place(moved).detach().cpu().double().numpy())
-        landed = nearest_points(x, 1, z)[1][:, 0]
-        pairs.append(np.stack([np.arange(len(x)), landed], axis=1))
-    taken = np.sort(np.concatenate(pairs), axis=1)
-    edges, hits = np.unique(taken[taken[:, 0] != taken[:, 1]], axis=0, return_counts=True)
-    return Graph.from_edges(len(x), edges, hits, weights)
-
-
-def intersection(first: Graph, second: Graph) -> Graph:
-    """Neighbours in both graphs: a perturbation that stays near in every modality.
-
-    Edge weights multiply. Both graphs are on one pool; the points keep the weights of `first`.
-    """
-    _refuse_two_pools(first, second)
-    return _combined(first, first.adjacency.multiply(second.adjacency))
-
-
-def union(first: Graph, second: Graph) -> Graph:
-    """Neighbours in at least one of two graphs on one pool; edge weights add."""
-    _refuse_two_pools(first, second)
-    return _combined(first, first.adjacency + second.adjacency)
-
-
-def product(first: Graph, second: Graph, limit: int = MOST_EDGES) -> Graph:
-    """The strong product, on all pairs (i, j) in the order i·n₂ + j: near in both, or equal.
-
-    This is the graph of a world whose modalities are independent: every x^α occurs with every x^β.
-    Point weights multiply; all edges weigh alike.
-
-    Raises MemoryError where it would have more than `limit` edges.
-    """
-    sizes = [g.adjacency.nnz + g.n for g in (first, second)]
-    refuse_large((sizes[0] * sizes[1] - first.n * second.n) // 2, limit)
-    patterns = [
-        (g.adjacency > 0).astype(np.float64) + sparse.eye_array(g.n) for g in (first, second)
-    ]
-    both = sparse.triu(sparse.kron(*patterns, format="coo"), k=1, format="coo")
-    edges = np.stack([both.row, both.col], axis=1)
-    weights = np.kron(first.weights, second.weights)
-    return Graph.from_edges(first.n * second.n, edges, weights=weights / weights.sum())
+    pairs = np.stack([np.repeat(np.arange(len(x)), k), found[~own]], axis=1)
+    return Graph.from_edges(len(x), pairs, weights=weights)
 
 
 def inconsistent(graph: Graph, labels: ArrayLike) -> NDArray[np.bool_]:
@@ -316,7 +224,7 @@ def edge_inconsistency(graph: Graph, labels: ArrayLike) -> float:
     return min(1.0, float(graph.edge_weights[cut].sum()))
 
 
-# What is checked at the edge
+# Checks of input
 
 
 def labels_of(name: str, labels: ArrayLike, n: int, classes: int | None = None) -> Ints:
@@ -372,21 +280,3 @@ def _distinct(pairs: Ints, w: Floats, n: int) -> tuple[Ints, Ints, Floats]:
     first = np.ones(len(low), dtype=np.bool_)
     first[1:] = (np.diff(low) != 0) | (np.diff(high) != 0)
     return low[first], high[first], w[first]
-
-
-def _combined(first: Graph, adjacency: sparse.sparray) -> Graph:
-    both = sparse.triu(adjacency, k=1, format="coo")
-    both.eliminate_zeros()
-    edges = np.stack([both.row, both.col], axis=1)
-    return Graph.from_edges(first.n, edges, both.data, first.weights)
-
-
-def _refuse_two_pools(first: Graph, second: Graph) -> None:
-    if first.n != second.n:
-        raise ValueError(f"the graphs have {first.n} and {second.n} points; they need one pool")
-
-
-def _side_by_side(inputs: Mapping[str, Tensor]) -> Tensor:
-    import torch
-
-    return torch.cat([x.flatten(1) for x in inputs.values()], dim=1)

@@ -152,8 +152,8 @@ def test_pools_of_fifty_points_agree_with_a_linear_programme(form: Form) -> None
     rng = np.random.default_rng(3)
     for classes in (2, 2, 2, 3):
         points, truth = make_blobs(50, centers=classes, cluster_std=2.5, random_state=classes)
-        similarity = "self-tuning" if rng.random() < 0.5 else "uniform"
-        graph = nearest_neighbours(points, 4, similarity=similarity)  # type: ignore[arg-type]
+        edges = nearest_neighbours(points, 4).edges
+        graph = Graph.from_edges(50, edges, rng.exponential(size=len(edges)) + 0.01)
         said, student = (
             np.where(rng.random(50) < share, rng.integers(0, classes, 50), truth)
             for share in (0.3, 0.1)

@@ -6,15 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mke_theory.data.pool import Pool
-from mke_theory.data.rng import Stream, seed_for
-from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.theory import distances
 from mke_theory.theory import graph as module
 from mke_theory.theory.distances import coordinates_of
@@ -22,13 +18,9 @@ from mke_theory.theory.graph import (
     Graph,
     edge_inconsistency,
     inconsistent,
-    intersection,
     labels_of,
     nearest_neighbours,
-    perturbation_graph,
-    product,
     radius_graph,
-    union,
     vertex_inconsistency,
 )
 
@@ -50,7 +42,7 @@ def some_graph(n: int, seed: int, edges: int | None = None) -> Graph:
 
 
 def dense(graph: Graph) -> NDArray[np.bool_]:
-    """Who is a neighbour of whom, nobody of himself."""
+    """True [n, n] for pairs of neighbours; no point is its own."""
     return graph.adjacency.toarray() > 0
 
 
@@ -59,7 +51,7 @@ def apart(x: Floats) -> Floats:
 
 
 def is_sound(graph: Graph) -> bool:
-    """What every graph promises: symmetric, no loops, weights of edges and points sum to one."""
+    """The promises of every graph: symmetric, no loops, weights of edges and points sum to one."""
     a = graph.adjacency.toarray()
     ones = [graph.weights.sum(), *([np.triu(a).sum()] if a.any() else [])]
     return bool((a == a.T).all() and not a.diagonal().any() and np.allclose(ones, 1, atol=1e-12))
@@ -207,92 +199,6 @@ def test_every_point_has_k_neighbours_among_equal_points(d: int) -> None:
         assert is_sound(graph)
 
 
-def test_self_tuning_weights_by_hand() -> None:
-    # On a line at 0, 1, 3 with k = 1: scales are 1, 1, 2; edges 0–1 (d = 1) and 1–2 (d = 2).
-    graph = nearest_neighbours([[0.0], [1.0], [3.0]], 1, similarity="self-tuning")
-    w = np.exp([-1.0, -4.0 / 2.0])
-    assert graph.edges.tolist() == [[0, 1], [1, 2]]
-    assert graph.edge_weights == pytest.approx(w / w.sum())
-
-
-def test_self_tuning_weights_stay_positive_beside_equal_points() -> None:
-    # The scale of equal points is 0, that of far ones large: nothing overflows or vanishes.
-    x = np.array([[0.0], [0.0], [1e3], [1e3 + 1e-9]])
-    graph = nearest_neighbours(x, 2, similarity="self-tuning")
-    weight = graph.adjacency.toarray()
-    assert weight[0, 1] == weight.max()
-    assert (weight[dense(graph)] > 0).all()
-    assert is_sound(graph)
-
-
-def pool(n: int = 30, seed: int = 0) -> Pool:
-    draw = torch.Generator().manual_seed(seed)
-    inputs = {"a": torch.randn(n, 2, generator=draw), "b": torch.randn(n, 1, 3, generator=draw)}
-    return Pool(inputs, torch.zeros(n, dtype=torch.long))
-
-
-@pytest.mark.parametrize("transform", [GaussianNoise(0.8), InputNoise(0.5)])
-def test_perturbations_land_where_all_distances_say(transform: GaussianNoise | InputNoise) -> None:
-    samples, draws = pool(), 5
-    graph = perturbation_graph(samples, transform, draws=draws, seed=3)
-    x = np.concatenate([v.flatten(1).double().numpy() for v in samples.inputs.values()], axis=1)
-    hits, measured = np.zeros((30, 30)), transform.calibrated(samples)
-    for draw in range(draws):
-        stream = Stream(seed_for(3, "perturbation", draw))
-        moved = measured.inputs(samples.inputs, stream)
-        z = np.concatenate([v.flatten(1).double().numpy() for v in moved.values()], axis=1)
-        landed = np.sqrt(((z[:, None] - x[None]) ** 2).sum(axis=2)).argmin(axis=1)
-        np.add.at(hits, (np.arange(30), landed), 1)
-    both = hits + hits.T
-    np.fill_diagonal(both, 0)
-    assert both.any()
-    assert graph.adjacency.toarray() == pytest.approx(both / np.triu(both).sum())
-    assert is_sound(graph)
-
-
-def test_a_perturbation_graph_is_drawn_by_its_seed_alone() -> None:
-    one, again, other = (
-        perturbation_graph(pool(), GaussianNoise(1.0), draws=2, seed=seed) for seed in (1, 1, 2)
-    )
-    assert one.edges.tolist() == again.edges.tolist() != other.edges.tolist()
-
-
-def test_an_embedding_decides_what_near_means() -> None:
-    # Noise on `b` alone moves nothing in an embedding that reads `a` alone.
-    noise = GaussianNoise(5.0, only=("b",))
-    graph = perturbation_graph(pool(), noise, draws=3, seed=0, embed=lambda inputs: inputs["a"])
-    assert len(graph.edges) == 0
-    assert len(perturbation_graph(pool(), noise, draws=3, seed=0).edges) > 0
-
-
-# --- combinations --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_combinations_agree_with_dense_matrices(seed: int) -> None:
-    first, second = some_graph(6, seed), some_graph(6, seed + 100)
-    a, b = first.adjacency.toarray(), second.adjacency.toarray()
-    for combined, expected in (
-        (intersection(first, second), a * b),
-        (union(first, second), a + b),
-    ):
-        total = np.triu(expected).sum()
-        assert combined.adjacency.toarray() == pytest.approx(expected / max(total, 1e-300))
-        assert combined.weights.tolist() == first.weights.tolist()
-        assert is_sound(combined)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_product_agrees_with_all_pairs_of_pairs(seed: int) -> None:
-    first, second = some_graph(4, seed), some_graph(3, seed + 100)
-    near = [dense(g) | np.eye(g.n, dtype=bool) for g in (first, second)]
-    expected = np.einsum("ik,jl->ijkl", *near).reshape(12, 12) & ~np.eye(12, dtype=bool)
-    both = product(first, second)
-    assert (dense(both) == expected).all()
-    assert both.weights == pytest.approx(np.outer(first.weights, second.weights).ravel())
-    assert is_sound(both)
-
-
 # --- what is refused -----------------------------------------------------------------------------
 
 
@@ -346,19 +252,7 @@ def test_a_graph_has_to_be_sound(
             "k is 5; with 5 points .* 1 to 4",
         ),
         (ValueError, lambda: nearest_neighbours(points(5, 2), 0), "k is 0"),
-        (
-            ValueError,
-            lambda: nearest_neighbours(points(5, 2), 2, similarity="gauss"),  # type: ignore[arg-type]
-            "similarity is 'gauss'; allowed are 'uniform' and 'self-tuning'",
-        ),
-        (
-            ValueError,
-            lambda: perturbation_graph(pool(), GaussianNoise(), draws=0, seed=0),
-            "draws is 0",
-        ),
         (ValueError, lambda: coordinates_of([[0.0], [np.nan]]), "point 1 is not finite"),
-        (ValueError, lambda: intersection(some_graph(3, 0), some_graph(4, 0)), "3 and 4 points"),
-        (ValueError, lambda: union(some_graph(3, 0), some_graph(4, 0)), "3 and 4 points"),
         (TypeError, lambda: labels_of("labels", [0.0, 1.0], 2), "labels is float64"),
         (ValueError, lambda: labels_of("labels", [0, 1], 3), r"shape \(2,\); the pool has 3"),
         (ValueError, lambda: labels_of("labels", [0, -1], 2), "labels holds -1; allowed is at"),
@@ -376,20 +270,12 @@ def test_bad_input_is_refused(
         call()
 
 
-def test_a_missing_modality_has_no_place_in_a_metric() -> None:
-    samples = pool()
-    samples.inputs["a"][4] = torch.nan
-    with pytest.raises(ValueError, match="point 4 is not finite; a missing modality"):
-        perturbation_graph(samples, GaussianNoise(), draws=1, seed=0)
-
-
 @pytest.mark.parametrize(
     ("call", "count", "limit"),
     [
         (lambda: radius_graph(np.zeros((100, 2)), 1.0, limit=4000), "4,950", "4,000"),
         (lambda: radius_graph(np.zeros((100, 20)), 1.0, limit=4000), "4,950", "4,000"),
         (lambda: nearest_neighbours(points(100, 2), 5, limit=499), "500", "499"),
-        (lambda: product(some_graph(4, 0), some_graph(3, 0), limit=1), r"\d+", "1"),
         (lambda: Graph.from_edges(4, PATH).two_steps(limit=4), "5", "4"),
     ],
 )

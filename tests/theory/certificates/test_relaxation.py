@@ -232,7 +232,8 @@ def test_one_against_the_rest_is_proved_by_its_flows() -> None:
 def test_further_rounds_never_make_the_bound_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(9)
     points, truth = make_blobs(200, centers=6, cluster_std=2.0, random_state=1)
-    graph = nearest_neighbours(points, 10, similarity="self-tuning")
+    near = nearest_neighbours(points, 10)
+    graph = Graph.from_edges(200, near.edges, rng.exponential(size=len(near.edges)))
     said, student = (
         np.where(rng.random(200) < share, rng.integers(0, 6, 200), truth) for share in (0.2, 0.1)
     )
