@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mke_theory.theory import distances
 from mke_theory.theory import graph as module
-from mke_theory.theory.distances import coordinates_of
 from mke_theory.theory.graph import (
     Graph,
     edge_inconsistency,
@@ -155,21 +153,6 @@ def test_a_radius_graph_links_all_pairs_within_the_radius(d: int) -> None:
     assert is_sound(graph)
 
 
-@pytest.mark.parametrize("middle", [0.0, 1e6])
-def test_blocks_of_distances_and_the_tree_find_the_same(
-    middle: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Points on a grid: many pairs are exactly at the radius, and far from the origin the squares
-    # that the blocks are made of have lost the digits that decide.
-    x = middle + np.random.default_rng(0).integers(0, 3, (80, 4)) / 4
-    tree = radius_graph(x, 0.5)
-    near = nearest_neighbours(points(80, 4), 5)
-    monkeypatch.setattr(distances, "_TREE_DIMENSIONS", 0)
-    monkeypatch.setattr(distances, "_ROWS_AT_A_TIME", 7)
-    assert (dense(radius_graph(x, 0.5)) == dense(tree)).all()
-    assert (dense(nearest_neighbours(middle + points(80, 4), 5)) == dense(near)).all()
-
-
 def test_equal_points_are_within_every_radius() -> None:
     for d in (2, 12):
         x = np.repeat(points(4, d) + 1e5, 3, axis=0)
@@ -252,7 +235,6 @@ def test_a_graph_has_to_be_sound(
             "k is 5; with 5 points .* 1 to 4",
         ),
         (ValueError, lambda: nearest_neighbours(points(5, 2), 0), "k is 0"),
-        (ValueError, lambda: coordinates_of([[0.0], [np.nan]]), "point 1 is not finite"),
         (TypeError, lambda: labels_of("labels", [0.0, 1.0], 2), "labels is float64"),
         (ValueError, lambda: labels_of("labels", [0, 1], 3), r"shape \(2,\); the pool has 3"),
         (ValueError, lambda: labels_of("labels", [0, -1], 2), "labels holds -1; allowed is at"),
