@@ -42,7 +42,9 @@ from mke_theory.study.task import Task
 from mke_theory.study.theory_on_runs import predictions_on_disk
 from mke_theory.tasks.registry import TASKS, data_root_or_default
 from mke_theory.theory.appraise import NEIGHBOURS, spaces
-from mke_theory.theory.certificates.certificate import Infeasible, breakdown, label_free
+from mke_theory.theory.certificates.breakdown import breakdown
+from mke_theory.theory.certificates.certificate import label_free
+from mke_theory.theory.certificates.infeasible import Infeasible
 from mke_theory.theory.certificates.side_information import (
     class_shares,
     confusion_between,
@@ -168,7 +170,7 @@ def rungs(pool: LabelledPool, seed: int) -> Iterator[tuple[str, float | None]]:
     known = np.full(graph.n, -1)
     looked_up = drawn.choice(graph.n, LOOKED_UP, replace=False)
     known[looked_up] = truth[looked_up]
-    with_known = partial(bound, pool, known=known)
+    with_known = partial(bound, pool, known_labels=known)
     yield "ε, μ", bound(pool, error=error, inconsistency=mu)
     for factor in (1.25, 1.5, 2.0):
         yield f"ε, {factor:g} μ", bound(pool, error=error, inconsistency=min(1, factor * mu))

@@ -13,14 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import make_blobs
 
-from mke_theory.theory.certificates.certificate import (
-    Infeasible,
-    label_free,
-    solve_many_classes,
-    truth_known,
-)
+from mke_theory.theory.certificates.certificate import label_free, truth_known
 from mke_theory.theory.certificates.cuts import Cuts
-from mke_theory.theory.certificates.planes import solve_by_planes
+from mke_theory.theory.certificates.cutting_planes import solve_by_planes
+from mke_theory.theory.certificates.infeasible import Infeasible
+from mke_theory.theory.certificates.methods import solve_many_classes
 from mke_theory.theory.certificates.side_information import teacher_error_from_validation
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints, edge_inconsistency, nearest_neighbours
@@ -68,7 +65,7 @@ def never_below_the_truth(rng: np.random.Generator, classes: int) -> None:
         inconsistency=min(1.0, most + slack),
         form=form,
         facts=facts_that_hold(rng, pool) if rng.random() < 0.5 else (),
-        known=some_known(rng, pool) if rng.random() < 0.3 else None,
+        known_labels=some_known(rng, pool) if rng.random() < 0.3 else None,
         gain=gain,
     )
     bounded = pool.student_error - (pool.teacher_error if gain else 0)

@@ -102,7 +102,7 @@ class Labellings:
     @cached_property
     def labels(self) -> Ints:
         """[labellings, n]."""
-        n, known = self.problem.graph.n, self.problem.known
+        n, known = self.problem.graph.n, self.problem.fixed
         every = np.array(list(product(range(self.problem.classes), repeat=n)), dtype=np.int64)
         fits: NDArray[np.bool_] = ((known < 0) | (every == known)).all(axis=1)
         return every[fits]
@@ -115,7 +115,7 @@ class Labellings:
     @cached_property
     def sides(self) -> Floats:
         """[labellings, facts]."""
-        p, said = self.problem.graph.weights, self.problem.said
+        p, said = self.problem.graph.weights, self.problem.pseudo
         columns = [(p * f.table[said, self.labels]).sum(axis=1) for f in self.problem.facts]
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.labels), 0))
 
@@ -192,7 +192,7 @@ def probabilities(problem: WorstCase, price: float | None = None) -> float:
     limits = np.zeros(len(rows))
     costs = [
         np.append(
-            (problem.graph.weights[:, None] * fact.table[problem.said]).ravel(),
+            (problem.graph.weights[:, None] * fact.table[problem.pseudo]).ravel(),
             np.zeros(groups * classes),
         )
         for fact in problem.facts
@@ -217,7 +217,7 @@ def probabilities(problem: WorstCase, price: float | None = None) -> float:
 
 def bits(problem: WorstCase, reference: Ints) -> float:
     """The linear programme in s_i = 1[y_i ≠ f_i], 0 ≤ s ≤ 1, of the edge form with ε alone."""
-    graph, said = problem.graph, problem.said
+    graph, said = problem.graph, problem.pseudo
     n, p, edges = graph.n, graph.weights, graph.edges
     agrees = reference == said
     size = n + len(edges)
@@ -230,9 +230,9 @@ def bits(problem: WorstCase, reference: Ints) -> float:
             rows.append((row, 0.0 if reference[i] == reference[j] else -1.0))
     cut = np.append(np.zeros(n), graph.edge_weights)
     error = np.append(np.where(agrees, p, -p), np.zeros(len(edges)))
-    fixed = problem.known >= 0
-    low = np.where(fixed, problem.known != reference, 0.0)
-    high = np.where(fixed, problem.known != reference, 1.0)
+    fixed = problem.fixed >= 0
+    low = np.where(fixed, problem.fixed != reference, 0.0)
+    high = np.where(fixed, problem.fixed != reference, 1.0)
     return maximum(
         np.append(p, np.zeros(len(edges))),
         np.array([*(row for row, _ in rows), cut, error]),

@@ -1,1 +1,28 @@
-"""The largest error of a student that a graph and side information still allow."""
+"""Certificates: the largest error of a student that a graph and side information still allow."""
+
+from mke_theory.theory.certificates.breakdown import Breakdown, breakdown
+from mke_theory.theory.certificates.certificate import Certificate, label_free, truth_known
+from mke_theory.theory.certificates.infeasible import Infeasible
+from mke_theory.theory.certificates.side_information import (
+    Fact,
+    class_shares,
+    confusion_between,
+    teacher_error_at_least,
+    teacher_error_at_most,
+    teacher_error_from_validation,
+)
+
+__all__ = [
+    "Breakdown",
+    "Certificate",
+    "Fact",
+    "Infeasible",
+    "breakdown",
+    "class_shares",
+    "confusion_between",
+    "label_free",
+    "teacher_error_at_least",
+    "teacher_error_at_most",
+    "teacher_error_from_validation",
+    "truth_known",
+]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from mke_theory.theory.certificates.planes import Answer
-from mke_theory.theory.certificates.worst_case import NOT_KNOWN, Measured, WorstCase
+from mke_theory.data.pool import UNKNOWN
+from mke_theory.theory.certificates.cutting_planes import Answer
+from mke_theory.theory.certificates.worst_case import Measured, WorstCase
 from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.max_flow import Cut, MinCut
 from mke_theory.theory.neighbour_sets import neighbour_sets
@@ -47,18 +48,18 @@ class Cuts:
         self._incident = np.bincount(touched, both, minlength=nodes)[:n]
 
     def __call__(self, theta: Floats, price: float) -> Answer:
-        known, n = self._problem.known, self._problem.graph.n
+        fixed, n = self._problem.fixed, self._problem.graph.n
         gain = theta[:, 1] - theta[:, 0]
         # A fixed point gets a gain that outweighs all it could save by giving in.
         heavy = np.abs(gain) + price * self._incident + np.finfo(np.float64).tiny
-        pulled = np.select([known == 1, known == 0], [heavy, -heavy], gain)
+        pulled = np.select([fixed == 1, fixed == 0], [heavy, -heavy], gain)
         gains = np.concatenate([pulled, price * self._layout.helper_gain])
         chosen, largest, bound = self._solve(gains, price)
-        surplus = float((heavy - gain)[known == 1].sum())
+        surplus = float((heavy - gain)[fixed == 1].sum())
         constant = float(theta[:, 0].sum())
-        # Where a fixed point is worth the same either way, the cut may have left it on either side.
+        # A fixed point that is worth the same either way may have been left on either side.
         sides = tuple(
-            np.where(known == NOT_KNOWN, side[:n], known).astype(np.int64)
+            np.where(fixed == UNKNOWN, side[:n], fixed).astype(np.int64)
             for side in (chosen, largest)
         )
         planes = tuple(self.measure(side) for side in sides)

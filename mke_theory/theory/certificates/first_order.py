@@ -24,7 +24,7 @@ from mke_theory.theory.graph import Floats
 _LOOK_EVERY = 25
 _SHORTEST_RUN = 50
 _MOST_UNEVEN = 1e4
-"""How far primal and dual steps may drift apart."""
+"""Primal and dual steps may drift apart by this factor at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Programme:
         return float(best.sum()) + float(rest.sum()) + rounding
 
     def value(self, x: Floats) -> float:
-        """What x attains: at most the maximum."""
+        """The value that x attains, at most the maximum."""
         over = self.rows @ x
         charged = np.where(over > 0, self.high * over, self.low * over)
         return float(self.gain @ x) - float(charged.sum())
@@ -84,7 +84,7 @@ def solve(programme: Programme, start: Floats, *, tolerance: float, most_steps: 
 
 
 class _State:
-    """Where the primal-dual iteration stands, with running sums since the last restart."""
+    """The state of the primal-dual iteration, with running sums since the last restart."""
 
     def __init__(self, programme: Programme, prices: Floats) -> None:
         self._p = programme

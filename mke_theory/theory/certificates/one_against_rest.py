@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mke_theory.theory.certificates.planes import Answer
+from mke_theory.theory.certificates.cutting_planes import Answer
 from mke_theory.theory.certificates.worst_case import Measured, WorstCase
 from mke_theory.theory.graph import Floats, Ints
 from mke_theory.theory.max_flow import MinCut
@@ -36,7 +36,7 @@ class OneAgainstRest:
     def __call__(self, theta: Floats, price: float) -> Answer:
         problem = self._problem
         cost = price * problem.graph.edge_weights / 2
-        # What a point may not be is worth less than anything that flows could bring.
+        # A class that a point may not have is worth less than anything that flows could bring.
         low = theta.min() - 2 * (cost.sum() + np.abs(theta).max())
         now = np.where(problem.allowed, theta, low)
         self.flows = np.zeros_like(self.flows)

@@ -14,8 +14,8 @@ from copy import copy
 import numpy as np
 from scipy import sparse
 
+from mke_theory.theory.certificates.cutting_planes import Answer
 from mke_theory.theory.certificates.first_order import Programme, solve
-from mke_theory.theory.certificates.planes import Answer
 from mke_theory.theory.certificates.worst_case import Measured, WorstCase
 from mke_theory.theory.graph import Floats, Ints
 from mke_theory.theory.neighbour_sets import neighbour_sets
@@ -65,7 +65,7 @@ class Relaxed:
 
     def begin(self, prices: Floats, price: float) -> None:
         """Start the next call from these prices of the rows, found at the price ν."""
-        if price > 0:  # at ν = 0 they are all zero and say nothing
+        if price > 0:  # at ν = 0 they are all zero and of no use
             self._prices, self._last_price = prices, price
 
     def about(self, problem: WorstCase) -> Relaxed:
@@ -82,7 +82,7 @@ class Relaxed:
         problem = self._problem
         weighted = problem.graph.weights[:, None] * y
         joint = np.zeros((problem.classes, problem.classes))
-        np.add.at(joint, problem.said, weighted)
+        np.add.at(joint, problem.pseudo, weighted)
         sides = np.array([float((fact.table * joint).sum()) for fact in problem.facts])
         if problem.form == "edge":
             r = float(self._high @ np.abs(self._rows @ y.ravel()))

@@ -1,4 +1,4 @@
-"""What may be known of the truth without labels on the pool: linear facts, and a few fixed labels.
+"""Side information on the truth, without labels on the pool: linear facts, each with its level.
 
 Every fact bounds a weighted sum over the joint table of pseudo label and truth,
 
@@ -6,7 +6,7 @@ Every fact bounds a weighted sum over the joint table of pseudo label and truth,
 
 for instance the teacher's error (table 1 off the diagonal), the share of a class (a column), or one
 cell of the confusion matrix. A fact that holds for the truth makes a certificate tighter and never
-wrong; with what probability it holds is for its source to say.
+wrong; the probability with which it holds is stated by its source.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
-
 
 ASSUMED = "assumption"
 _MINUS = "minus "
@@ -57,7 +56,7 @@ class Fact:
         if self.name.startswith(_MINUS):  # a limit from below is kept as one from above
             below = rounded_up if self.level == 1 else rounded_down
             return f"{self.name.removeprefix(_MINUS)} ≥ {below(-self.at_most)}{sure}"
-        # What is assumed is rounded to assume more, what has been found likely to say less.
+        # An assumption is rounded so that it assumes more, a likely limit so that it claims less.
         above = rounded_down if self.level == 1 else rounded_up
         return f"{self.name} ≤ {above(self.at_most)}{sure}"
 
@@ -141,7 +140,7 @@ def confusion_between(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tu
     for j, k in np.ndindex(lower.shape):
         table = np.zeros(lower.shape)
         table[j, k] = 1
-        name, low_end, high_end = f"share said {j}, true {k}", float(lower[j, k]), upper[j, k]
+        name, low_end, high_end = f"share with ỹ = {j}, y = {k}", float(lower[j, k]), upper[j, k]
         facts += _both(name, table, low_end, float(high_end), level, f"confusion {lower} {upper}")
     return tuple(facts)
 
@@ -149,7 +148,7 @@ def confusion_between(low: ArrayLike, high: ArrayLike, level: float = 1.0) -> tu
 def _both(
     name: str, table: Floats, low: float, high: float, level: float, source: str
 ) -> tuple[Fact, ...]:
-    """What the two ends of an interval say; an end at 0 or 1 says nothing."""
+    """The facts of the two ends of an interval; an end at 0 or 1 is none."""
     most = Fact(name, table, float(high), level, source)
     least = Fact(f"{_MINUS}{name}", -table, -float(low), level, source)
     return (*((most,) if high < 1 else ()), *((least,) if low > 0 else ()))

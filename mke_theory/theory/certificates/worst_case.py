@@ -1,7 +1,7 @@
-"""The worst labelling that what is known allows: the problem behind every certificate.
+"""The worst labelling that graph and side information allow: the problem behind every certificate.
 
     max_y  Σ_i reward[i, y_i]   subject to   Σ_i p_i table_m[ỹ_i, y_i] ≤ limit_m  for every fact m,
-                                              R(y) ≤ most,   y_i = known_i where known.
+                                              R(y) ≤ most,   y_i = fixed_i where fixed.
 
 With prices λ_m, ν ≥ 0 on the constraints, every value of
 
@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from mke_theory.data.pool import UNKNOWN
 from mke_theory.theory.certificates.side_information import Fact
 from mke_theory.theory.graph import Floats, Graph, Ints, edge_inconsistency, vertex_inconsistency
 
@@ -27,7 +28,6 @@ Form = Literal["edge", "vertex"]
 Measured = tuple[float, Floats, float]
 """(reward, the left side of every fact, R) of a labelling, or of a fraction of labellings."""
 
-NOT_KNOWN = -1
 _ROUNDING = 1e-12
 """A labelling that exceeds a limit by no more than this counts as allowed."""
 
@@ -36,19 +36,19 @@ _ROUNDING = 1e-12
 class WorstCase:
     """A reward [n, classes] to maximise over labellings that the facts and R(y) ≤ most allow.
 
-    `said` [n] are the pseudo labels that the facts speak of; `known` [n] fixes labels, −1 where
-    free. `form` chooses R: the edge or the vertex inconsistency of the graph.
+    `pseudo` [n] are the pseudo labels that the facts speak of; `fixed` [n] are labels that y has to
+    take, −1 where it is free. `form` chooses R: the edge or the vertex inconsistency of the graph.
 
     Raises ValueError where shapes do not fit or `most` is no share.
     """
 
     graph: Graph
     reward: Floats
-    said: Ints
+    pseudo: Ints
     facts: tuple[Fact, ...]
     most: float
     form: Form
-    known: Ints
+    fixed: Ints
 
     def __post_init__(self) -> None:
         if self.form not in ("edge", "vertex"):
@@ -59,7 +59,7 @@ class WorstCase:
                 f"reward has shape {self.reward.shape}; give a finite number for each of {n} "
                 "points and each class"
             )
-        for name, labels in (("said", self.said), ("known", self.known)):
+        for name, labels in (("pseudo", self.pseudo), ("fixed", self.fixed)):
             if labels.shape != (n,):
                 raise ValueError(f"{name} has shape {labels.shape}; the pool has {n} points")
         if not 0 <= self.most <= 1:
@@ -83,20 +83,20 @@ class WorstCase:
     @cached_property
     def allowed(self) -> np.ndarray:
         """True [n, classes] where a point may have a class."""
-        free = (self.known == NOT_KNOWN)[:, None]
-        return free | (np.arange(self.classes) == self.known[:, None])
+        free = (self.fixed == UNKNOWN)[:, None]
+        return free | (np.arange(self.classes) == self.fixed[:, None])
 
     def theta(self, prices: Floats) -> Floats:
         """θ [n, classes] at the prices λ of the facts; −∞ is not among it, see `allowed`."""
         if not self.facts:
             return self.reward
         table = np.tensordot(prices, np.stack([fact.table for fact in self.facts]), axes=1)
-        return self.reward - self.graph.weights[:, None] * table[self.said]
+        return self.reward - self.graph.weights[:, None] * table[self.pseudo]
 
     def measure(self, labels: Ints) -> Measured:
         """(reward, the left side of every fact, R) of a labelling [n]."""
         joint = np.bincount(
-            self.said * self.classes + labels, self.graph.weights, self.classes**2
+            self.pseudo * self.classes + labels, self.graph.weights, self.classes**2
         ).reshape(self.classes, self.classes)
         sides = np.array([float((fact.table * joint).sum()) for fact in self.facts])
         return (
@@ -111,18 +111,18 @@ class WorstCase:
         return measured(self.graph, labels)
 
     def allows(self, labels: Ints, measured: Measured | None = None) -> bool:
-        """Whether the labelling satisfies every constraint, up to rounding."""
+        """True where the labelling satisfies every constraint, up to rounding."""
         _, sides, inconsistency = self.measure(labels) if measured is None else measured
         return bool(
             (sides <= self.limits + _ROUNDING).all()
             and inconsistency <= self.most + _ROUNDING
-            and ((self.known == NOT_KNOWN) | (self.known == labels)).all()
+            and ((self.fixed == UNKNOWN) | (self.fixed == labels)).all()
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """What a method found out about a worst case.
+    """The result of a method on a worst case.
 
     `value` is at least its maximum (−∞ proves that no labelling is allowed), proved by the prices
     of the facts [m] and of R. `labelling` [n] is the worst allowed one met on the way, `attained`

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from mke_theory.theory.certificates.certificate import breakdown, label_free
+from mke_theory.theory.certificates.breakdown import breakdown
+from mke_theory.theory.certificates.certificate import label_free
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints
 from mke_theory.theory.labelled_pool import LabelledPool
@@ -113,7 +114,9 @@ def test_a_student_that_differs_where_nothing_is_known_has_none() -> None:
 def test_known_labels_may_certify_everything() -> None:
     pool = LabelledPool(clique(4), labels(1, 0, 0, 0), labels(0, 0, 0, 0), 2)
     for of in BOTH:
-        found = breakdown(pool, of, error=0.5, inconsistency=0.5, known=labels(0, -1, -1, -1))
+        found = breakdown(
+            pool, of, error=0.5, inconsistency=0.5, known_labels=labels(0, -1, -1, -1)
+        )
         assert found.limit == 1.0
 
 

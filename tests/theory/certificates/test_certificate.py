@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import make_moons
 from sklearn.linear_model import LogisticRegression
 
-from mke_theory.theory.certificates import certificate
+from mke_theory.theory.certificates import methods
 from mke_theory.theory.certificates.certificate import Certificate, label_free, truth_known
 from mke_theory.theory.certificates.side_information import (
     Fact,
@@ -68,7 +68,7 @@ def some_certificate(
     most = min(1.0, inconsistency(pool.graph, pool.known_truth, form) + slack)
     gain = bool(rng.random() < 0.3)
     found = label_free(
-        pool, error=error, inconsistency=most, form=form, facts=facts, known=known, gain=gain
+        pool, error=error, inconsistency=most, form=form, facts=facts, known_labels=known, gain=gain
     )
     every = Labellings(error_problem(pool, error, most, form, facts, known, gain))
     return pool, found, every
@@ -96,9 +96,9 @@ def test_by_hand() -> None:
     assert label_free(right, error=0.5, inconsistency=0).value == pytest.approx(0.5)
     # Somebody looks up one label, and the other truth is gone.
     looked_up = labels(0, -1, -1, -1, -1)
-    found = label_free(right, error=0.5, inconsistency=0, known=looked_up)
+    found = label_free(right, error=0.5, inconsistency=0, known_labels=looked_up)
     assert found.value == pytest.approx(0.0, abs=EXACT)
-    assert found.known == 1
+    assert found.known_labels == 1
 
 
 def test_truth_known_by_hand() -> None:
@@ -213,6 +213,127 @@ def test_the_prices_prove_the_value(form: Form) -> None:
         assert dual - 1e-9 <= best
         if classes == 2:
             assert best == pytest.approx(dual, abs=EXACT)
+
+
+# --- changes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("classes", "pools", "margin"), [(2, 8, EXACT), (3, 2, NEAR)])
+def test_it_grows_with_what_is_allowed(classes: int, pools: int, margin: float, form: Form) -> None:
+    rng = np.random.default_rng(classes)
+    for _ in range(pools):
+        pool = random_pool(rng, classes, (3, 8))
+        error = pool.teacher_error
+        most = inconsistency(pool.graph, pool.known_truth, form)
+        steps = (0.0, 0.05, 0.2, 0.5)
+        by_error = [
+            label_free(pool, error=min(1, error + s), inconsistency=most, form=form).value
+            for s in steps
+        ]
+        by_most = [
+            label_free(pool, error=error, inconsistency=min(1, most + s), form=form).value
+            for s in steps
+        ]
+        assert (np.diff(by_error) >= -margin).all()
+        assert (np.diff(by_most) >= -margin).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("classes", "pools", "margin"), [(2, 15, EXACT), (3, 2, NEAR)])
+def test_knowing_more_never_loosens_it(classes: int, pools: int, margin: float, form: Form) -> None:
+    rng = np.random.default_rng(10 + classes)
+    tightened = 0
+    for _ in range(pools):
+        pool = random_pool(rng, classes, (3, 8))
+        error = min(1.0, pool.teacher_error + 0.1)
+        most = min(1.0, inconsistency(pool.graph, pool.known_truth, form) + 0.1)
+        share = np.bincount(pool.known_truth, pool.graph.weights, classes)
+        shares = class_shares(np.maximum(share - 0.02, 0), np.minimum(share + 0.02, 1))
+        known = some_known(rng, pool, 0.3)
+
+        plain, by_facts, by_labels, by_both = (
+            label_free(
+                pool, error=error, inconsistency=most, form=form, facts=facts, known_labels=labels
+            ).value
+            for facts, labels in (((), None), (shares, None), ((), known), (shares, known))
+        )
+        assert by_facts <= plain + EXACT
+        assert by_labels <= plain + margin
+        assert by_both <= min(by_facts, by_labels) + margin
+        tightened += by_both < plain - 0.01
+    assert tightened > 0
+
+
+def test_an_edge_less_never_tightens_it() -> None:
+    # Vertex form: without an edge, B(x) is smaller and R_B of every labelling too. Edge form:
+    # weights are shares, so R_E' ≤ R_E/(1 − w) only, and μ has to be raised alike.
+    rng = np.random.default_rng(20)
+    for _ in range(15):
+        pool = random_pool(rng, 2, (4, 9))
+        graph, at = pool.graph, int(rng.integers(max(1, len(pool.graph.edges))))
+        if len(graph.edges) < 2:
+            continue
+        edges, w = np.delete(graph.edges, at, axis=0), np.delete(graph.edge_weights, at)
+        fewer = replace(pool, graph=Graph.from_edges(graph.n, edges, w, weights=graph.weights))
+        lost = float(graph.edge_weights[at])
+        for form, most, raised in (("vertex", 0.3, 0.3), ("edge", 0.2, 0.2 / (1 - lost))):
+            values = [
+                label_free(one, error=0.5, inconsistency=min(1.0, limit), form=form).value  # type: ignore[arg-type]
+                for one, limit in ((pool, most), (fewer, raised))
+            ]
+            assert values[1] >= values[0] - EXACT
+
+
+def test_at_the_same_share_an_edge_less_may_tighten_the_edge_form() -> None:
+    # Points 0 and 1 are known, so that their edge is never cut; without it the edge to point 2 is
+    # all the weight there is, and at μ = 1/2 only half of point 2 may be wrong.
+    both = Graph.from_edges(3, [[0, 1], [1, 2]])
+    one = Graph.from_edges(3, [[1, 2]])
+    known, zero = labels(0, 0, -1), labels(0, 0, 0)
+    values = [
+        label_free(
+            LabelledPool(g, zero, zero, 2), error=1, inconsistency=0.5, known_labels=known
+        ).value
+        for g in (both, one)
+    ]
+    assert values == pytest.approx([1 / 3, 1 / 6])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_names_of_points_and_classes_do_not_matter(form: Form) -> None:
+    rng = np.random.default_rng(21)
+    for classes, margin in ((2, EXACT), (2, EXACT), (2, EXACT), (3, NEAR)):
+        pool = random_pool(rng, classes, (5, 9))
+        n, graph, truth = pool.graph.n, pool.graph, pool.known_truth
+        place, name = rng.permutation(n), rng.permutation(classes)
+        back = np.argsort(place)
+        moved = LabelledPool(
+            Graph.from_edges(n, place[graph.edges], graph.edge_weights, graph.weights[back]),
+            name[pool.pseudo[back]],
+            name[pool.student[back]],
+            classes,
+            name[truth[back]],
+        )
+        for gain in (False, True):
+            before, after = (
+                label_free(one, error=0.3, inconsistency=0.6, form=form, gain=gain).value
+                for one in (pool, moved)
+            )
+            assert after == pytest.approx(before, abs=margin)
+        assert truth_known(moved, form=form).value == pytest.approx(
+            truth_known(pool, form=form).value, abs=margin
+        )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_two_workers_find_what_one_finds(form: Form) -> None:
+    rng = np.random.default_rng(22)
+    pool = random_pool(rng, 2, (40, 41))
+    values = [
+        label_free(pool, error=0.3, inconsistency=0.3, form=form, workers=w).value for w in (1, 2)
+    ]
+    assert values[1] == pytest.approx(values[0], abs=EXACT)
 
 
 # --- rounding ------------------------------------------------------------------------------------
@@ -341,7 +462,7 @@ def test_the_guarantee_says_what_was_assumed() -> None:
         inconsistency=0.25,
         form="vertex",
         facts=class_shares([0.5, 0], [1, 0.5], level=0.95),
-        known=labels(0, 0, -1, -1, -1),
+        known_labels=labels(0, 0, -1, -1, -1),
     )
     said = str(found)
     assert said == found.guarantee
@@ -457,14 +578,14 @@ def test_bad_input() -> None:
         ask(teacher_error_at_most(0.1, 3))
     with pytest.raises(ValueError, match=r"is \(3, 3\) for 2 classes"):
         ask(facts=(teacher_error_at_least(0.1, 3),))
-    with pytest.raises(ValueError, match=r"known has shape \(3,\) and type int64"):
-        ask(known=labels(0, 0, 1))
+    with pytest.raises(ValueError, match=r"known_labels has shape \(3,\) and type int64"):
+        ask(known_labels=labels(0, 0, 1))
     with pytest.raises(ValueError, match="give a class number for each of the 4 points, -1 where"):
-        ask(known=np.full(4, -1.0))
-    with pytest.raises(ValueError, match="known holds 2; allowed is -1 to 1"):
-        ask(known=labels(0, 2, -1, -1))
-    with pytest.raises(ValueError, match="known holds -2"):
-        ask(known=labels(0, -2, -1, -1))
+        ask(known_labels=np.full(4, -1.0))
+    with pytest.raises(ValueError, match="known_labels holds 2; allowed is -1 to 1"):
+        ask(known_labels=labels(0, 2, -1, -1))
+    with pytest.raises(ValueError, match="known_labels holds -2"):
+        ask(known_labels=labels(0, -2, -1, -1))
     with pytest.raises(ValueError, match="workers is 0"):
         ask(workers=0)
     with pytest.raises(ValueError, match="truth of this pool is not known; give truth"):
@@ -477,8 +598,8 @@ def test_bad_input() -> None:
 
 def test_a_search_cut_short_is_loose_and_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(90)
-    monkeypatch.setattr(certificate, "_RELAXED_STEPS", 1)
-    monkeypatch.setattr(certificate, "_ROUGH_STEPS", 1)
+    monkeypatch.setattr(methods, "_RELAXED_STEPS", 1)
+    monkeypatch.setattr(methods, "_ROUGH_STEPS", 1)
     for form in FORMS:
         for _ in range(5):
             _, found, every = some_certificate(rng, 3, form)

@@ -1,4 +1,4 @@
-"""Two classes: cuts are exact at every price, and cutting planes find the best prices."""
+"""Two classes: cuts are exact at every price."""
 
 from __future__ import annotations
 
@@ -9,57 +9,26 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult, linprog
+from scipy.optimize import linprog
 
-from mke_theory.theory.certificates import planes
 from mke_theory.theory.certificates.cuts import Components, Cuts
-from mke_theory.theory.certificates.planes import solve_by_planes, starting_labellings
-from mke_theory.theory.certificates.side_information import class_shares, teacher_error_at_most
+from mke_theory.theory.certificates.cutting_planes import solve_by_planes
+from mke_theory.theory.certificates.side_information import teacher_error_at_most
 from mke_theory.theory.certificates.worst_case import Form, WorstCase
 from mke_theory.theory.graph import Graph, Ints
+from tests.theory.certificates.problems import problem_on, some_problem
 from tests.theory.enumeration import (
     FORMS,
     Labellings,
-    error_problem,
-    facts_that_hold,
     inconsistency,
-    random_pool,
-    some_known,
 )
 
 Floats = NDArray[np.float64]
 
 
-def some_problem(
-    rng: np.random.Generator,
-    form: Form,
-    classes: int = 2,
-    points: tuple[int, int] = (2, 9),
-    tight: bool = False,
-) -> WorstCase:
-    """A problem that the truth of its pool satisfies."""
-    pool = random_pool(rng, classes, points)
-    slack = 0.0 if tight else 0.1 * float(rng.random())
-    most = inconsistency(pool.graph, pool.known_truth, form) + slack
-    known = some_known(rng, pool) if rng.random() < 0.5 else None
-    facts = facts_that_hold(rng, pool)
-    error, gain = min(1.0, pool.teacher_error + slack), bool(rng.random() < 0.3)
-    return error_problem(pool, error, min(1.0, most), form, facts, known, gain)
-
-
-def problem_on(graph: Graph, said: Sequence[int], most: float, form: Form) -> WorstCase:
-    """The student says 0 everywhere, and nobody knows how often the teacher errs."""
-    reward = graph.weights[:, None] * np.array([0.0, 1.0])
-    facts, free = (teacher_error_at_most(1.0, 2),), np.full(graph.n, -1)
-    return WorstCase(graph, reward, np.array(said), facts, most, form, free)
-
-
 def worth(problem: WorstCase, theta: Floats, price: float, labels: Ints) -> float:
     paid = theta[np.arange(len(labels)), labels].sum()
     return float(paid - price * inconsistency(problem.graph, labels, problem.form))
-
-
-# --- the inner maximum ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -77,7 +46,7 @@ def test_the_inner_maximum_is_exact(form: Form, workers: int) -> None:
             assert highest - 1e-12 <= answer.bound <= highest + 1e-9
             for labels, (reward, sides, r) in zip(answer.labellings, answer.planes, strict=True):
                 assert worth(problem, theta, size, labels) == pytest.approx(highest, abs=1e-9)
-                assert ((problem.known < 0) | (problem.known == labels)).all()
+                assert ((problem.fixed < 0) | (problem.fixed == labels)).all()
                 assert (reward, r) == pytest.approx(problem.measure(labels)[::2])
                 assert sides == pytest.approx(problem.measure(labels)[1])
             small, large = answer.labellings
@@ -87,7 +56,7 @@ def test_the_inner_maximum_is_exact(form: Form, workers: int) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_known_labels_stay_where_nothing_speaks_for_them(form: Form) -> None:
     graph = Graph.from_edges(4, [[0, 1]])
-    problem = replace(problem_on(graph, [0] * 4, 1.0, form), known=np.array([1, 0, 1, -1]))
+    problem = replace(problem_on(graph, [0] * 4, 1.0, form), fixed=np.array([1, 0, 1, -1]))
     theta = np.zeros((4, 2))
     theta[3, 1] = 1.0  # so much more than nothing that a least pull is lost in rounding
     for labels in Cuts(problem)(theta, 0.0).labellings:
@@ -138,7 +107,7 @@ def test_two_workers_find_what_one_finds(form: Form) -> None:
     problem = replace(
         problem_on(graph, said.tolist(), 0.1, form),
         facts=(teacher_error_at_most(0.2, 2),),
-        known=np.where(rng.random(30) < 0.1, said, -1),
+        fixed=np.where(rng.random(30) < 0.1, said, -1),
     )
     assert len(np.unique(graph.components)) > 3
     one = solve_by_planes(problem, Cuts(problem), "one")
@@ -149,9 +118,6 @@ def test_two_workers_find_what_one_finds(form: Form) -> None:
             theta = rng.normal(size=(30, 2))
             bounds = [Cuts(problem, w)(theta, size).bound for w in (1, workers)]
             assert bounds[1] == pytest.approx(bounds[0], abs=1e-10)
-
-
-# --- why a large set needs two helpers -----------------------------------------------------------
 
 
 def monotone_functions(n: int) -> Iterator[tuple[int, ...]]:
@@ -216,9 +182,6 @@ def test_two_helpers_charge_a_set_of_four_and_none_one_of_three() -> None:
     assert expressible(3, [])
 
 
-# --- no inconsistency at all ---------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_components_are_exact(form: Form, classes: int) -> None:
@@ -243,7 +206,7 @@ def test_a_point_without_weight_connects_nothing_in_the_vertex_form() -> None:
     problem = replace(
         problem_on(graph, [0] * 4, 0.0, "vertex"),
         facts=(teacher_error_at_most(0.5, 2),),
-        known=np.array([0, -1, -1, -1]),
+        fixed=np.array([0, -1, -1, -1]),
     )
     assert problem.inconsistency(np.array([0, 0, 1, 1])) == 0
     found = solve_by_planes(problem, Components(problem), "components")
@@ -269,110 +232,8 @@ def test_an_edge_connects_however_light_it_is() -> None:
 
 def test_known_labels_that_contradict_a_component_allow_nothing() -> None:
     graph = Graph.from_edges(3, [[0, 1], [1, 2]])
-    problem = replace(problem_on(graph, [0] * 3, 0.0, "edge"), known=np.array([0, -1, 1]))
+    problem = replace(problem_on(graph, [0] * 3, 0.0, "edge"), fixed=np.array([0, -1, 1]))
     assert solve_by_planes(problem, Components(problem), "components").value == -np.inf
-
-
-# --- the prices ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("tight", [False, True])
-def test_the_bound_is_the_best_mixture_of_labellings(form: Form, tight: bool) -> None:
-    # Lagrangian duality: the least D is the largest reward of a mixture of labellings that
-    # satisfies the limits on average. Both sides are solved to about 10⁻⁷.
-    rng = np.random.default_rng(11)
-    for _ in range(40):
-        problem = some_problem(rng, form, tight=tight)
-        found, every = solve_by_planes(problem, Cuts(problem), "cuts"), Labellings(problem)
-        assert found.value == pytest.approx(every.hull(), abs=1e-6)
-        assert found.value >= every.best
-        assert (found.prices >= 0).all()
-        assert found.inconsistency_price >= 0
-        # The prices prove the value, evaluated without a cut.
-        dual = every.dual(found.prices, found.inconsistency_price)
-        assert dual - 1e-12 <= found.value <= dual + 1e-7
-        if found.labelling is not None:
-            assert problem.allows(found.labelling)
-            assert found.attained == pytest.approx(problem.measure(found.labelling)[0])
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_nothing_allowed_is_found_out(form: Form) -> None:
-    rng = np.random.default_rng(12)
-    refuted = 0
-    for _ in range(60):
-        problem = some_problem(rng, form)
-        problem = replace(problem, most=float(rng.choice([0.01, 0.2])))
-        problem = replace(problem, facts=(teacher_error_at_most(0.1, 2), *problem.facts[1:]))
-        found, hull = solve_by_planes(problem, Cuts(problem), "cuts"), Labellings(problem).hull()
-        assert (found.value == -np.inf) == (hull == -np.inf)
-        refuted += found.value == -np.inf
-    assert 5 < refuted < 55
-
-
-@pytest.mark.parametrize("most_steps", [1, 2, 3])
-def test_the_bound_is_valid_wherever_the_search_stops(most_steps: int) -> None:
-    rng = np.random.default_rng(13)
-    for _ in range(40):
-        problem = some_problem(rng, "edge")
-        found = solve_by_planes(problem, Cuts(problem), "cuts", most_steps=most_steps)
-        assert found.steps <= most_steps
-        assert found.value >= Labellings(problem).hull() - 1e-7
-
-
-@pytest.mark.parametrize("begin", [0.0, 1.0, 50.0])
-def test_the_search_finds_back_from_any_start(begin: float) -> None:
-    # Steps within a factor of two: planes that are met again on the way are no reason to stop.
-    rng = np.random.default_rng(14)
-    for _ in range(6):
-        problem = some_problem(rng, "edge")
-        start = np.full(len(problem.facts) + 1, begin)
-        found = solve_by_planes(problem, Cuts(problem), "cuts", start=start)
-        assert found.value == pytest.approx(Labellings(problem).hull(), abs=1e-5)
-
-
-def test_prices_below_zero_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    # HiGHS may leave its bounds by 10⁻⁷. Here it always does, and the bound stays valid.
-    def careless(*args: object, **options: object) -> OptimizeResult:
-        solved = linprog(*args, **options)
-        solved.x = solved.x - 1e-3
-        return solved
-
-    monkeypatch.setattr(planes, "linprog", careless)
-    rng = np.random.default_rng(15)
-    for _ in range(20):
-        problem = some_problem(rng, "edge")
-        found = solve_by_planes(problem, Cuts(problem), "cuts")
-        assert found.value >= Labellings(problem).hull() - 1e-7
-        assert (np.append(found.prices, found.inconsistency_price) >= 0).all()
-
-
-def test_a_failed_programme_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = OptimizeResult(x=None, message="out of luck")
-    monkeypatch.setattr(planes, "linprog", lambda *_, **__: failed)
-    problem = some_problem(np.random.default_rng(16), "edge")
-    with pytest.raises(ArithmeticError, match="planes failed: out of luck"):
-        solve_by_planes(problem, Cuts(problem), "cuts")
-
-
-def test_the_search_starts_from_what_is_known() -> None:
-    graph = Graph.from_edges(3, [[0, 1]])
-    problem = replace(problem_on(graph, [0, 1, 1], 0.5, "edge"), known=np.array([-1, 0, -1]))
-    begin = [labels.tolist() for labels in starting_labellings(problem)]
-    # The pseudo labels, all 0, all 1, the most and the least reward; point 1 is known to be 0.
-    assert begin == [[0, 0, 1], [0, 0, 0], [1, 0, 1], [1, 0, 1], [0, 0, 0]]
-
-
-def test_facts_of_no_consequence_change_nothing() -> None:
-    rng = np.random.default_rng(17)
-    for _ in range(10):
-        problem = some_problem(rng, "vertex")
-        more = replace(problem, facts=(*problem.facts, *class_shares([0, 0], [0.9999, 0.9999])))
-        if not (Labellings(problem).sides <= 0.99).all():
-            more = replace(problem, facts=problem.facts * 2)
-        one = solve_by_planes(problem, Cuts(problem), "cuts")
-        assert solve_by_planes(more, Cuts(more), "cuts").value <= one.value + 1e-6
 
 
 def test_bad_input() -> None:

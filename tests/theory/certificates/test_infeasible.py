@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mke_theory.theory.certificates.certificate import Infeasible, label_free
+from mke_theory.theory.certificates.certificate import label_free
+from mke_theory.theory.certificates.infeasible import Infeasible
 from mke_theory.theory.certificates.side_information import class_shares
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints
@@ -33,10 +34,10 @@ def test_a_contradiction_by_hand() -> None:
     pool = LabelledPool(clique(5), labels(0, 0, 0, 1, 1), labels(0, 0, 0, 0, 0), 2)
     with pytest.raises(Infeasible) as refused:
         label_free(pool, error=0.2, inconsistency=0.0)
-    told = str(refused.value)
-    assert "teacher's error ≤ 0.2000; inconsistency at most 0.0000" in told
-    assert "the error has to be at least 0.4000" in told
-    share = float(re.findall(r"inconsistency has to be more than ([0-9.]+)\.", told)[0])
+    message = str(refused.value)
+    assert "teacher's error ≤ 0.2000; inconsistency at most 0.0000" in message
+    assert "the error has to be at least 0.4000" in message
+    share = float(re.findall(r"inconsistency has to be more than ([0-9.]+)\.", message)[0])
     # Labellings may be mixed: half of each gives R = ½·6/10 at an error of ½·2/5.
     assert 0.3 - 1e-3 <= share <= 0.3
     assert isinstance(refused.value, ValueError)
@@ -50,7 +51,7 @@ def least(of: Floats, subject_to: Floats, limit: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_has_to_give_is_right(form: Form) -> None:
+def test_the_least_relaxation_is_right(form: Form) -> None:
     rng = np.random.default_rng(60)
     refused = 0
     for _ in range(40):
@@ -61,9 +62,9 @@ def test_what_has_to_give_is_right(form: Form) -> None:
             label_free(pool, error=error, inconsistency=most, form=form)
         except Infeasible as contradiction:
             assert not every.allowed.any()
-            told = str(contradiction)
+            message = str(contradiction)
             numbers = [
-                float(x) for x in re.findall(r"has to be (?:at least|more than) (0\.\d+)", told)
+                float(x) for x in re.findall(r"has to be (?:at least|more than) (0\.\d+)", message)
             ]
             wrong, r = every.sides[:, 0], every.inconsistency
             whole, mixed = least(wrong, r, most)
@@ -79,20 +80,22 @@ def test_what_has_to_give_is_right(form: Form) -> None:
     assert refused > 10
 
 
-def test_what_cannot_give_is_said() -> None:
+def test_assumptions_that_no_relaxation_saves_are_named() -> None:
     pool = LabelledPool(clique(4), labels(0, 0, 0, 0), labels(0, 0, 0, 0), 2)
     known = labels(1, 1, -1, -1)
     with pytest.raises(Infeasible, match="No inconsistency is large enough: ε, a fact or a known"):
-        label_free(pool, error=0.4, inconsistency=0.5, known=known)
+        label_free(pool, error=0.4, inconsistency=0.5, known_labels=known)
     # Whatever ε is, two known labels that differ are an inconsistency.
     with pytest.raises(Infeasible, match="known labels") as refused:
-        label_free(pool, error=0.5, inconsistency=0.0, known=labels(0, 1, -1, -1))
+        label_free(pool, error=0.5, inconsistency=0.0, known_labels=labels(0, 1, -1, -1))
     assert "the error has to be" not in str(refused.value)
     assert "inconsistency has to be more than" in str(refused.value)
     # A further fact is named, and so is a teacher's error below what the facts leave.
     shares = class_shares([0.5, 0], [1, 0.5])
     with pytest.raises(Infeasible, match=r"share of class 0 ≥ 0\.5000"):
-        label_free(pool, error=0.4, inconsistency=0.0, facts=shares, known=labels(1, -1, -1, -1))
+        label_free(
+            pool, error=0.4, inconsistency=0.0, facts=shares, known_labels=labels(1, -1, -1, -1)
+        )
 
 
 def test_three_classes_contradict_too() -> None:

@@ -129,7 +129,7 @@ def test_intervals_by_hand() -> None:
     assert facts[0].table.tolist() == [[1, 0], [1, 0]]  # a column: the truth
     assert facts[1].table.tolist() == [[0, -1], [0, -1]]
     (cell,) = confusion_between(np.zeros((2, 2)), [[1.0, 1.0], [0.125, 1.0]], level=0.9)
-    assert str(cell) == "share said 1, true 0 ≤ 0.1250 with probability 0.9"
+    assert str(cell) == "share with ỹ = 1, y = 0 ≤ 0.1250 with probability 0.9"
     assert cell.table.tolist() == [[0, 0], [1, 0]]
 
 
@@ -216,10 +216,10 @@ def test_a_fraction_of_an_error_is_refused() -> None:
 def test_failures_of_two_validations_add_up() -> None:
     facts = tuple(teacher_error_from_validation(e, 100, 300, 2) for e in (18, 22))
     assert level_of(facts) == pytest.approx(0.9)
-    assert level_of((facts[0], facts[0])) == pytest.approx(0.95)  # one claim, told twice
+    assert level_of((facts[0], facts[0])) == pytest.approx(0.95)  # one claim, made twice
 
 
-def test_what_is_assumed_is_printed_to_assume_more_and_what_is_likely_to_say_less() -> None:
+def test_assumptions_are_rounded_to_assume_more_and_likely_limits_to_claim_less() -> None:
     wrong = 1 - np.eye(2)
     assert str(Fact("teacher's error", wrong, 0.26667)) == "teacher's error ≤ 0.2666"
     likely = Fact("teacher's error", wrong, 0.26661, 0.95)

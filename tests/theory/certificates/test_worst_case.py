@@ -1,4 +1,4 @@
-"""What a worst case measures and allows, by hand and by its definition."""
+"""The measure of a worst case and the labellings it allows, by hand and by their definition."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_allowed_by_hand() -> None:
     assert problem.allows(np.array([0, 0, 1])) is False  # class 0 has .8
     loose = replace(problem, most=0.75)
     assert loose.allows(np.array([0, 1, 1])) is True  # the teacher errs on .3, class 0 has .5
-    assert replace(loose, known=np.array([-1, 0, -1])).allows(np.array([0, 1, 1])) is False
-    assert replace(loose, known=np.array([-1, 1, -1])).allows(np.array([0, 1, 1])) is True
+    assert replace(loose, fixed=np.array([-1, 0, -1])).allows(np.array([0, 1, 1])) is False
+    assert replace(loose, fixed=np.array([-1, 1, -1])).allows(np.array([0, 1, 1])) is True
 
 
 def test_rounding_does_not_forbid_and_a_light_edge_does() -> None:
@@ -92,7 +92,7 @@ def test_bad_input() -> None:
         replace(problem, reward=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="give a finite number for each of 3 points"):
         replace(problem, reward=np.full((3, 2), np.inf))
-    with pytest.raises(ValueError, match=r"said has shape \(4,\); the pool has 3 points"):
-        replace(problem, said=np.zeros(4, np.int64))
-    with pytest.raises(ValueError, match=r"known has shape \(2,\)"):
-        replace(problem, known=np.zeros(2, np.int64))
+    with pytest.raises(ValueError, match=r"pseudo has shape \(4,\); the pool has 3 points"):
+        replace(problem, pseudo=np.zeros(4, np.int64))
+    with pytest.raises(ValueError, match=r"fixed has shape \(2,\)"):
+        replace(problem, fixed=np.zeros(2, np.int64))

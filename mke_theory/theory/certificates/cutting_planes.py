@@ -1,7 +1,7 @@
 """The prices of a worst case by cutting planes, given the inner maximum at fixed prices.
 
-Whatever an oracle answers at prices (λ, ν), labellings or fractions of such, is a plane below the
-convex function D,
+An oracle's answer at prices (λ, ν), labellings or fractions of such, gives planes below the convex
+function D,
 
     D(λ, ν) ≥ reward(y) − Σ_m λ_m (side_m(y) − limit_m) − ν (R(y) − most),
 
@@ -18,7 +18,8 @@ from typing import Protocol
 import numpy as np
 from scipy.optimize import linprog
 
-from mke_theory.theory.certificates.worst_case import NOT_KNOWN, Bounded, Measured, WorstCase
+from mke_theory.data.pool import UNKNOWN
+from mke_theory.theory.certificates.worst_case import Bounded, Measured, WorstCase
 from mke_theory.theory.graph import Floats, Ints
 
 TOLERANCE = 1e-7
@@ -83,7 +84,7 @@ def solve_by_planes(
         step += 1
         theta = problem.theta(tried[:-1])
         answer = oracle(theta, float(tried[-1]))
-        if answer.bound == -np.inf:  # what is known contradicts itself
+        if answer.bound == -np.inf:  # the assumptions contradict each other
             return Bounded(-np.inf, tried[:-1], float(tried[-1]), None, None, method, step)
         charged = np.append(tried[:-1] * problem.limits, tried[-1] * problem.most)
         size = np.abs(theta).sum() + np.abs(charged).sum() + abs(answer.bound)
@@ -95,7 +96,7 @@ def solve_by_planes(
             return Bounded(-np.inf, prices[:-1], float(prices[-1]), None, None, method, step)
         for labels, measured in zip(answer.labellings, answer.planes, strict=False):
             worst.meet(labels, measured)
-        # Near better prices than before even a plane that was there says where to look next.
+        # Near better prices than before even a plane that was there shows where to look next.
         if not planes.add(answer.planes) and not better:
             break
     price = float(prices[-1])
@@ -106,8 +107,8 @@ def starting_labellings(problem: WorstCase) -> list[Ints]:
     """Labellings to start from: the pseudo labels, each class alone, the best and the worst."""
     everywhere = [np.full(problem.graph.n, k) for k in range(problem.classes)]
     ends = [problem.reward.argmax(axis=1), problem.reward.argmin(axis=1)]
-    fixed = problem.known != NOT_KNOWN
-    return [np.where(fixed, problem.known, y) for y in (problem.said, *everywhere, *ends)]
+    free = problem.fixed == UNKNOWN
+    return [np.where(free, y, problem.fixed) for y in (problem.pseudo, *everywhere, *ends)]
 
 
 class _Worst:
@@ -135,7 +136,7 @@ class _Planes:
         self._seen: set[tuple[float, ...]] = set()
 
     def add(self, planes: Iterable[Measured]) -> bool:
-        """Whether any of the planes was not there before."""
+        """Add the planes that were not there before; True where there was one."""
         before = len(self._rows)
         for reward, sides, inconsistency in planes:
             row = np.append(reward, np.append(sides, inconsistency) - self._limits)

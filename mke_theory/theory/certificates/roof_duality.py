@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from mke_theory.theory.certificates.planes import Answer
-from mke_theory.theory.certificates.worst_case import NOT_KNOWN, Measured, WorstCase
+from mke_theory.data.pool import UNKNOWN
+from mke_theory.theory.certificates.cutting_planes import Answer
+from mke_theory.theory.certificates.worst_case import Measured, WorstCase
 from mke_theory.theory.graph import Floats, Ints
 from mke_theory.theory.max_flow import MinCut
 
 
 def fits(problem: WorstCase, reference: Ints) -> bool:
-    """Whether one bit a point can express the problem: edge form, reward p 1[y ≠ f], ε alone."""
+    """True where one bit a point expresses the problem: edge form, reward p 1[y ≠ f], ε alone."""
     wrong = 1 - np.eye(problem.classes)
     reward = problem.graph.weights[:, None] * wrong[reference]
     return (
@@ -34,8 +35,8 @@ def fits(problem: WorstCase, reference: Ints) -> bool:
 class Roof:
     """The oracle of the edge form where the reward is p_i 1[y_i ≠ f_i] and ε the only fact.
 
-    It answers about `problem` itself; θ is ignored but for the price of the teacher's error, which
-    it is asked for by `at`. Raises ValueError for another reward, another form or another fact.
+    Of θ it reads the price of the teacher's error alone; the rest it takes from the problem. Raises
+    ValueError for another reward, another form or another fact.
     """
 
     def __init__(self, problem: WorstCase, reference: Ints) -> None:
@@ -43,7 +44,7 @@ class Roof:
         if not fits(problem, reference):
             raise ValueError("roof duality needs the edge form, Err(f) to bound, and ε alone")
         self._problem, self._p = problem, p
-        self._agrees = reference == problem.said
+        self._agrees = reference == problem.pseudo
         i, j = problem.graph.edges.T
         same = reference[i] == reference[j]
         w = problem.graph.edge_weights
@@ -54,8 +55,8 @@ class Roof:
         self._forward = 0.5 * np.concatenate([w[same], w[same], w[~same], w[~same]])
         self._backward = 0.5 * np.concatenate([w[same], w[same], np.zeros(2 * len(c))])
         self._cut = MinCut(2 * n, tails, heads)
-        known = problem.known
-        self._fixed = np.where(known == NOT_KNOWN, NOT_KNOWN, (known != reference).astype(np.int64))
+        fixed = problem.fixed
+        self._fixed = np.where(fixed == UNKNOWN, UNKNOWN, (fixed != reference).astype(np.int64))
 
     def __call__(self, theta: Floats, price: float) -> Answer:
         # θ at a wrong label of a point that agrees is p (1 − λ): what λ is follows from any point.
@@ -85,8 +86,7 @@ class Roof:
 
     def _price_of_error(self, theta: Floats) -> float:
         heaviest = int(self._p.argmax())
-        said = self._problem.said[heaviest]
-        other = (said + 1) % self._problem.classes
+        other = (self._problem.pseudo[heaviest] + 1) % self._problem.classes
         p, reward = self._p[heaviest], self._problem.reward[heaviest]
         return float((reward[other] - theta[heaviest, other]) / p)
 
