@@ -23,8 +23,8 @@ from scipy.optimize import linprog
 from scipy.spatial import cKDTree
 
 from mke_theory.theory.expansion.relative_expansion import (
-    expansion_profile_between,
     relative_expansion_between,
+    relative_expansion_profile_between,
 )
 
 Answer = TypeVar("Answer")
@@ -86,7 +86,7 @@ def measure(n: int, *, weighted: bool) -> None:
         f"{n:>7,} × {n:,}  {'random' if weighted else 'equal'} weights  ratio {found.value:.6f}  "
         f"gap {found.value - found.lower:.0e}  {found.cuts} cuts  {seconds:.1f} s"
     )
-    profile, seconds = timed(lambda: expansion_profile_between(near, *weights))
+    profile, seconds = timed(lambda: relative_expansion_profile_between(near, *weights))
     print(
         f"{'':>{len(f'{n:,} × {n:,}') + 1}}  profile with {len(profile.shares) - 1} corners  "
         f"{profile.cuts} cuts  {seconds:.1f} s"

@@ -36,9 +36,9 @@ from mke_theory.theory.bounds.bound import (
     trivial_error,
 )
 from mke_theory.theory.expansion.relative_expansion import (
-    ExpansionProfile,
+    RelativeExpansionProfile,
     certified_constant,
-    expansion_profile,
+    relative_expansion_profile,
 )
 from mke_theory.theory.graph import Graph, Ints, inconsistent
 from mke_theory.theory.labelled_pool import LabelledPool
@@ -86,7 +86,7 @@ def for_class(
     used = max(0.0, 1 - a - found.restless) if q is None else checked_share("q", q)
     if expansion is None and 0 < a < 0.5:
         bad = found.inside & (pool.pseudo != label)
-        profile = expansion_profile(pool.graph, bad, found.inside & ~bad, steps=steps)
+        profile = relative_expansion_profile(pool.graph, bad, found.inside & ~bad, steps=steps)
         expansion = expansion_above(profile, used)
     # Where a = 0 there is nothing to correct, and the formula says Err(f) = L01(f, ỹ).
     lowest, value = 0.0 if a == 0 else lower_end(expansion), None
@@ -160,7 +160,7 @@ def _in_class(pool: LabelledPool, label: int, steps: Literal[1, 2]) -> _InClass:
     return _InClass(inside, *shares)
 
 
-def expansion_above(profile: ExpansionProfile, q: float) -> Measured:
+def expansion_above(profile: RelativeExpansionProfile, q: float) -> Measured:
     """The c of all sets above q < 1: a number where it is certain, else certified and attained."""
     certain = certified_constant(profile, q)
     above = profile.shares > q + ROUNDING

@@ -38,7 +38,7 @@ from mke_theory.theory.bounds.bound import (
     student_error_on,
 )
 from mke_theory.theory.bounds.lang2024_correction import expansion_above, not_constant
-from mke_theory.theory.expansion.relative_expansion import expansion_profile
+from mke_theory.theory.expansion.relative_expansion import relative_expansion_profile
 from mke_theory.theory.labelled_pool import LabelledPool
 
 
@@ -139,7 +139,7 @@ def _best(pool: LabelledPool, found: _InClass, q: float | None, steps: Literal[1
     onto = {}
     for name, side in (("good", found.good), ("bad", found.bad)):
         if pool.share(side) > 0:
-            onto[name] = expansion_profile(pool.graph, side, found.outside, steps=steps)
+            onto[name] = relative_expansion_profile(pool.graph, side, found.outside, steps=steps)
     corners = {float(x) for profile in onto.values() for x in profile.shares if x < 1 - ROUNDING}
     tried = []
     for at in sorted(corners) if q is None else [q]:

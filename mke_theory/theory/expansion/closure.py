@@ -5,8 +5,8 @@ take its head. For one λ the set that maximises λ·gain − cost is a minimum 
 smaller such sets. So one cut at λ = cost / gain of a block either splits the block in two or proves
 that no part of it does worse, and every block of one depth is asked in the same cut.
 
-What a finished block has to show is the flow of its last cut: no bad node receives more than it
-costs, so the good nodes of any set send no more than what the set costs, whatever rounding did.
+The proof of a finished block is the flow of its last cut: no bad node receives more than it costs,
+so the good nodes of any set send no more than what the set costs, whatever rounding did.
 Ref: picard1976maximal; dinkelbach1967nonlinear.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mke_theory.theory.max_flow import LARGEST, Floats, Ints, MinCut
 
 ROUNDING = 1e-12
-"""Relative: what sums of floats can be off by. Whole weights are summed exactly."""
+"""The relative error that sums of floats can have. Whole weights are summed exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def decomposed(closure: Closure, *, lowest_only: bool) -> Chain:
 
 
 def _splits(closure: Closure, block: Ints, lower: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """For every block, whether its lower part has a smaller ratio than the whole of it."""
+    """True for each block whose lower part has a smaller ratio than the whole of it."""
     blocks = int(block.max()) + 1
     gain, cost = sums(closure, block, block >= 0, blocks)
     part_gain, part_cost = sums(closure, block, lower, blocks)

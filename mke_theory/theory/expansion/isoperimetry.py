@@ -1,6 +1,6 @@
-"""Expansion against separation, radius by radius: in closed form for Gaussians, exactly on a pool.
+"""Set expansion against separation, radius by radius: for Gaussians by formula, on a pool exactly.
 
-A larger radius r of B lets every set reach more (expansion) and leaves fewer points whose
+A larger radius r of B lets every set reach more (set expansion) and leaves fewer points whose
 neighbours all have their own label (separation). For x | y ~ N(m, σ² I) and metric balls, N has
 radius 2r, and half-spaces reach least of all sets of their size:
 
@@ -25,15 +25,18 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from mke_theory.theory.distances import coordinates_of
-from mke_theory.theory.expansion.relative_expansion import certified_constant, expansion_profile
+from mke_theory.theory.expansion.relative_expansion import (
+    certified_constant,
+    relative_expansion_profile,
+)
 from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
 from mke_theory.theory.graph import Graph, Ints, labels_of, radius_graph, vertex_inconsistency
 
 COLUMNS = "modalities radius separation a lower upper method relative label".split()
-"""What `pool_frontier` says of a set of modalities at a radius."""
+"""The columns of `pool_frontier`, a row for each set of modalities and radius."""
 
 
-def gaussian_expansion(a: float, radius: float, sigma: float = 1.0) -> float:
+def gaussian_set_expansion(a: float, radius: float, sigma: float = 1.0) -> float:
     """The best c for sets of P(V) ≤ a under N(m, σ² I) in any dimension: Φ(Φ⁻¹(a) + 2r/σ) / a.
 
     A half-space attains it, so it is at least 1 and at most 1/a; it falls as a grows, so that a
@@ -81,7 +84,8 @@ def frontier(
     share of a class on which the teacher errs. Columns: modalities, radius, separation (μ),
     expansion (c).
 
-    Raises ValueError as `gaussian_expansion` and `gaussian_separation`, and where nothing is given.
+    Raises ValueError as `gaussian_set_expansion` and `gaussian_separation`, and where there are no
+    radii or no distances.
     """
     _refuse_empty(radii, distances)
     rows = [
@@ -89,7 +93,7 @@ def frontier(
             "modalities": name,
             "radius": float(r),
             "separation": gaussian_separation(distance, r, sigma),
-            "expansion": gaussian_expansion(a, r, sigma),
+            "expansion": gaussian_set_expansion(a, r, sigma),
         }
         for name, distance in distances.items()
         for r in radii
@@ -108,7 +112,7 @@ def pool_frontier(
     seconds: float = 0.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Separation and expansion of a pool on its radius graphs, for each radius and modalities.
+    """Separation and set expansion of a pool on its radius graphs, for each radius and modalities.
 
     `coordinates` names sets of modalities and gives the points in them, [n, d]; `truth` and
     `pseudo` [n] are y and the teacher's ỹ. Columns, one row for each set and radius:
@@ -167,7 +171,9 @@ def _worst_relative(graph: Graph, y: Ints, guess: Ints, q: float) -> tuple[float
             raise ValueError(
                 f"the teacher is never right in class {label}; leave that class out of the pool"
             )
-        found.append((certified_constant(expansion_profile(graph, bad, good), q), int(label)))
+        found.append(
+            (certified_constant(relative_expansion_profile(graph, bad, good), q), int(label))
+        )
     return min(found)
 
 

@@ -1,4 +1,4 @@
-"""Relative expansion: how much of the bad set a part of the good set always reaches.
+"""Relative expansion: the share of the bad set that a part of the good set reaches at least.
 
 Good points C are those where the teacher is right, bad points A those where it is wrong, N(U) is
 what lies within reach of U. Relative expansion and its profile are, both over all U ⊆ C,
@@ -47,7 +47,7 @@ class RelativeExpansion:
 
 
 @dataclass(frozen=True, eq=False)
-class ExpansionProfile:
+class RelativeExpansionProfile:
     """Bounds on q ↦ min over U ⊆ C, P(U | C) ≥ q of P(N(U) | A), exact at the breakpoints.
 
     `shares` and `values` [k + 1] are P(U_j | C) and P(N(U_j) | A) of the nested sets U_0 = ∅ ⊂ U_1
@@ -122,26 +122,26 @@ def relative_expansion_between(
     return _relative(_closure_of_pools(neighbours, good_weights, bad_weights))
 
 
-def expansion_profile(
+def relative_expansion_profile(
     graph: Graph, bad: ArrayLike, good: ArrayLike, *, steps: int = 2
-) -> ExpansionProfile:
+) -> RelativeExpansionProfile:
     """The profile q ↦ min P(N(U) | A) over P(U | C) ≥ q; arguments as for `relative_expansion`.
 
-    Points without a bad neighbour make the minimum ratio 0; the profile says what the others do.
+    Points without a bad neighbour make the minimum ratio 0; the profile still bounds the others.
     """
     return _profile(_closure_of_graph(graph, bad, good, steps))
 
 
-def expansion_profile_between(
+def relative_expansion_profile_between(
     neighbours: sparse.sparray,
     good_weights: ArrayLike | None = None,
     bad_weights: ArrayLike | None = None,
-) -> ExpansionProfile:
+) -> RelativeExpansionProfile:
     """The profile for two pools, over C; arguments as for `relative_expansion_between`."""
     return _profile(_closure_of_pools(neighbours, good_weights, bad_weights))
 
 
-def certified_constant(profile: ExpansionProfile, q: float) -> float:
+def certified_constant(profile: RelativeExpansionProfile, q: float) -> float:
     """A c with P(U | C) > q ⇒ P(N(U) | A) > c P(U | C) for all U ⊆ C, 0 where none is certified.
 
     It is the largest c that the convex envelope allows, lower(q)/q (or its slope at q = 0), less a
@@ -175,7 +175,7 @@ def _relative(closure: Closure) -> RelativeExpansion:
     return RelativeExpansion(float(value), lower, witness, reached, sent, chain.cuts)
 
 
-def _profile(closure: Closure) -> ExpansionProfile:
+def _profile(closure: Closure) -> RelativeExpansionProfile:
     chain = decomposed(closure, lowest_only=False)
     weight, sent = _of_good(closure, chain)
     inside = chain.block >= 0
@@ -184,7 +184,7 @@ def _profile(closure: Closure) -> ExpansionProfile:
     values = np.concatenate([[0.0], np.cumsum(cost) / closure.total])
     block = np.full(closure.sizes[0], -1)
     block[closure.good_at] = chain.block[: len(closure.good_at)] + 1
-    return ExpansionProfile(shares, values, block, weight, sent, chain.cuts)
+    return RelativeExpansionProfile(shares, values, block, weight, sent, chain.cuts)
 
 
 def _of_good(closure: Closure, chain: Chain) -> tuple[Floats, Floats]:

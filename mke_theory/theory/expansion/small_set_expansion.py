@@ -1,4 +1,4 @@
-"""(a, c)-expansion of small sets: how much larger than V is all that V reaches, at the worst.
+"""(a, c)-expansion of small sets: the least ratio of N(V), all that V reaches, to V.
 
 A class with weights P_i expands where every V with P_i(V) ≤ a has P_i(N(V)) ≥ min{c P_i(V), 1}. The
 best c is the minimum of P_i(N(V)) / P_i(V) over those V that do not reach the whole class. It is
@@ -106,7 +106,7 @@ def small_set_expansion(
 
 
 def _worst(found: list[SmallSetExpansion]) -> SmallSetExpansion:
-    """The pool of several expands no better than any of them."""
+    """The interval of a pool of several parts, which expands as its worst part does."""
     low, high = min(found, key=lambda f: f.lower), min(found, key=lambda f: f.upper)
     return replace(high, lower=low.lower, lower_by=low.lower_by)
 

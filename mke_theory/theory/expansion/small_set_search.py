@@ -101,7 +101,7 @@ class _Programme:
 
 
 class _Search:
-    """A set V that grows and shrinks: what it reaches, and what each further point would add."""
+    """A set V that grows and shrinks, with its reach and the cost of every further point."""
 
     def __init__(self, sets: SmallSets) -> None:
         self._sets, self._p = sets, sets.weights
@@ -137,7 +137,7 @@ class _Search:
         self._inside[v] = sign > 0
         self._weight += sign * self._p[v]
         self._reached += sign * float(self._p[changed].sum())
-        # Whoever is near a point that is paid for (or no longer) has to pay less for it (or more).
+        # A point near one that is now paid for (or no longer) costs less (or more).
         near = [self._rows[u] for u in changed]
         if near:
             paid = np.repeat(self._p[changed], [len(row) for row in near])

@@ -1,4 +1,4 @@
-"""The small sets of a pool and what they reach: every one tried, and bounds that hold for all.
+"""The small sets of a pool and their neighbourhoods: every set tried, and bounds for all of them.
 
 Ref: wei2021theoretical, Definition 3.1; tanner1984explicit.
 """
@@ -16,7 +16,7 @@ from mke_theory.theory.graph import Floats
 
 BRUTE_FORCE_POINTS = 16
 DENSE_POINTS = 1500
-"""Up to here all eigenvalues are computed, beyond by Lanczos' method only the largest."""
+"""With at most so many points all eigenvalues are computed, else by Lanczos' method the largest."""
 ROUNDING = 1e-12
 _SCALINGS = 200
 
@@ -141,7 +141,7 @@ def _scaled(near: sparse.csr_array, p: Floats) -> sparse.csr_array:
     scale = sparse.dia_array((x[None], [0]), shape=near.shape)
     joint = (scale @ near @ scale).tocsr()
     rows = np.asarray(joint.sum(axis=1))
-    # What scaling has left over stays where it is: every point reaches itself.
+    # The mass that scaling has left over stays where it is: every point reaches itself.
     joint = joint / max(1.0, float((rows / p).max()))
     left = np.maximum(p - np.asarray(joint.sum(axis=1)), 0)
     return (joint + sparse.dia_array((left[None], [0]), shape=near.shape)).tocsr()

@@ -16,7 +16,7 @@ from mke_theory.theory.bounds.lang2024_correction import (
     not_constant,
     over_classes,
 )
-from mke_theory.theory.expansion.relative_expansion import expansion_profile
+from mke_theory.theory.expansion.relative_expansion import relative_expansion_profile
 from mke_theory.theory.graph import Graph, inconsistent
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
@@ -118,7 +118,7 @@ def test_an_interval_of_the_expansion() -> None:
     # A path 0–1–2–3 with 3 bad: {2} reaches it, {0, 1} does not; above q = 2/3 all of it must.
     path = Graph.from_edges(4, [[0, 1], [1, 2], [2, 3]])
     bad = np.array([False, False, False, True])
-    profile = expansion_profile(path, bad, ~bad, steps=1)
+    profile = relative_expansion_profile(path, bad, ~bad, steps=1)
     assert expansion_above(profile, 0.0) == pytest.approx(0.0)
     certified, attained = expansion_above(profile, 2 / 3)  # type: ignore[misc]
     assert certified == pytest.approx(0, abs=1e-9)

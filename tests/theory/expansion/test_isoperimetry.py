@@ -13,14 +13,14 @@ from mke_theory.evaluation.stats import clopper_pearson
 from mke_theory.theory.expansion.isoperimetry import (
     frontier,
     gaussian_error,
-    gaussian_expansion,
     gaussian_separation,
+    gaussian_set_expansion,
     pool_frontier,
 )
 from mke_theory.theory.expansion.relative_expansion import (
     certified_constant,
-    expansion_profile,
     relative_expansion,
+    relative_expansion_profile,
 )
 from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
 from mke_theory.theory.graph import radius_graph
@@ -41,7 +41,7 @@ def two_moons(n: int = 500) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_by_hand() -> None:
     # Φ(Φ⁻¹(1/2) + 2 · .5) / .5 = 2 Φ(1), and Φ(−1/2) for classes one sd apart.
-    assert gaussian_expansion(0.5, 0.5) == pytest.approx(2 * 0.8413447, abs=1e-6)
+    assert gaussian_set_expansion(0.5, 0.5) == pytest.approx(2 * 0.8413447, abs=1e-6)
     assert gaussian_error(1.0) == pytest.approx(0.3085375, abs=1e-6)
     # D = 2, r = 1: Φ(0) − Φ(−2).
     assert gaussian_separation(2.0, 1.0) == pytest.approx(0.5 - 0.0227501, abs=1e-6)
@@ -51,7 +51,7 @@ def test_by_hand() -> None:
 
 
 def test_only_the_ratio_of_lengths_counts() -> None:
-    assert gaussian_expansion(0.2, 3.0, 2.0) == pytest.approx(gaussian_expansion(0.2, 1.5))
+    assert gaussian_set_expansion(0.2, 3.0, 2.0) == pytest.approx(gaussian_set_expansion(0.2, 1.5))
     assert gaussian_separation(4.0, 3.0, 2.0) == pytest.approx(gaussian_separation(2.0, 1.5))
     assert gaussian_error(4.0, 2.0) == pytest.approx(gaussian_error(2.0))
 
@@ -59,13 +59,13 @@ def test_only_the_ratio_of_lengths_counts() -> None:
 def test_expansion_runs_from_one_to_everything() -> None:
     radii = np.linspace(0.01, 10, 200)
     for a in (1e-9, 0.1, 0.5, 0.9):
-        c = np.array([gaussian_expansion(a, r) for r in radii])
+        c = np.array([gaussian_set_expansion(a, r) for r in radii])
         assert (np.diff(c) >= 0).all()
         assert c[0] > 1
         assert c[-1] == pytest.approx(1 / a)
-    assert gaussian_expansion(1.0, 0.3) == 1.0
+    assert gaussian_set_expansion(1.0, 0.3) == 1.0
     # a itself is the worst of all sizes up to a.
-    c = np.array([gaussian_expansion(a, 0.3) for a in np.linspace(0.001, 1, 500)])
+    c = np.array([gaussian_set_expansion(a, 0.3) for a in np.linspace(0.001, 1, 500)])
     assert (np.diff(c) < 0).all()
 
 
@@ -79,7 +79,7 @@ def test_half_spaces_reach_as_much_as_is_said(a: float, radius: float, sigma: fl
     inside, reached = int((along <= edge).sum()), int((along - edge <= 2 * radius).sum())
     found = clopper_pearson(inside, n, LEVEL), clopper_pearson(reached, n, LEVEL)
     assert found[0].low <= a <= found[0].high
-    assert found[1].low <= a * gaussian_expansion(a, radius, sigma) <= found[1].high
+    assert found[1].low <= a * gaussian_set_expansion(a, radius, sigma) <= found[1].high
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 40])
@@ -87,7 +87,7 @@ def test_no_other_shape_reaches_less(d: int) -> None:
     # Balls, what lies outside a ball, slabs and what lies outside a slab, by their exact measure.
     for a in (0.02, 0.2, 0.5, 0.8):
         for r in (0.05, 0.3, 1.0):
-            least = a * gaussian_expansion(a, r)
+            least = a * gaussian_set_expansion(a, r)
             ball, outside = np.sqrt(chi2.ppf(a, d)), np.sqrt(chi2.ppf(1 - a, d))
             assert chi2.cdf((ball + 2 * r) ** 2, d) >= least
             assert chi2.sf(max(outside - 2 * r, 0) ** 2, d) >= least
@@ -120,7 +120,7 @@ def test_a_second_modality_moves_the_frontier() -> None:
     for row in found.itertuples():
         distance = 1.0 if row.modalities == "a" else 10**0.5
         assert row.separation == gaussian_separation(distance, row.radius)
-        assert row.expansion == gaussian_expansion(gaussian_error(1.0), row.radius)
+        assert row.expansion == gaussian_set_expansion(gaussian_error(1.0), row.radius)
 
 
 def test_a_pool_of_gaussian_quantiles_expands_like_the_gaussian() -> None:
@@ -129,8 +129,8 @@ def test_a_pool_of_gaussian_quantiles_expands_like_the_gaussian() -> None:
     x = norm.ppf((np.arange(400) + 0.5) / 400)[:, None]
     for a in (0.1, 0.3):
         found = small_set_expansion(radius_graph(x, 0.5), a, seconds=0)
-        assert found.upper == pytest.approx(gaussian_expansion(a, 0.5), rel=0.06)
-        assert found.lower <= gaussian_expansion(a, 0.5)
+        assert found.upper == pytest.approx(gaussian_set_expansion(a, 0.5), rel=0.06)
+        assert found.lower <= gaussian_set_expansion(a, 0.5)
 
 
 # --- pools ---------------------------------------------------------------------------------------
@@ -158,9 +158,9 @@ def test_the_table_of_a_pool_adds_up() -> None:
             interval.method,
         )
         bad, good = (y == row.label) & (guess != y), (y == row.label) & (guess == y)
-        assert row.relative == certified_constant(expansion_profile(graph, bad, good), 0.2)
+        assert row.relative == certified_constant(relative_expansion_profile(graph, bad, good), 0.2)
         other = (y != row.label) & (guess != y), (y != row.label) & (guess == y)
-        assert row.relative <= certified_constant(expansion_profile(graph, *other), 0.2)
+        assert row.relative <= certified_constant(relative_expansion_profile(graph, *other), 0.2)
 
 
 def test_without_q_the_table_holds_the_relative_expansion() -> None:
@@ -202,10 +202,10 @@ X, Y, GUESS = two_moons(20)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: gaussian_expansion(0.0, 1.0), r"a is 0\.0; it has to lie in \(0, 1\]"),
-        (lambda: gaussian_expansion(1.5, 1.0), r"a is 1\.5"),
-        (lambda: gaussian_expansion(0.5, 0.0), r"radius is 0\.0; it has to be positive"),
-        (lambda: gaussian_expansion(0.5, 1.0, -1.0), r"sigma is -1\.0; it has to be positive"),
+        (lambda: gaussian_set_expansion(0.0, 1.0), r"a is 0\.0; it has to lie in \(0, 1\]"),
+        (lambda: gaussian_set_expansion(1.5, 1.0), r"a is 1\.5"),
+        (lambda: gaussian_set_expansion(0.5, 0.0), r"radius is 0\.0; it has to be positive"),
+        (lambda: gaussian_set_expansion(0.5, 1.0, -1.0), r"sigma is -1\.0; it has to be positive"),
         (lambda: gaussian_separation(-1.0, 1.0), r"distance is -1\.0; it has to be finite"),
         (lambda: gaussian_separation(1.0, float("inf")), "radius is inf"),
         (lambda: gaussian_error(float("nan")), "distance is nan"),

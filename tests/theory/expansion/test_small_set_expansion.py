@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import sparse
 
-from mke_theory.theory.expansion import small_sets as module
 from mke_theory.theory.expansion.small_set_expansion import SmallSetExpansion, small_set_expansion
-from mke_theory.theory.expansion.small_set_search import local_search, programme
 from mke_theory.theory.expansion.small_sets import (
     SmallSets,
-    brute_force,
-    smallest_neighbourhood,
-    tanner,
 )
 from mke_theory.theory.graph import Graph, nearest_neighbours, radius_graph
-
-Masks = NDArray[np.bool_]
-
-SHARES = (0.1, 0.3, 0.5, 0.8, 1.0)
-TOLERANCE = 2e-5
-"""What 1e-6 of a mean weight, the tolerance of the programmes, is worth in c on 12 points."""
-
-
-def naive(sets: SmallSets) -> float:
-    """min P(N(V)) / P(V) over all V with 0 < P(V) ≤ a, set by set, from the definition."""
-    near, best = sets.near.toarray() > 0, np.inf
-    for number in range(1, 2**sets.n):
-        v = (number >> np.arange(sets.n)) % 2 == 1
-        reached, weight = near[v].any(axis=0), sets.weights[v].sum()
-        if weight <= sets.a + 1e-12 and not (sets.excused and reached.all()):
-            best = min(best, float(sets.weights[reached].sum() / weight))
-    return best
-
-
-def some_sets(seed: int, count: int, most: int = 10) -> Iterator[SmallSets]:
-    """Up to `most` points with equal or other weights, classes of their own or parts of one."""
-    rng = np.random.default_rng(seed)
-    for k in range(count):
-        n = int(rng.integers(2, most + 1))
-        near = np.eye(n)
-        i, j = rng.integers(0, n, (2, int(rng.integers(0, 3 * n))))
-        near[i, j] = near[j, i] = 1
-        weights = np.ones(n) if k % 2 else 0.05 + rng.random(n)
-        yield SmallSets(
-            sparse.csr_array(near), weights / weights.sum(), float(rng.choice(SHARES)), k % 3 > 0
-        )
+from tests.theory.expansion.sets import SHARES, Masks, naive
 
 
 def holds(found: SmallSetExpansion, graph: Graph, members: Masks | None = None) -> bool:
-    """Whether the witness is what it is said to be."""
+    """True where the witness lies in the class, is light enough and attains `upper`."""
     if found.witness is None:
         return found.upper == np.inf
     inside = np.ones(graph.n, bool) if members is None else members
@@ -140,42 +103,6 @@ def test_no_point_is_light_enough() -> None:
 # --- against all subsets -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_brute_force_is_the_minimum(seed: int) -> None:
-    for sets in some_sets(seed, 40, most=8):
-        best, inside = brute_force(sets)
-        assert best == naive(sets) or best == pytest.approx(naive(sets))
-        assert inside is None if best == np.inf else sets.ratio(inside) == pytest.approx(best)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_bounds_lie_below_and_the_search_above(seed: int) -> None:
-    met = 0
-    for sets in some_sets(seed, 80, most=12):
-        best = brute_force(sets)[0]
-        assert 1.0 <= tanner(sets) <= best + 1e-9
-        assert smallest_neighbourhood(sets) <= best + 1e-9
-        found, inside = local_search(sets)
-        assert found >= best - 1e-12
-        assert found == np.inf if inside is None else sets.ratio(inside) == found
-        met += found <= best + 1e-9
-    assert met >= 72  # nine in ten; it met 394 of 400 when this was written
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_programmes_close_on_the_minimum(seed: int) -> None:
-    for sets in some_sets(seed, 30):
-        best = brute_force(sets)[0]
-        lower, upper, inside = programme(sets, np.inf, None, seconds=60.0)
-        if best == np.inf:
-            assert (lower, upper, inside) == (np.inf, np.inf, None)
-            continue
-        assert upper == pytest.approx(best)
-        assert inside is not None
-        assert sets.ratio(inside) == upper
-        assert best - TOLERANCE <= lower <= best + 1e-12
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_the_entry_agrees_with_all_sets_of_every_class(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -233,15 +160,8 @@ def test_large_pools_get_a_bound_and_a_witness() -> None:
     assert holds(found, graph)
 
 
-def test_lanczos_finds_the_eigenvalue_of_the_dense_method(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_method_of_large_pools_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = nearest_neighbours(np.random.default_rng(0).normal(size=(300, 4)), 6)
-    near = graph.two_steps().adjacency
-    for weights in (np.ones(300), np.random.default_rng(1).random(300) + 0.1):
-        sets = SmallSets(near, weights / weights.sum(), 0.2)
-        dense = tanner(sets)
-        monkeypatch.setattr(module, "DENSE_POINTS", 10)
-        assert tanner(sets) == pytest.approx(dense, abs=1e-5)
-        monkeypatch.undo()
     monkeypatch.setattr("mke_theory.theory.expansion.small_set_expansion.DENSE_POINTS", 10)
     found = small_set_expansion(graph, 0.2, seconds=0)
     assert found.lower_by == "Tanner's inequality by Lanczos' method"
@@ -303,24 +223,3 @@ def test_numbers_have_to_fit(a: float, steps: int, seconds: float, message: str)
 def test_labels_have_to_fit() -> None:
     with pytest.raises(ValueError, match=r"labels has shape \(2,\); the pool has 3 points"):
         small_set_expansion(Graph.from_edges(3, [[0, 1]]), 0.5, [0, 1])
-
-
-@pytest.mark.parametrize(
-    ("near", "weights", "message"),
-    [
-        ([[1, 1], [0, 1]], [0.5, 0.5], "near is not symmetric"),
-        ([[1, 0, 0], [0, 1, 0]], [0.5, 0.5], r"near has shape \(2, 3\); 2 weights need \(2, 2\)"),
-        ([[1, 0], [0, 1]], [1.0, 0.0], "a weight is not positive and finite; leave that point out"),
-    ],
-)
-def test_small_sets_have_to_be_sound(
-    near: list[list[int]], weights: list[float], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        SmallSets(sparse.csr_array(np.array(near)), np.array(weights), 0.5)
-
-
-def test_brute_force_refuses_more_than_sixteen_points() -> None:
-    sets = SmallSets(sparse.csr_array((17, 17)), np.full(17, 1 / 17), 0.5)
-    with pytest.raises(ValueError, match="there are 17 points; all sets of at most 16"):
-        brute_force(sets)

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.theory.expansion.relative_expansion import certified_constant, expansion_profile
+from mke_theory.theory.expansion.relative_expansion import (
+    certified_constant,
+    relative_expansion_profile,
+)
 from mke_theory.theory.graph import inconsistent, vertex_inconsistency
 from mke_theory.theory.search.small_worlds import (
     Atoms,
@@ -146,7 +149,7 @@ def test_relative_expansion_holds_the_cuts_to_account(
         return
     curve = relative_expansion(found, good, bad, steps)
     n = found.n
-    profile = expansion_profile(found.graph, mask(bad, n), mask(good, n), steps=steps)
+    profile = relative_expansion_profile(found.graph, mask(bad, n), mask(good, n), steps=steps)
     # At q = 0 the two agree; above, the convex envelope may only be lower.
     assert certified_constant(profile, 0.0) == pytest.approx(curve[0], abs=1e-9)
     for above in range(int(found.mass[good])):
