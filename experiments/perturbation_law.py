@@ -63,8 +63,8 @@ from mke_theory.tasks.av_digits.task import AVDigits, VADigits
 from mke_theory.tasks.registry import data_root_or_default
 from mke_theory.tasks.toy.digits import Digits
 from mke_theory.tasks.toy.twomoon import TwoMoon
+from mke_theory.theory import gaussian as law
 from mke_theory.theory.gaussian import noise_calibration as calibration
-from mke_theory.theory.gaussian import perturbation_law as law
 from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
     LinearStudent,

@@ -1,8 +1,8 @@
-"""A world of two numbers in which the student's error is a formula.
+"""The Gaussian pair: a world of two numbers in which the student's error is a formula.
 
     y = ±1, P(y = 1) = π;   (t, b) | y ~ N(y m, R),  m = (m_t, m_b),  R = [[1, ρ], [ρ, 1]]
 
-The teacher sees t (from α) and says ỹ = sign(t − θ). The student sees (t + σξ, b), ξ ~ N(0, 1):
+The teacher sees t (from α) and predicts ỹ = sign(t − θ). The student sees (t + σξ, b), ξ ~ N(0, 1):
 noise on the teacher's modality alone. With equal odds, θ = 0 and ρ = 0 this is the world in which
 perturbation can be seen to turn a copy of the teacher into the best classifier and beyond.
 
@@ -186,9 +186,9 @@ def logistic_student(pair: GaussianPair, sigma: float) -> LinearStudent:
         w, reach = v[:2], np.sqrt(v[:2] @ p @ v[:2])
         s = (sign * (w @ m) + v[2])[:, None] + reach * NODES
         bent = np.tanh(s / 2)
-        answer, slope = bent @ NODE_WEIGHTS, (1 - bent**2) @ NODE_WEIGHTS / 2
+        response, slope = bent @ NODE_WEIGHTS, (1 - bent**2) @ NODE_WEIGHTS / 2
         value = odds @ (np.logaddexp(s / 2, -s / 2) @ NODE_WEIGHTS) - v @ wanted / 2
-        towards = np.append(m * (odds * sign @ answer) + p @ w * (odds @ slope), odds @ answer)
+        towards = np.append(m * (odds * sign @ response) + p @ w * (odds @ slope), odds @ response)
         return float(value), (towards - wanted) / 2
 
     start = least_squares_student(pair, sigma)
@@ -197,37 +197,6 @@ def logistic_student(pair: GaussianPair, sigma: float) -> LinearStudent:
     if not np.abs(found.jac).max() < 1e-6:
         raise ArithmeticError(f"no minimum was found at sigma {sigma} for {pair}")
     return LinearStudent(*(float(x) for x in found.x))
-
-
-def beta_student(pair: GaussianPair) -> tuple[float, float, float]:
-    """(threshold on b, its error P(f ≠ y), its disagreement P(f ≠ ỹ)) of the best student on β.
-
-    Learning from ỹ with b alone, P(ỹ = 1 | b) = a₋ + (1 − a₊ − a₋) P(y = 1 | b), where a₊, a₋ are
-    the teacher's errors by class: noise that knows nothing of b (ρ = 0). That crosses 1/2 where
-    P(y = 1 | b) = (1/2 − a₋)/(1 − a₊ − a₋), for equal odds and θ = 0 at b = 0: the noise then costs
-    nothing. From the disagreement alone `bounds.blum1998_independent_views` recovers the error.
-
-    Raises ValueError where ρ ≠ 0, m_b = 0, or a₊ or a₋ is 1/2 or more (one label then wins at every
-    b). Ref: blum1998combining.
-    """
-    missed, alarms = pair.missed, pair.false_alarms
-    if pair.rho != 0:
-        raise ValueError(f"rho is {pair.rho}; the noise is free of b only where rho is 0")
-    if pair.m_b == 0:
-        raise ValueError("m_b is 0; b holds nothing about y")
-    if max(missed, alarms) >= 0.5:
-        raise ValueError(
-            f"the teacher errs on {max(missed, alarms):.3f} of a class; from 1/2 on every b gets "
-            "one label: move the teacher's threshold"
-        )
-    wanted = (0.5 - alarms) / (1 - missed - alarms)
-    at = float(logit(wanted) - logit(pair.prior)) / (2 * pair.m_b)
-    wrong_plus, wrong_minus = float(ndtr(at - pair.m_b)), float(ndtr(-at - pair.m_b))
-    error = pair.prior * wrong_plus + (1 - pair.prior) * wrong_minus
-    # Given y, being right about y and the teacher's being wrong are independent.
-    plus = wrong_plus + missed - 2 * wrong_plus * missed
-    minus = wrong_minus + alarms - 2 * wrong_minus * alarms
-    return at, error, pair.prior * plus + (1 - pair.prior) * minus
 
 
 def gain(pair: GaussianPair, sigma: float) -> float:
@@ -269,7 +238,7 @@ def phase_diagram(
 
 
 def sample(pair: GaussianPair, n: int, rng: np.random.Generator) -> tuple[Ints, Floats, Floats]:
-    """(y in {−1, 1}, t, b), each [n], drawn from the world; the teacher says sign(t − θ)."""
+    """(y in {−1, 1}, t, b), each [n], drawn from the world; the teacher's label is sign(t − θ)."""
     if n < 1:
         raise ValueError(f"n is {n}; at least 1 is needed")
     y = np.where(rng.random(n) < pair.prior, 1, -1).astype(np.int64)
@@ -288,19 +257,19 @@ def fit_least_squares(t: ArrayLike, b: ArrayLike, labels: ArrayLike, sigma: floa
     """
     _checked_sigma(sigma)
     x = np.stack([np.asarray(t, dtype=np.float64), np.asarray(b, dtype=np.float64)], axis=1)
-    said = np.asarray(labels, dtype=np.float64)
-    if x.ndim != 2 or said.shape != x.shape[:1] or len(x) < 3:
+    hard = np.asarray(labels, dtype=np.float64)
+    if x.ndim != 2 or hard.shape != x.shape[:1] or len(x) < 3:
         raise ValueError(
-            f"t and b have shape {x.shape[:1]}, labels {said.shape}; give at least 3 of each"
+            f"t and b have shape {x.shape[:1]}, labels {hard.shape}; give at least 3 of each"
         )
-    if not np.isin(said, (-1.0, 1.0)).all():
+    if not np.isin(hard, (-1.0, 1.0)).all():
         raise ValueError("labels have to be -1 or 1")
-    mean, centre = x.mean(axis=0), said.mean()
+    mean, centre = x.mean(axis=0), hard.mean()
     gram = (x - mean).T @ (x - mean) / len(x)
     gram[0, 0] += sigma**2
     if not np.linalg.det(gram) > 1e-12 * gram[0, 0] * gram[1, 1]:
         raise ValueError("t and b are constant or multiples of each other; w is not determined")
-    w = np.linalg.solve(gram, (x - mean).T @ (said - centre) / len(x))
+    w = np.linalg.solve(gram, (x - mean).T @ (hard - centre) / len(x))
     return LinearStudent(float(w[0]), float(w[1]), float(centre - w @ mean))
 
 

@@ -1,10 +1,10 @@
-"""From σ̂* to a perturbation: noise on the inputs of α that blurs the teacher's statistic by it.
+"""From σ̂* to a perturbation: the strength of input noise that blurs the teacher's statistic by it.
 
 The law of `perturbation_law` speaks of one number t. Where α is one number, t is that number and
-σ̂* is the noise (`as_noise`). Else t is the teacher's log-odds of a class against the rest, b what a
-cross-fitted regression on β says of it, and the strength of input noise is the one at which the
-teacher's answers are blurred by σ̂* (`response_to_noise`). With k classes there are k such laws and
-one noise: the median is taken.
+σ̂* is the noise. Else t is the teacher's log-odds of a class against the rest, b its cross-fitted
+regression on β, and the strength of input noise is the one at which the teacher's log-odds are
+blurred by σ̂* (`response_to_noise`). With k classes there are k such laws and one noise: the median
+is taken.
 """
 
 from __future__ import annotations
@@ -21,20 +21,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mke_theory.data.rng import Stream, seed32_for, seed_for
-from mke_theory.theory.gaussian.perturbation_law import (
-    FEWEST_PAIRS,
-    Loss,
-    NoiseEstimate,
-    estimate_noise,
-    strength_from_confusion,
-)
+from mke_theory.theory.gaussian.noise_estimate import NoiseEstimate, estimate_noise
+from mke_theory.theory.gaussian.perturbation_law import FEWEST_PAIRS, Loss
+from mke_theory.theory.gaussian.teacher_strength import strength_from_confusion
 from mke_theory.theory.graph import Floats
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mke_theory.data.pool import Pool
-    from mke_theory.method.transforms import GaussianNoise, InputNoise
 
 STRENGTHS = tuple(2.0**power for power in range(-4, 7))
 """Strengths of `InputNoise` at which a teacher's response is measured."""
@@ -52,7 +47,7 @@ def log_odds(logits: ArrayLike) -> Floats:
 def second_statistic(
     t: ArrayLike, beta: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0
 ) -> Floats:
-    """What β [n, ...] says of t: b [n], or [n, k] for k statistics t [n, k], by five-fold ridge.
+    """The regression b [n] of t [n] on β [n, ...], or [n, k] of k statistics, by five-fold ridge.
 
     Every b_i comes from a regression that did not see pair i (nor its group), so b holds no trace
     of t_i and corr(t, b) is not flattered. If β | y is normal with one covariance and independent
@@ -73,8 +68,8 @@ def second_statistic(
         raise ValueError("t or beta is not finite somewhere; leave out pairs that lack a modality")
     ridge = RidgeCV(np.logspace(-1, 5, 7), alpha_per_target=y.ndim > 1)
     folds = KFold(5, shuffle=True, random_state=seed32_for(seed, "folds"))
-    cut = folds if groups is None else GroupKFold(5)
-    found = cross_val_predict(make_pipeline(StandardScaler(), ridge), x, y, cv=cut, groups=groups)
+    parts = folds if groups is None else GroupKFold(5)
+    found = cross_val_predict(make_pipeline(StandardScaler(), ridge), x, y, cv=parts, groups=groups)
     return np.asarray(found, dtype=np.float64)
 
 
@@ -85,10 +80,10 @@ def estimate_by_class(
     loss: Loss = "squared",
     level: float = 0.975,
 ) -> tuple[NoiseEstimate | str, ...]:
-    """For each class against the rest, σ̂*, or in words why there is none.
+    """For each class against the rest, σ̂*, or the reason in words where there is none.
 
-    `statistics` [n, k] are the teacher's log-odds, `second` [n, k] what β says of each
-    (`second_statistic`), `confusion` [k, k] the counts on labelled samples, truth by rows. Least
+    `statistics` [n, k] are the teacher's log-odds, `second` [n, k] their regressions on
+    β (`second_statistic`), `confusion` [k, k] the counts on labelled samples, truth by rows. Least
     squares on one-hot labels is k separate students, one a class, so the law speaks of each. The
     odds are those of the labelled samples and the threshold is off the middle: it allows for both.
     """
@@ -111,13 +106,6 @@ def estimate_by_class(
     return tuple(found)
 
 
-def as_noise(estimate: NoiseEstimate, modality: str) -> GaussianNoise:
-    """The noise on a one-dimensional α, where t was that input itself, in its own unit."""
-    from mke_theory.method.transforms import GaussianNoise
-
-    return GaussianNoise(estimate.in_units, only=(modality,))
-
-
 def response_to_noise(
     statistic: Callable[[Mapping[str, Tensor]], ArrayLike],
     samples: Pool,
@@ -126,11 +114,11 @@ def response_to_noise(
     *,
     seed: int = 0,
 ) -> Floats:
-    """How much noise `InputNoise(strength)` on α amounts to on each of k statistics, [s, k].
+    """The noise on each of k statistics that `InputNoise(strength)` on α amounts to, [s, k].
 
     `statistic` maps inputs to [n, k], for instance the teacher's log-odds. t(x + noise) is
-    regressed on t(x); what counts is the residual's spread over the slope, in units of t: a student
-    does not mind that t shrinks, only that it is blurred. Infinite where no slope is left.
+    regressed on t(x), and the noise is the residual's spread over the slope, in units of t: a
+    student does not mind that t shrinks, only that it is blurred. Infinite where no slope is left.
 
     Raises ValueError where strengths do not rise from above 0, or a statistic is not [n, k], not
     finite or constant.
@@ -184,28 +172,10 @@ def median_strength(
     return strength
 
 
-def calibrated_noise(
-    estimates: Sequence[NoiseEstimate | str],
-    response: Floats,
-    modality: str,
-    strengths: Sequence[float] = STRENGTHS,
-) -> InputNoise:
-    """Noise on a high-dimensional α that blurs the teacher's statistics by σ̂*, in the median.
-
-    One noise serves all classes; a class without an estimate counts as infinite.
-
-    Raises ValueError as `median_strength` does.
-    """
-    from mke_theory.method.transforms import InputNoise
-
-    noise = [float("inf") if isinstance(one, str) else one.in_units for one in estimates]
-    return InputNoise(median_strength(noise, response, strengths), only=(modality,))
-
-
 def _crossing(strengths: Floats, response: Floats, target: float) -> float:
-    """Where the response reaches the target, on logarithmic axes; below the first, in proportion.
+    """The strength at which the response reaches the target, on logarithmic axes.
 
-    Infinite where it never does.
+    In proportion below the first strength, infinite where it never does.
     """
     if target <= response[0]:
         return float(strengths[0] * target / response[0])

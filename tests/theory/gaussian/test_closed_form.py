@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from scipy import stats as reference
 from scipy.integrate import quad
 
-from mke_theory.theory.bounds.blum1998_independent_views import independent_error
 from mke_theory.theory.gaussian import closed_form as gaussian
 from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
     LinearStudent,
-    beta_student,
     fit_least_squares,
     gain,
     least_squares_student,
@@ -233,56 +231,6 @@ def test_phase_diagram_refuses(knobs: dict[gaussian.Knob, Sequence[float]], mess
 def test_a_huge_diagram_is_refused_before_any_work() -> None:
     with pytest.raises(MemoryError, match="4,000,000 cells; the limit is 1,000,000"):
         phase_diagram({"m_b": np.ones(2000), "sigma": np.ones(2000)}, GaussianPair(1, 1))
-
-
-# --- β alone -------------------------------------------------------------------------------------
-
-
-def test_symmetric_noise_costs_a_student_on_beta_nothing() -> None:
-    # a = Φ(−1/2) = .3085: the threshold stays at 0, its error is Φ(−1.5) = .0668 and it disagrees
-    # with the teacher on .0668 + .3085 − 2 · .0668 · .3085 = .33412.
-    threshold, error, disagreement = beta_student(GaussianPair(0.5, 1.5))
-    assert threshold == pytest.approx(0, abs=1e-12)
-    assert (error, disagreement) == pytest.approx((0.066807, 0.334120), abs=1e-6)
-
-
-@given(strong, strong)
-def test_the_error_on_noisy_labels_tells_the_error(m_t: float, m_b: float) -> None:
-    pair = GaussianPair(m_t, m_b)
-    _, error, disagreement = beta_student(pair)
-    assert independent_error(disagreement, pair.teacher_error) == pytest.approx(error, rel=1e-6)
-
-
-@pytest.mark.parametrize(("prior", "threshold"), [(0.5, 0.0), (0.3, 0.2), (0.6, -0.4), (0.45, 0.3)])
-def test_the_threshold_on_beta_is_the_best_for_the_noisy_labels(
-    prior: float, threshold: float
-) -> None:
-    # Brute force over thresholds, every P(f ≠ ỹ) from the joint law of (b, ỹ).
-    pair = GaussianPair(1.0, 1.3, 0.0, prior, threshold)
-    grid = np.linspace(-4, 4, 8001)
-    above = reference.norm.sf(grid - pair.m_b), reference.norm.sf(grid + pair.m_b)
-    rates = (1 - pair.missed, pair.false_alarms)
-    differ = [
-        share * (over * (1 - rate) + (1 - over) * rate)
-        for share, over, rate in zip((prior, 1 - prior), above, rates, strict=True)
-    ]
-    found, error, disagreement = beta_student(pair)
-    assert found == pytest.approx(grid[np.argmin(sum(differ))], abs=2e-3)
-    assert disagreement == pytest.approx(float(np.min(sum(differ))), abs=1e-6)
-    assert error == pytest.approx(LinearStudent(0, 1, -found).error(pair))
-
-
-@pytest.mark.parametrize(
-    ("pair", "message"),
-    [
-        (GaussianPair(1, 1, rho=0.2), "rho is 0.2"),
-        (GaussianPair(1, 0), "m_b is 0"),
-        (GaussianPair(0.5, 1, threshold=0.6), "errs on 0.540 of a class"),
-    ],
-)
-def test_beta_student_refuses(pair: GaussianPair, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        beta_student(pair)
 
 
 # --- samples -------------------------------------------------------------------------------------

@@ -1,0 +1,57 @@
+"""The study of the perturbation law goes on where it was, and its table is that of its records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import perturbation_law as experiment
+
+RESULTS = Path(__file__).parents[2] / "paper" / "results"
+
+
+def test_the_experiment_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = experiment.World(1.0, 1.0, 100, 60, grid=(0, 1))
+    monkeypatch.setattr(experiment, "WORLDS", (small,))
+    out, published = tmp_path / "out", tmp_path / "published"
+    published.mkdir()
+    call = ["--studies", "worlds", "--quick", "--workers", "1", "--out", str(out)]
+    assert experiment.main([*call, "--publish", str(published)]) == 0
+    lines = (out / "records.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+    monkeypatch.setattr(experiment, "carry_out", None)  # nothing is left to carry out
+    assert experiment.main(call) == 0
+    assert (out / "records.jsonl").read_text().splitlines() == lines
+    text = (published / "perturbation_law.md").read_text()
+    assert "| Gaussian 1, 1; n = 100; least squares | errors, squared |" in text
+    assert experiment.main([*call, "--studies", "nothing"]) == 2
+    assert "there is no study 'nothing'" in capsys.readouterr().err
+
+
+def test_regret_by_hand() -> None:
+    # Means over seeds: .30 at 0, .11 at 1, so 1 is best. Seed 1 has no estimate and counts for
+    # nothing else. Regrets of the other two, in points: 2 and 4.
+    metrics = [
+        {"test at 0": 0.3, "test at 1": 0.10, "noise, x": 0.5, "test at x": 0.12},
+        {"test at 0": 0.3, "test at 1": 0.12, "noise, x": None, "test at x": None},
+        {"test at 0": 0.3, "test at 1": 0.11, "noise, x": 1.5, "test at x": 0.15},
+    ]
+    records = [
+        {"task": "a", "unit": "σ", "grid": [0, 1], "metrics": {"teacher": 0.4} | m} for m in metrics
+    ]
+    (row,) = experiment.table(records, "test").to_dict("records")
+    assert row["given"] == "2 of 3"
+    assert (row["σ̂"], row["best of sweep"]) == ("1.00 ± 0.71", "1 σ")
+    assert (row["teacher"], row["no noise"], row["at best"]) == ("40.0", "30.0", "10.5")
+    assert row["at σ̂"] == "13.5"
+    assert row["regret"].startswith("+3.00 [-9.71, 15.71]")
+
+
+def test_the_published_table_is_that_of_its_records() -> None:
+    path = RESULTS / "perturbation_law.jsonl"
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert experiment.text_of(records) == (RESULTS / "perturbation_law.md").read_text("utf-8")
