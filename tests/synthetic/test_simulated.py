@@ -11,11 +11,14 @@ from mke_theory.evaluation.stats import clopper_pearson
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import ConvEncoder, count_parameters
-from mke_theory.study import records
 from mke_theory.study.arms import ARMS
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.keys import config_hash
 from mke_theory.study.overrides import changed
-from mke_theory.study.runner import Place, run, train_teacher
-from mke_theory.study.study import Means, execute, plan, problem_of
+from mke_theory.study.records import FILE, Records
+from mke_theory.study.result import Result, Run
+from mke_theory.study.runner import run
+from mke_theory.study.study import execute, plan
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.discrete import Discrete, gate
 from mke_theory.synthetic.gaussian import Gaussian
@@ -143,33 +146,30 @@ def test_it_is_a_task_with_a_name_of_its_own() -> None:
     assert simulated(called="mine").name == "mine"
     assert task.title.endswith(task.name)
     assert hash(task) == hash(simulated())
-    assert records.config_hash(task) != records.config_hash(simulated(mismatched=0.5))
+    assert config_hash(task) != config_hash(simulated(mismatched=0.5))
     assert changed(simulated(), "mismatched=0.25").mismatched == 0.25
 
 
 def test_every_arm_runs() -> None:
-    task, place = simulated(), Place()
-    problem = problem_of(task, 0)
-    teacher = train_teacher(task, 0, problem, place)
-    for arm in ARMS.values():
-        record, _ = run(task, arm, 0, problem, teacher, place)
-        assert 20 * record["metrics"]["test"] == pytest.approx(
-            round(20 * record["metrics"]["test"])
-        )
-        assert record["task"] == task.name
+    runs = [Run(simulated(), arm, 0) for arm in ARMS.values()]
+    for one, result in zip(runs, run(runs), strict=True):
+        assert isinstance(result, Result), result
+        assert result.run == one
+        right = result.predictions["test"] == result.problem.test.labels
+        assert result.test_accuracy == pytest.approx(int(right.sum()) / 20)
 
 
 def test_two_worlds_share_a_study_and_a_rerun_does_nothing(tmp_path: Path) -> None:
     tasks = [simulated(), simulated(world=PAIRS)]
-    jobs = plan(tasks, [ARMS["mm_student"]], range(2))
-    with records.Records.open(tmp_path) as book:
-        done, failures = execute(jobs, book, Means())
+    runs = plan(tasks, [ARMS["mm_student"]], range(2))
+    with Records.open(tmp_path) as records:
+        done, failures = execute(runs, records, RunConfiguration())
         assert not failures
         assert len(done) == 8
-        assert {record["task"] for record in done} == {task.name for task in tasks}
-        before = (tmp_path / records.FILE).read_bytes()
-        execute(jobs, book, Means())
-    assert (tmp_path / records.FILE).read_bytes() == before
+        assert {record.task for record in done} == {task.name for task in tasks}
+        before = (tmp_path / FILE).read_bytes()
+        execute(runs, records, RunConfiguration())
+    assert (tmp_path / FILE).read_bytes() == before
 
 
 @pytest.mark.slow
@@ -182,14 +182,10 @@ def test_a_student_beats_its_teacher_where_beta_knows_more() -> None:
     task = Simulated(recipe, world, labelled=50, unlabelled=1000, test=2000)
     gains = []
     for seed in range(10):
-        problem = problem_of(task, seed)
-        teacher = train_teacher(task, seed, problem, Place())
-        metrics = [
-            run(task, ARMS[arm], seed, problem, teacher, Place())[0]["metrics"]["test"]
-            for arm in ("um_teacher", "mm_student")
-        ]
-        assert 1 - metrics[1] >= task.student_bayes.value - 5 * np.sqrt(0.05 / 2000)
-        gains.append(metrics[1] - metrics[0])
+        runs = [Run(task, ARMS[name], seed) for name in ("um_teacher", "mm_student")]
+        teacher, student = (result.test_accuracy for result in run(runs))
+        assert 1 - student >= task.student_bayes.value - 5 * np.sqrt(0.05 / 2000)
+        gains.append(student - teacher)
     assert sum(gain > 0 for gain in gains) >= 9, gains
 
 
