@@ -1,7 +1,7 @@
 """Certificates against ten thousand worlds, other solvers, and a published bound.
 
 False-alarm rates: a certificate whose assumptions are true is a theorem, so the first test fails
-with probability 0 unless the code is wrong. The one with a level says its own rate.
+with probability 0 unless the code is wrong. The one with a level states its own rate.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROUNDING = 1e-9
 
 
 def some_student(rng: np.random.Generator, pool: LabelledPool) -> LabelledPool:
-    """Also students that copy, that know, that say one thing, and that say anything."""
+    """Also students that copy, that know the truth, that predict one class, and that guess."""
     n, truth = pool.graph.n, pool.known_truth
     students: list[Ints] = [
         pool.student,
@@ -93,21 +93,21 @@ def test_ten_thousand_worlds_without_a_false_certificate(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_validated_error_certifies_as_often_as_it_says() -> None:
+def test_a_validated_error_certifies_as_often_as_it_claims() -> None:
     # 400 draws of 40 validated points and a pool of 60; the student agrees with the teacher except
-    # where a coin says otherwise. At level .9 a certificate may fail in 10% of the draws: 40 are
+    # where a coin decides otherwise. At level .9 a certificate may fail in 10% of the draws: 40 are
     # expected at most, sd 6; more than 70 come by chance once in 3 million.
     rng = np.random.default_rng(2)
-    misses = refused = told = 0
+    misses = refused = certified = 0
     for _ in range(400):
         points, truth = make_blobs(
             100, centers=2, cluster_std=2.5, random_state=int(rng.integers(10**6))
         )
-        said = np.where(rng.random(100) < 0.2, 1 - truth, truth)
-        student = np.where(rng.random(100) < 0.05, 1 - said, said)[40:]
-        error = teacher_error_from_validation(int((said != truth)[:40].sum()), 40, 60, 2, 0.9)
+        pseudo = np.where(rng.random(100) < 0.2, 1 - truth, truth)
+        student = np.where(rng.random(100) < 0.05, 1 - pseudo, pseudo)[40:]
+        error = teacher_error_from_validation(int((pseudo != truth)[:40].sum()), 40, 60, 2, 0.9)
         graph = nearest_neighbours(points[40:], 5)
-        pool = LabelledPool(graph, said[40:], student, 2, truth[40:])
+        pool = LabelledPool(graph, pseudo[40:], student, 2, truth[40:])
         try:
             found = label_free(
                 pool, error=error, inconsistency=edge_inconsistency(graph, truth[40:])
@@ -116,9 +116,9 @@ def test_a_validated_error_certifies_as_often_as_it_says() -> None:
             refused += 1  # ε was too small, and the graph gives it away
             continue
         misses += pool.student_error > found.value + ROUNDING
-        told += found.value < found.trivial - 0.01
+        certified += found.value < found.trivial - 0.01
     assert misses + refused <= 70
-    assert told > 100
+    assert certified > 100
 
 
 @pytest.mark.slow
@@ -151,11 +151,11 @@ def test_pools_of_fifty_points_agree_with_a_linear_programme(form: Form) -> None
         points, truth = make_blobs(50, centers=classes, cluster_std=2.5, random_state=classes)
         edges = nearest_neighbours(points, 4).edges
         graph = Graph.from_edges(50, edges, rng.exponential(size=len(edges)) + 0.01)
-        said, student = (
+        pseudo, student = (
             np.where(rng.random(50) < share, rng.integers(0, classes, 50), truth)
             for share in (0.3, 0.1)
         )
-        pool = LabelledPool(graph, said, student, classes, truth)
+        pool = LabelledPool(graph, pseudo, student, classes, truth)
         most = inconsistency(graph, truth, form)
         problem = error_problem(pool, pool.teacher_error, most, form)
         programme = probabilities(problem)
@@ -178,21 +178,21 @@ def test_truth_known_is_never_above_wei_and_others(classes: int, margin: float) 
         sizes = rng.integers(3, 6 if classes == 2 else 5, classes)
         truth = np.repeat(np.arange(classes), sizes)
         n = len(truth)
-        said = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
+        pseudo = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
         edges = tuple(
             (i, j)
             for i, j in combinations(range(n), 2)
             if rng.random() < (0.75 if truth[i] == truth[j] else 0.03)
         )
         weights = tuple(rng.integers(1, 4, n).tolist())
-        world = World(Atoms(weights, edges), tuple(truth.tolist()), tuple(said.tolist()), classes)
+        world = World(Atoms(weights, edges), tuple(truth.tolist()), tuple(pseudo.tolist()), classes)
         wrong, mass = world.worst_class_error
         expansion = world.expansion((wrong, mass))
         if not (3 * wrong < mass and expansion > 3):
             continue
         c = min(mass / wrong if wrong else np.inf, expansion)
         near, robust = (1.0, 2.0) if c == np.inf else ((c + 1) / (c - 1), 2 * c / (c - 1))
-        student = np.where(rng.random(n) < 0.5, truth, said)
+        student = np.where(rng.random(n) < 0.5, truth, pseudo)
         student = np.where(rng.random(n) < rng.choice([0, 0.1, 0.4]), 0, student)
         f = tuple(student.tolist())
         bound = near * world.disagreement(f) + robust * world.inconsistency(f) - world.teacher_error
@@ -211,11 +211,11 @@ def test_graphs_of_every_density_keep_the_certificate_between_its_ends() -> None
     pairs = np.array(list(combinations(range(n), 2)))
     order = rng.permutation(len(pairs))
     truth = np.zeros(n, np.int64)
-    said, student = (np.where(rng.random(n) < share, 1, 0) for share in (0.25, 0.1))
+    pseudo, student = (np.where(rng.random(n) < share, 1, 0) for share in (0.25, 0.1))
     values = []
     for edges in (0, 10, 20, 40, len(pairs)):
         graph = Graph.from_edges(n, pairs[order[:edges]])
-        pool = LabelledPool(graph, said, student, 2, truth)
+        pool = LabelledPool(graph, pseudo, student, 2, truth)
         found = label_free(pool, error=pool.teacher_error, inconsistency=0.0, form="vertex")
         values.append(found.value)
     assert (np.diff(values) <= 1e-6).all()

@@ -1,4 +1,4 @@
-"""What draws of a world say about the exact numbers it states."""
+"""Draws of a world against the exact numbers that it states."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_draws_agree_with_the_exact_numbers(world: Decisive) -> None:
 
 
 def test_shares_that_are_off_by_little_would_be_noticed() -> None:
-    # 50,000 draws of a world in which x1 holds .6: a world that says .53 is refused.
+    # 50,000 draws of a world in which x1 holds .6: a world of .53 is refused.
     draw = Decisive().sample(50_000, np.random.default_rng(1))
     assert error_p_value(Decisive((0.33, 0.47), 0.2), draw, ("x1",)) < 1e-7
     posterior = Decisive((0.33, 0.47), 0.2).posterior(seen(draw, ("x1",)))

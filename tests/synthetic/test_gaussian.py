@@ -198,7 +198,7 @@ def test_draws_agree_with_the_exact_numbers(world: Gaussian) -> None:
 
 
 def test_a_correlation_that_is_off_by_little_would_be_noticed() -> None:
-    # Draws with ρ = .3 against a world that says .1: q is 1.54 against 1.82, .107 against .089.
+    # Draws with ρ = .3 against a world of ρ = .1: q is 1.54 against 1.82, .107 against .089.
     draw = Gaussian(correlation=0.3).sample(50_000, np.random.default_rng(3))
     wrong = Gaussian(correlation=0.1)
     assert error_p_value(wrong, draw, ("x1", "x2")) < 1e-7

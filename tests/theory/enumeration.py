@@ -1,4 +1,4 @@
-"""Small pools at random, and what is true of all their labellings, found without the solvers.
+"""Small pools at random, and properties of all their labellings, found without the solvers.
 
 The linear programmes here are written down variable by variable and solved by HiGHS; they share no
 code with the cuts and the first-order method that they check.
@@ -40,7 +40,7 @@ def random_graph(rng: np.random.Generator, n: int, edges: int) -> Graph:
 def random_pool(
     rng: np.random.Generator, classes: int, points: tuple[int, int] = (2, 8)
 ) -> LabelledPool:
-    """Teacher and student are right on most points, so that what they share says something."""
+    """Teacher and student are right on most points, so that their agreement means something."""
     n = int(rng.integers(*points))
     graph = random_graph(rng, n, int(rng.integers(0, 2 * n)))
     truth = rng.integers(0, classes, n)
@@ -55,7 +55,7 @@ def inconsistency(graph: Graph, labels: Ints, form: Form) -> float:
 
 
 def facts_that_hold(rng: np.random.Generator, pool: LabelledPool) -> tuple[Fact, ...]:
-    """Between none and all kinds of further knowledge, each true of this pool."""
+    """Between none and all kinds of side information, each true of this pool."""
     facts: tuple[Fact, ...] = ()
     k, p, truth = pool.classes, pool.graph.weights, pool.known_truth
     if rng.random() < 0.4:
@@ -115,8 +115,8 @@ class Labellings:
     @cached_property
     def sides(self) -> Floats:
         """[labellings, facts]."""
-        p, said = self.problem.graph.weights, self.problem.pseudo
-        columns = [(p * f.table[said, self.labels]).sum(axis=1) for f in self.problem.facts]
+        p, pseudo = self.problem.graph.weights, self.problem.pseudo
+        columns = [(p * f.table[pseudo, self.labels]).sum(axis=1) for f in self.problem.facts]
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.labels), 0))
 
     @cached_property
@@ -217,9 +217,9 @@ def probabilities(problem: WorstCase, price: float | None = None) -> float:
 
 def bits(problem: WorstCase, reference: Ints) -> float:
     """The linear programme in s_i = 1[y_i ≠ f_i], 0 ≤ s ≤ 1, of the edge form with ε alone."""
-    graph, said = problem.graph, problem.pseudo
+    graph, pseudo = problem.graph, problem.pseudo
     n, p, edges = graph.n, graph.weights, graph.edges
-    agrees = reference == said
+    agrees = reference == pseudo
     size = n + len(edges)
     rows = []
     for e, (i, j) in enumerate(edges):

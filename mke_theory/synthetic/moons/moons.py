@@ -212,7 +212,7 @@ def _unit(angle: ArrayLike) -> Floats:
 
 
 def _tell_point(turned: Floats) -> bool:
-    """Whether readings along these angles determine the point: two of them are not parallel."""
+    """True where readings along these angles determine the point: two of them are not parallel."""
     return bool(np.abs(np.sin(turned - turned[0])).max() > 1e-9)
 
 

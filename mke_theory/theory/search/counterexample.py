@@ -1,10 +1,10 @@
-"""A claimed bound is refuted by the smallest world in which a student errs more than it allows.
+"""A search for the smallest world in which a student errs more than a claimed bound allows.
 
 A claim maps a world and a student to (value, whether its hypotheses hold). It is refuted where they
 hold and the error exceeds the value. Worlds are drawn at random, small ones first; what is found is
 made smaller as long as it still refutes: fewer atoms, fewer edges, lighter weights, fewer mistakes.
-That a search finds nothing proves nothing, which is why it says how many pairs it tried and in how
-many of them the hypotheses held.
+A search that finds nothing proves nothing, so it reports the number of pairs that it tried, and of
+those in which the hypotheses held.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Search:
-    """What was found (None: nothing), after how many pairs, of which `applicable` had hypotheses.
+    """The result of a search: the counterexample (None: none was found) and the pairs tried.
 
     A pair is a world and a student. `applicable` counts those in which the hypotheses held.
     """
@@ -107,7 +107,7 @@ def shrink(
     if found is None:
         raise ValueError("this world and student do not refute the claim; search for one that does")
     while True:
-        steps = (_refuted(claim, *step, target) for step in _simpler(found.world, found.student))
+        steps = (_refuted(claim, *step, target) for step in simpler(found.world, found.student))
         smaller = next((step for step in steps if step is not None), None)
         if smaller is None:
             return found
@@ -142,8 +142,8 @@ def _refuted(claim: Claim, world: World, student: Labels, target: Target) -> Cou
     return Counterexample(world, student, value, error) if error > value + SLACK else None
 
 
-def _simpler(world: World, student: Labels) -> Iterator[tuple[World, Labels]]:
-    """What is one step smaller: an atom, an edge, a weight, or a mistake less."""
+def simpler(world: World, student: Labels) -> Iterator[tuple[World, Labels]]:
+    """Worlds and students that are one step smaller: an atom, an edge, a weight, a mistake less."""
     atoms = world.atoms
     if atoms.n > 2:
         for i in range(atoms.n):

@@ -1,18 +1,16 @@
 """Worlds small enough to enumerate: every graph, truth, teacher and student on a few atoms.
 
-They are what the bounds are held to. An atom has a whole number of weight, so every share is an
-exact fraction and an inequality that holds with equality is not lost to rounding. A set S of the n
-atoms is its number Σ_{i ∈ S} 2^i, and tables over all 2^n sets answer for mass, B(S) and N(S), so
-that millions of classifiers are checked in seconds. The tables share no code with the modules that
-they are the oracle for.
+Bounds are held to them. An atom has a whole number of weight, so every share is an exact fraction
+and an inequality that holds with equality is not lost to rounding. A set S of the n atoms is its
+number Σ_{i ∈ S} 2^i, with tables over all 2^n sets of the mass, of B(S) and of N(S). The tables
+share no code with the modules that they check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -195,57 +193,15 @@ def small_set_expansion(atoms: Atoms, inside: int) -> Floats:
     return _read_only(np.minimum.accumulate(curve))
 
 
-@lru_cache(maxsize=1024)
-def relative_expansion(atoms: Atoms, good: int, bad: int, steps: int = 1) -> Floats:
-    """Entry w is the smallest P(N(U) | bad) / P(U | good) over U ⊆ good of mass above w.
-
-    [mass(good) + 1], infinite where no set is that large; `steps` says how far N reaches. Raises
-    ValueError where `bad` weighs nothing.
-    """
-    mass = atoms.mass
-    if mass[bad] == 0:
-        raise ValueError(f"the bad set {members(bad)} weighs nothing; nothing expands on it")
-    sets = subsets(good, atoms.n)
-    sets = sets[mass[sets] > 0]
-    reached = mass[atoms.steps(steps)[sets] & bad]
-    ratio = (reached * mass[good]) / (mass[bad] * mass[sets])
-    curve = np.full(int(mass[good]) + 1, np.inf)
-    np.minimum.at(curve, mass[sets] - 1, ratio)
-    return _read_only(np.minimum.accumulate(curve[::-1])[::-1])
-
-
 def _read_only(curve: Floats) -> Floats:
     """The same array, which callers share and may not change."""
     curve.flags.writeable = False
     return curve
 
 
-def graphs(n: int) -> Iterator[Edges]:
-    """The edges of each of the 2^(n(n−1)/2) symmetric graphs on n points."""
-    pairs = tuple(combinations(range(n), 2))
-    for keep in product((False, True), repeat=len(pairs)):
-        yield tuple(pair for pair, kept in zip(pairs, keep, strict=True) if kept)
-
-
 def labellings(n: int, classes: int = 2) -> Ints:
     """Every labelling of n points with 0..classes−1, [classes^n, n]."""
     return np.array(list(product(range(classes), repeat=n)), dtype=np.int64)
-
-
-def class_sets(labels: Ints, classes: int) -> Ints:
-    """The set of points of each class, [..., classes], for labels [..., n]."""
-    powers = 1 << np.arange(labels.shape[-1])
-    return np.stack([(labels == k) @ powers for k in range(classes)], axis=-1)
-
-
-def differing_sets(first: Ints, second: Ints, every: int) -> Ints:
-    """Where two labellings differ, [...], from their class sets [..., classes] (broadcast)."""
-    return every ^ np.bitwise_or.reduce(first & second, axis=-1)
-
-
-def inconsistent_sets(atoms: Atoms, sets: Ints, steps: int = 1) -> Ints:
-    """The points that see another label than their own, [...], from class sets [..., classes]."""
-    return np.bitwise_or.reduce(sets & atoms.steps(steps)[atoms.every ^ sets], axis=-1)
 
 
 def subsets(inside: int, n: int) -> Ints:

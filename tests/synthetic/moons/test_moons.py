@@ -140,7 +140,7 @@ def test_directions_and_rotation_only_choose_what_is_read() -> None:
     assert world.bayes_error(("x2",)).value == pytest.approx(
         Moons(0.2, (0.5, 1.0)).bayes_error(("x1",)).value, abs=2 * TOLERANCE_LINE
     )
-    # A direction and its opposite, and two of any kind, say the same.
+    # A direction and its opposite, and two of any kind, hold the same.
     back = Moons(0.2, (1.0 + np.pi, 0.0), rotation=0.5).bayes_error(("x1",)).value
     assert back == pytest.approx(world.bayes_error(("x2",)).value, abs=2 * TOLERANCE_LINE)
     assert world.bayes_error() == Moons(0.2).bayes_error()

@@ -79,10 +79,10 @@ def test_any_number_of_classes_on_a_product(seed: int, classes: int) -> None:
         ]
     )
     blind = LabelledPool(pool.graph, pool.pseudo, pool.student, classes)
-    told = for_pool(blind, confusion=rows)
-    assert told.status == ("violated" if found.value is None else "not checkable")
+    assumed = for_pool(blind, confusion=rows)
+    assert assumed.status == ("violated" if found.value is None else "not checkable")
     if found.value is not None and found.hypotheses[0].measured < 1e4:  # type: ignore[operator]
-        assert told.value == pytest.approx(found.value, abs=1e-8)
+        assert assumed.value == pytest.approx(found.value, abs=1e-8)
 
 
 def test_a_copy_of_the_teacher_is_not_independent() -> None:

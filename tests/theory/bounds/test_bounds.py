@@ -1,4 +1,4 @@
-"""Every bound is held to brute force: no student of an enumerated world errs more than it says.
+"""Every bound is held to brute force: no student of an enumerated world errs more than its value.
 
 A case walks over worlds (atoms, graph, truth, teacher) and all their students, finds the expansion
 by going through all sets, and hands the constants of every pair whose hypotheses hold to the very
@@ -26,14 +26,16 @@ from mke_theory.theory.bounds import (
 )
 from mke_theory.theory.search.small_worlds import (
     Atoms,
+    labellings,
+    small_set_expansion,
+    subsets,
+)
+from tests.theory.tables import (
     class_sets,
     differing_sets,
     graphs,
     inconsistent_sets,
-    labellings,
     relative_expansion,
-    small_set_expansion,
-    subsets,
 )
 
 Floats = NDArray[np.float64]
@@ -273,13 +275,13 @@ def propagation(every: Everything) -> Iterator[Pairs]:
         c = min(small_set_expansion(every.atoms, s)[int(mass[s]) // 2] for s in slices)
         kinds = [k for k, s in enumerate(every.sets[truth]) if mass[s] > 0]
         for teacher in range(len(differ)):
-            said = [
+            pseudo = [
                 [mass[every.sets[teacher, k] & s] / mass[s] for k in range(every.classes)]
                 for s in slices
             ]
             margin = min(
                 row[k] - max(x for j, x in enumerate(row) if j != k)
-                for k, row in zip(kinds, said, strict=True)
+                for k, row in zip(kinds, pseudo, strict=True)
             )
             if not (c > 1 + MARGIN and margin > MARGIN):
                 yield Pairs(len(differ), np.zeros(0), np.zeros(0))

@@ -72,11 +72,11 @@ def test_without_truth_the_teachers_loss_may_be_assumed() -> None:
     assert blind.value is None
     assert blind.constants == {"d(f, f_t)": pytest.approx(0.04)}
     assert blind.trivial == math.inf
-    told = for_outputs([0.4, 0.4], [0.2, 0.2], teacher_loss=0.09)
-    assert told.value == pytest.approx(0.05)
-    assert told.trivial == pytest.approx((0.3 + 0.2) ** 2)
-    assert told.status == "not checkable"
-    assert not told.vacuous
+    assumed = for_outputs([0.4, 0.4], [0.2, 0.2], teacher_loss=0.09)
+    assert assumed.value == pytest.approx(0.05)
+    assert assumed.trivial == pytest.approx((0.3 + 0.2) ** 2)
+    assert assumed.status == "not checkable"
+    assert not assumed.vacuous
     assert for_outputs([0.4, 0.4], [0.2, 0.2], teacher_loss=0.03).status == "violated"
 
 

@@ -20,7 +20,8 @@ from mke_theory.theory.expansion.relative_expansion import relative_expansion_pr
 from mke_theory.theory.graph import Graph, inconsistent
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
-from mke_theory.theory.search.small_worlds import Atoms, World, members, relative_expansion
+from mke_theory.theory.search.small_worlds import Atoms, World, members
+from tests.theory.tables import relative_expansion
 
 shares = st.floats(0, 1)
 
@@ -174,7 +175,7 @@ def test_over_classes_takes_the_trivial_bound_where_a_class_fails() -> None:
     assert found.value == pytest.approx(3 / 7 / 3)
     assert found.measured is not None
     assert found.measured.share == pytest.approx(1 / 7)
-    # Where no class holds, it says so.
+    # No class at all holds.
     copied = world.pool(world.teacher)
     alone = over_classes(copied, [for_class(copied, 0), for_class(copied, 1)])
     assert alone.status == "violated"

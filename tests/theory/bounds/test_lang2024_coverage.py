@@ -11,7 +11,8 @@ from mke_theory.theory.bounds.lang2024_coverage import balance, for_class, uncov
 from mke_theory.theory.graph import Graph
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
-from mke_theory.theory.search.small_worlds import Atoms, World, relative_expansion
+from mke_theory.theory.search.small_worlds import Atoms, World
+from tests.theory.tables import relative_expansion
 
 
 def test_values_by_hand() -> None:

@@ -115,7 +115,7 @@ def test_unlabelled_points() -> None:
         ("Cai 2.1, propagation", "unlabelled points"),
     ]
     assert found.bounds[0] == lang2024_coverage.for_class(POOL, 0, covered)
-    # A class without unlabelled points has no row, and the theorem on both sides says so.
+    # A class without unlabelled points has no row, and the theorem on both sides no value.
     one_sided = ledger(POOL, covered=np.array([False] + [True] * 8))
     assert [b.scope for b in one_sided.bounds] == ["unlabelled class 0", "unlabelled points"]
     assert "classes on both sides" in str(one_sided)
@@ -130,7 +130,7 @@ def test_without_truth_everything_says_so() -> None:
     covered = np.array([True] * 8 + [False])
     scopes = {b.scope for b in ledger(blind, covered=covered).bounds}
     assert scopes == {"unlabelled, every class", "unlabelled points"}
-    told = ledger(
+    assumed = ledger(
         blind,
         assumed=Assumed(
             teacher_error=0.1,
@@ -142,7 +142,7 @@ def test_without_truth_everything_says_so() -> None:
             half_expansion=2.0,
         ),
     )
-    values = {b.name: b.value for b in told.bounds}
+    values = {b.name: b.value for b in assumed.bounds}
     assert values["Wei 4.3, any student"] == pytest.approx(
         wei2021_pseudolabels.student_error_bound(
             blind.disagreement, blind.share(blind.student_inconsistent()), 0.1, 3.5
@@ -150,7 +150,7 @@ def test_without_truth_everything_says_so() -> None:
     )
     assert values["Cai 2.1, propagation"] is not None
     assert values["views by confusion"] is not None
-    assert {b.status for b in told.bounds} == {"not checkable"}
+    assert {b.status for b in assumed.bounds} == {"not checkable"}
 
 
 def test_rows_can_be_added() -> None:

@@ -55,8 +55,8 @@ def problem_and_student(
     return error_problem(pool, error, most, form, facts, known, gain), pool.student
 
 
-def problem_on(graph: Graph, said: Sequence[int], most: float, form: Form) -> WorstCase:
-    """The student says 0 everywhere, and nobody knows how often the teacher errs."""
+def problem_on(graph: Graph, pseudo: Sequence[int], most: float, form: Form) -> WorstCase:
+    """The student predicts 0 everywhere, and the teacher's error is not limited."""
     reward = graph.weights[:, None] * np.array([0.0, 1.0])
     facts, free = (teacher_error_at_most(1.0, 2),), np.full(graph.n, -1)
-    return WorstCase(graph, reward, np.array(said), facts, most, form, free)
+    return WorstCase(graph, reward, np.array(pseudo), facts, most, form, free)

@@ -1,4 +1,4 @@
-"""Certificates are never below the truth, and exact where the theory says that they are."""
+"""Certificates are never below the truth, and exact where the theory makes them so."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def some_certificate(
 
 def test_by_hand() -> None:
     # Five points that all see each other, and a truth that never changes along an edge: all 0 or
-    # all 1. The teacher says 1 once; if it errs on a fifth at most, all are 0.
-    graph, said = clique(5), labels(0, 0, 0, 0, 1)
-    right = LabelledPool(graph, said, labels(0, 0, 0, 0, 0), 2)
+    # all 1. The teacher predicts 1 once; if it errs on a fifth at most, all are 0.
+    graph, pseudo = clique(5), labels(0, 0, 0, 0, 1)
+    right = LabelledPool(graph, pseudo, labels(0, 0, 0, 0, 0), 2)
     for form in FORMS:
         found = label_free(right, error=0.2, inconsistency=0, form=form)
         assert found.value == pytest.approx(0.0, abs=EXACT)
@@ -89,7 +89,7 @@ def test_by_hand() -> None:
         assert (found.labelling == 0).all() if found.labelling is not None else False
         better = label_free(right, error=0.2, inconsistency=0, form=form, gain=True)
         assert better.value == pytest.approx(-0.2)  # the teacher's error, all of it corrected
-        copied = label_free(replace(right, student=said), error=0.2, inconsistency=0, form=form)
+        copied = label_free(replace(right, student=pseudo), error=0.2, inconsistency=0, form=form)
         assert copied.value == pytest.approx(0.2)
         assert copied.vacuous
     # If it may err on half, mixtures of both truths are all that is left: t with .2 + .6 t = .5.
@@ -151,11 +151,11 @@ def test_without_edges_it_is_exact_and_trivial(classes: int) -> None:
     # Every point may be wrong by itself: where f ≠ ỹ at no cost, where f = ỹ for a share of ε.
     rng = np.random.default_rng(classes)
     for n in (3, 8)[: 4 - classes]:
-        said, student = rng.integers(0, classes, (2, n))
-        pool = LabelledPool(Graph.from_edges(n, []), said, student, classes)
+        pseudo, student = rng.integers(0, classes, (2, n))
+        pool = LabelledPool(Graph.from_edges(n, []), pseudo, student, classes)
         for wrong in range(n + 1):
             found = label_free(pool, error=wrong / n, inconsistency=0.1)
-            exact = min(1.0, float((said != student).mean()) + wrong / n)
+            exact = min(1.0, float((pseudo != student).mean()) + wrong / n)
             assert found.value == found.trivial == pytest.approx(exact)
             gained = label_free(pool, error=wrong / n, inconsistency=0.1, gain=True)
             assert gained.value == pytest.approx(pool.disagreement)
@@ -189,8 +189,8 @@ def test_on_equal_components_it_is_exact(classes: int, form: Form) -> None:
     # clique with another truth costs the teacher 4 instead of 1 and the student 5, out of 20.
     edges = [(5 * c + i, 5 * c + j) for c in range(4) for i, j in combinations(range(5), 2)]
     graph, student = Graph.from_edges(20, edges), np.zeros(20, np.int64)
-    said = np.where(np.arange(20) % 5 == 0, 1, 0)
-    pool = LabelledPool(graph, said, student, classes)
+    pseudo = np.where(np.arange(20) % 5 == 0, 1, 0)
+    pool = LabelledPool(graph, pseudo, student, classes)
     for turned in range(5):
         error = (4 + 3 * turned) / 20
         found = label_free(pool, error=error, inconsistency=0.0, form=form)
@@ -352,8 +352,8 @@ def test_awkward_weights_are_valid(form: Form, heavy: float) -> None:
         p[0] = 1.0
         graph = Graph.from_edges(n, pairs, weight, p / p.sum())
         truth = rng.integers(0, classes, n)
-        said, student = (np.where(rng.random(n) < 0.3, 0, truth) for _ in range(2))
-        pool = LabelledPool(graph, said, student, classes, truth)
+        pseudo, student = (np.where(rng.random(n) < 0.3, 0, truth) for _ in range(2))
+        pool = LabelledPool(graph, pseudo, student, classes, truth)
         error, most = pool.teacher_error, inconsistency(graph, truth, form)
         found = label_free(pool, error=error, inconsistency=most, form=form)
         every = Labellings(error_problem(pool, error, most, form))
@@ -371,8 +371,8 @@ def test_awkward_weights_are_valid(form: Form, heavy: float) -> None:
 def test_two_points_are_a_pool(classes: int, pairs: int, form: Form) -> None:
     for edges in ([], [[0, 1]]):
         graph = Graph.from_edges(2, edges)
-        for said, student in product([(0, 1), (0, 0), (1, 1)][:pairs], repeat=2):
-            pool = LabelledPool(graph, labels(*said), labels(*student), classes)
+        for pseudo, student in product([(0, 1), (0, 0), (1, 1)][:pairs], repeat=2):
+            pool = LabelledPool(graph, labels(*pseudo), labels(*student), classes)
             for error, most in ((0.5, 0.0), (0.5, 1.0), (1.0, 0.5), (1.0, 1.0)):
                 every = Labellings(error_problem(pool, error, most, form))
                 if not every.allowed.any():
@@ -401,14 +401,14 @@ def some_world(rng: np.random.Generator, classes: int) -> World:
     sizes = rng.integers(3, 6 if classes == 2 else 5, classes)
     truth = np.repeat(np.arange(classes), sizes)
     n = len(truth)
-    said = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
+    pseudo = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
     edges = tuple(
         (i, j)
         for i, j in combinations(range(n), 2)
         if rng.random() < (0.75 if truth[i] == truth[j] else 0.03)
     )
     atoms = Atoms(tuple(rng.integers(1, 4, n).tolist()), edges)
-    return World(atoms, tuple(truth.tolist()), tuple(said.tolist()), classes)
+    return World(atoms, tuple(truth.tolist()), tuple(pseudo.tolist()), classes)
 
 
 @pytest.mark.parametrize(("classes", "worlds", "margin"), [(2, 120, EXACT), (3, 40, NEAR)])
@@ -419,8 +419,8 @@ def test_truth_known_is_never_above_wei_and_others(
     held = smaller = 0
     for _ in range(worlds):
         world = some_world(rng, classes)
-        truth, said = np.array(world.truth), np.array(world.teacher)
-        student = np.where(rng.random(len(truth)) < 0.5, truth, said)
+        truth, pseudo = np.array(world.truth), np.array(world.teacher)
+        student = np.where(rng.random(len(truth)) < 0.5, truth, pseudo)
         student = np.where(rng.random(len(truth)) < 0.1, 0, student)
         bound = wei_bound(world, student)
         if bound is None:
@@ -464,8 +464,8 @@ def test_the_guarantee_says_what_was_assumed() -> None:
         facts=class_shares([0.5, 0], [1, 0.5], level=0.95),
         known_labels=labels(0, 0, -1, -1, -1),
     )
-    said = str(found)
-    assert said == found.guarantee
+    text = str(found)
+    assert text == found.guarantee
     for part in (
         f"On this pool of 5 points, the student's error is at most {found.value:.4f}",
         f"without the graph: {found.trivial:.4f}",
@@ -476,7 +476,7 @@ def test_the_guarantee_says_what_was_assumed() -> None:
         "With probability 0.85 or more the facts hold",
         "Nothing is said of points outside the pool",
     ):
-        assert part in said
+        assert part in text
     assert found.level == pytest.approx(0.85)
     plain = label_free(pool, error=0.2, inconsistency=0.25, gain=True)
     assert "the student's error minus its teacher's" in str(plain)
@@ -504,13 +504,13 @@ def moons() -> tuple[Floats, Ints, Ints]:
     return x, truth, (x[:, 0] > 0).astype(np.int64)
 
 
-def students(x: Floats, said: Ints, truth: Ints) -> dict[str, Ints]:
+def students(x: Floats, pseudo: Ints, truth: Ints) -> dict[str, Ints]:
     noise = np.random.default_rng(0).normal(size=len(x)) * 2
     blurred = np.stack([x[:, 0] + noise, x[:, 1]], axis=1)
     return {
-        "copy": said,
-        "clean": LogisticRegression().fit(x, said).predict(x),
-        "perturbed": LogisticRegression().fit(blurred, said).predict(x),
+        "copy": pseudo,
+        "clean": LogisticRegression().fit(x, pseudo).predict(x),
+        "perturbed": LogisticRegression().fit(blurred, pseudo).predict(x),
         "right": truth,
     }
 
@@ -518,13 +518,13 @@ def students(x: Floats, said: Ints, truth: Ints) -> dict[str, Ints]:
 def test_two_moons_know_their_student() -> None:
     # The truth never changes along an edge of the joint graph, which falls into the moons and one
     # single point. At ε = Err(ỹ) no other truth fits, so the certificate is the student's error.
-    x, truth, said = moons()
+    x, truth, pseudo = moons()
     graph = radius_graph(x, 0.3)
     assert edge_inconsistency(graph, truth) == 0
     assert sorted(np.bincount(graph.components)) == [1, 249, 250]
     errors = {}
-    for name, student in students(x, said, truth).items():
-        pool = LabelledPool(graph, said, student, 2, truth)
+    for name, student in students(x, pseudo, truth).items():
+        pool = LabelledPool(graph, pseudo, student, 2, truth)
         assert pool.teacher_error == pytest.approx(0.344)
         for form in FORMS:
             found = label_free(pool, error=pool.teacher_error, inconsistency=0, form=form)
@@ -537,10 +537,10 @@ def test_two_moons_know_their_student() -> None:
 
 def test_two_moons_seen_from_one_axis_say_nothing() -> None:
     # On the graph of x₁ alone the truth changes everywhere: the certificate is ε + L01(f, ỹ).
-    x, truth, said = moons()
+    x, truth, pseudo = moons()
     graph = radius_graph(x[:, :1], 0.3)
-    for student in students(x, said, truth).values():
-        pool = LabelledPool(graph, said, student, 2, truth)
+    for student in students(x, pseudo, truth).values():
+        pool = LabelledPool(graph, pseudo, student, 2, truth)
         for form, most in (
             ("edge", edge_inconsistency(graph, truth)),
             ("vertex", vertex_inconsistency(graph, truth)),

@@ -103,11 +103,11 @@ def test_two_workers_find_what_one_finds(form: Form) -> None:
     edges = [(i, j) for i in range(30) for j in range(i) if blocks[i] == blocks[j]]
     kept = [edge for edge in edges if rng.random() < 0.6]
     graph = Graph.from_edges(30, kept, rng.random(len(kept)) + 0.1)
-    said = rng.integers(0, 2, 30)
+    pseudo = rng.integers(0, 2, 30)
     problem = replace(
-        problem_on(graph, said.tolist(), 0.1, form),
+        problem_on(graph, pseudo.tolist(), 0.1, form),
         facts=(teacher_error_at_most(0.2, 2),),
-        fixed=np.where(rng.random(30) < 0.1, said, -1),
+        fixed=np.where(rng.random(30) < 0.1, pseudo, -1),
     )
     assert len(np.unique(graph.components)) > 3
     one = solve_by_planes(problem, Cuts(problem), "one")

@@ -99,9 +99,9 @@ def test_names_of_points_and_classes_do_not_matter(form: Form) -> None:
 def test_nothing_allowed_is_found_out() -> None:
     # Three points in a row, 0 and 2 known to differ: at least one of two equal edges is cut.
     graph = Graph.from_edges(3, [[0, 1], [1, 2]])
-    reward, said = np.tile([0.0, 1 / 3, 1 / 3], (3, 1)), np.zeros(3, np.int64)
+    reward, pseudo = np.tile([0.0, 1 / 3, 1 / 3], (3, 1)), np.zeros(3, np.int64)
     facts, known = (teacher_error_at_most(1, 3),), np.array([0, -1, 2])
-    problem = WorstCase(graph, reward, said, facts, 0.4, "edge", known)
+    problem = WorstCase(graph, reward, pseudo, facts, 0.4, "edge", known)
     assert solve_many_classes(problem)[-1].value == -np.inf
     assert solve_many_classes(replace(problem, most=0.5))[-1].value > 0
     by_points = replace(problem, form="vertex", most=0.6)  # the middle point and an end: 2/3

@@ -43,10 +43,10 @@ def test_further_rounds_never_make_the_bound_worse(monkeypatch: pytest.MonkeyPat
     points, truth = make_blobs(200, centers=6, cluster_std=2.0, random_state=1)
     near = nearest_neighbours(points, 10)
     graph = Graph.from_edges(200, near.edges, rng.exponential(size=len(near.edges)))
-    said, student = (
+    pseudo, student = (
         np.where(rng.random(200) < share, rng.integers(0, 6, 200), truth) for share in (0.2, 0.1)
     )
-    problem = error_problem(LabelledPool(graph, said, student, 6), 0.2, 0.1, "edge")
+    problem = error_problem(LabelledPool(graph, pseudo, student, 6), 0.2, 0.1, "edge")
     bounds = []
     for rounds in (1, 2, 4, 8):
         monkeypatch.setattr(one_against_rest, "ROUNDS", rounds)

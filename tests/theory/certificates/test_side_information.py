@@ -1,4 +1,4 @@
-"""Facts say what they say, hold as often as they claim, and are refused where they cannot."""
+"""Facts by hand; they hold as often as they claim, and are refused where they cannot."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from mke_theory.theory.certificates.side_information import (
 Floats = NDArray[np.float64]
 
 
-def side(fact: Fact, p: Floats, said: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+def side(fact: Fact, p: Floats, pseudo: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     """Σ_i p_i table[ỹ_i, y_i], one point at a time."""
-    return sum(float(p[i] * fact.table[said[i], truth[i]]) for i in range(len(p)))
+    return sum(float(p[i] * fact.table[pseudo[i], truth[i]]) for i in range(len(p)))
 
 
 # --- the teacher's error -------------------------------------------------------------------------
@@ -93,11 +93,11 @@ def test_more_errors_and_a_higher_level_raise_the_limit() -> None:
 
 def test_at_most_and_at_least_speak_of_the_same_share() -> None:
     rng = np.random.default_rng(1)
-    p, said, truth = np.full(50, 0.02), rng.integers(0, 4, 50), rng.integers(0, 4, 50)
-    error = float(p[said != truth].sum())
+    p, pseudo, truth = np.full(50, 0.02), rng.integers(0, 4, 50), rng.integers(0, 4, 50)
+    error = float(p[pseudo != truth].sum())
     most, least = teacher_error_at_most(0.3, 4), teacher_error_at_least(0.3, 4)
-    assert side(most, p, said, truth) == pytest.approx(error)
-    assert side(least, p, said, truth) == pytest.approx(-error)
+    assert side(most, p, pseudo, truth) == pytest.approx(error)
+    assert side(least, p, pseudo, truth) == pytest.approx(-error)
     assert (most.at_most, least.at_most) == (0.3, -0.3)
 
 
@@ -109,15 +109,15 @@ def test_intervals_around_the_truth_hold_and_others_do_not(k: int, n: int, seed:
     rng = np.random.default_rng(seed)
     p = rng.random(n) + 0.1
     p /= p.sum()
-    said, truth = rng.integers(0, k, (2, n))
+    pseudo, truth = rng.integers(0, k, (2, n))
     share = np.bincount(truth, p, k)
-    cell = np.bincount(said * k + truth, p, k * k).reshape(k, k)
+    cell = np.bincount(pseudo * k + truth, p, k * k).reshape(k, k)
     facts = [
         *class_shares(np.maximum(share - 0.01, 0), np.minimum(share + 0.01, 1)),
         *confusion_between(np.maximum(cell - 0.01, 0), np.minimum(cell + 0.01, 1)),
     ]
     for fact in facts:
-        assert side(fact, p, said, truth) == pytest.approx(fact.at_most - 0.01)
+        assert side(fact, p, pseudo, truth) == pytest.approx(fact.at_most - 0.01)
 
 
 def test_intervals_by_hand() -> None:

@@ -16,7 +16,7 @@ PATH = Graph.from_edges(3, [[0, 1], [1, 2]], [3, 1], [0.5, 0.3, 0.2])
 
 
 def example() -> WorstCase:
-    """The path 0 – 1 – 2; the teacher says 0, 0, 1, the student 0, 1, 1."""
+    """The path 0 – 1 – 2; the teacher predicts 0, 0, 1, the student 0, 1, 1."""
     reward = np.array([[0, 0.5], [0.3, 0], [0.2, 0]])
     facts = (teacher_error_at_most(0.3, 2), *class_shares([0, 0.1], [0.6, 1]))
     return WorstCase(PATH, reward, np.array([0, 0, 1]), facts, 0.25, "edge", np.full(3, -1))
@@ -48,8 +48,8 @@ def test_rounding_does_not_forbid_and_a_light_edge_does() -> None:
     # .1 + .2 > .3 in float64; an edge of weight 10⁻¹⁰ is an edge all the same.
     graph = Graph.from_edges(3, [[0, 1], [1, 2]], [1, 1e-10], [0.1, 0.2, 0.7])
     reward = graph.weights[:, None] * np.array([0.0, 1.0])
-    said, free = np.zeros(3, np.int64), np.full(3, -1)
-    problem = WorstCase(graph, reward, said, (teacher_error_at_most(0.3, 2),), 1, "edge", free)
+    pseudo, free = np.zeros(3, np.int64), np.full(3, -1)
+    problem = WorstCase(graph, reward, pseudo, (teacher_error_at_most(0.3, 2),), 1, "edge", free)
     assert 0.1 + 0.2 > 0.3
     assert problem.allows(np.array([1, 1, 0]))
     assert not replace(problem, most=0.0).allows(np.array([1, 1, 0]))

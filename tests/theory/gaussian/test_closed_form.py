@@ -76,19 +76,19 @@ def perturbed(pair: GaussianPair, sigma: float, seed: int) -> tuple[NDArray[np.f
     """(truth, pseudo labels, the student's input with a column of ones) for 200,000 samples."""
     rng = np.random.default_rng(seed)
     y, t, b = sample(pair, 200_000, rng)
-    said = np.where(t > pair.threshold, 1.0, -1.0)
+    pseudo = np.where(t > pair.threshold, 1.0, -1.0)
     moved = t + sigma * rng.normal(size=len(t))
-    return y.astype(float), said, np.stack([moved, b, np.ones(len(t))], axis=1)
+    return y.astype(float), pseudo, np.stack([moved, b, np.ones(len(t))], axis=1)
 
 
 def test_closed_form_weights_solve_the_normal_equations_of_samples() -> None:
     # E[x̃ (ỹ − w·x̃ − w₀)] = 0 decides the least-squares minimiser. 18 worlds × 3 equations: the
     # largest of 54 |z| exceeds 6 in one of 9 million seeds.
     for at, (pair, sigma) in enumerate(GRID):
-        _, said, x = perturbed(pair, sigma, at)
+        _, pseudo, x = perturbed(pair, sigma, at)
         student = least_squares_student(pair, sigma)
         w = np.array([student.w_t, student.w_b, student.intercept])
-        assert np.abs(z_scores(x * (said - x @ w)[:, None])).max() < 6, (pair, sigma)
+        assert np.abs(z_scores(x * (pseudo - x @ w)[:, None])).max() < 6, (pair, sigma)
 
 
 def test_cross_entropy_weights_solve_their_equations_on_samples() -> None:
@@ -96,10 +96,10 @@ def test_cross_entropy_weights_solve_their_equations_on_samples() -> None:
     for at, (pair, sigma) in enumerate(GRID):
         if sigma == 0:
             continue
-        _, said, x = perturbed(pair, sigma, at)
+        _, pseudo, x = perturbed(pair, sigma, at)
         student = logistic_student(pair, sigma)
         w = np.array([student.w_t, student.w_b, student.intercept])
-        assert np.abs(z_scores(x * (said - np.tanh(x @ w / 2))[:, None])).max() < 6, (pair, sigma)
+        assert np.abs(z_scores(x * (pseudo - np.tanh(x @ w / 2))[:, None])).max() < 6, (pair, sigma)
 
 
 def test_closed_form_errors_are_those_of_samples() -> None:
@@ -116,10 +116,10 @@ def test_closed_form_errors_are_those_of_samples() -> None:
 
 def test_a_closed_form_that_is_off_by_two_percent_would_be_noticed() -> None:
     pair, sigma = GRID[4]
-    _, said, x = perturbed(pair, sigma, 1)
+    _, pseudo, x = perturbed(pair, sigma, 1)
     student = least_squares_student(pair, sigma)
     w = np.array([1.02 * student.w_t, student.w_b, student.intercept])
-    assert np.abs(z_scores(x * (said - x @ w)[:, None])).max() > 6
+    assert np.abs(z_scores(x * (pseudo - x @ w)[:, None])).max() > 6
 
 
 @given(pairs, st.floats(-5, 5), st.floats(-5, 5), st.floats(-2, 2), st.floats(0.05, 0.95))
@@ -240,10 +240,10 @@ def test_noise_enters_as_its_variance() -> None:
     # Noise ±σ on copies of every sample has the variance of N(0, σ²), and plain least squares on
     # the doubled samples is exact: two code paths.
     y, t, b = sample(GaussianPair(1, 0.7, 0.2, 0.4), 60, np.random.default_rng(0))
-    said = np.where(t > 0.1, 1.0, -1.0)
+    pseudo = np.where(t > 0.1, 1.0, -1.0)
     x = np.stack([np.r_[t + 1.7, t - 1.7], np.r_[b, b], np.ones(2 * len(y))], axis=1)
-    expected = np.linalg.lstsq(x, np.r_[said, said], rcond=None)[0]
-    found = fit_least_squares(t, b, said, 1.7)
+    expected = np.linalg.lstsq(x, np.r_[pseudo, pseudo], rcond=None)[0]
+    found = fit_least_squares(t, b, pseudo, 1.7)
     assert [found.w_t, found.w_b, found.intercept] == pytest.approx(expected.tolist())
 
 

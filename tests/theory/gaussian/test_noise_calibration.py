@@ -107,7 +107,7 @@ def test_a_linear_statistic_responds_by_its_gradient() -> None:
 
 
 def test_a_shrinking_statistic_is_not_a_blurred_one() -> None:
-    # Halving what the statistic says of noisy inputs changes nothing: a student can double it.
+    # Halving the statistic of noisy inputs changes nothing: a student can double it.
     pool = linear_pool()
 
     def shrunk(inputs: Any) -> Any:

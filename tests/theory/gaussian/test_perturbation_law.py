@@ -112,12 +112,12 @@ def test_the_law_needs_no_normal_distribution(seed: int, threshold: float) -> No
     rng = np.random.default_rng(seed)
     y = rng.choice([-1, 1], 80)
     t, b = y + rng.exponential(2, 80) ** 1.5, y * rng.random(80) + rng.random(80)
-    said = np.where(t - np.median(t) > threshold, 1, -1)
+    pseudo = np.where(t - np.median(t) > threshold, 1, -1)
     try:
-        sigma = best_noise_from_truth(t, b, said, y)
+        sigma = best_noise_from_truth(t, b, pseudo, y)
     except ValueError:
         assume(False)
-    student, ceiling = fit_least_squares(t, b, said, sigma), fit_least_squares(t, b, y, 0.0)
+    student, ceiling = fit_least_squares(t, b, pseudo, sigma), fit_least_squares(t, b, y, 0.0)
     assert student.w_t * ceiling.w_b == pytest.approx(student.w_b * ceiling.w_t, rel=1e-6)
     assert student.w_b * ceiling.w_b > 0
 
@@ -132,11 +132,11 @@ def test_the_law_from_the_truth_tends_to_the_law() -> None:
 
 def test_the_law_from_the_truth_refuses() -> None:
     t, y = np.arange(60.0), np.repeat([-1, 1], 30)
-    said = np.roll(y, 5)
+    pseudo = np.roll(y, 5)
     with pytest.raises(ValueError, match="pseudo and truth have to be -1 or 1"):
-        best_noise_from_truth(t, t % 7, said, 0 * y)
+        best_noise_from_truth(t, t % 7, pseudo, 0 * y)
     with pytest.raises(ValueError, match="multiples of each other"):
-        best_noise_from_truth(t, -2 * t, said, y)
-    b = np.where(said > 0, -1.0, 1.0) * (said != y) + 0.1 * y  # β answers to the errors alone
+        best_noise_from_truth(t, -2 * t, pseudo, y)
+    b = np.where(pseudo > 0, -1.0, 1.0) * (pseudo != y) + 0.1 * y  # β answers to the errors alone
     with pytest.raises(ValueError, match="no noise on t makes the student parallel"):
-        best_noise_from_truth(t, b, said, y)
+        best_noise_from_truth(t, b, pseudo, y)

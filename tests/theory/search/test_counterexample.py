@@ -10,15 +10,15 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from mke_theory.theory.bounds import cai2021_propagation, lang2024_correction, wei2021_pseudolabels
-from mke_theory.theory.search.counterexample import SLACK, Claim, _simpler, draw, search, shrink
+from mke_theory.theory.search.counterexample import SLACK, Claim, draw, search, shrink, simpler
 from mke_theory.theory.search.small_worlds import (
     Atoms,
     Labels,
     World,
     differing,
-    relative_expansion,
     small_set_expansion,
 )
+from tests.theory.tables import relative_expansion
 
 
 def wei(world: World, student: Labels, *, capped: bool = True) -> tuple[float | None, bool]:
@@ -78,11 +78,11 @@ def cai(world: World, student: Labels) -> tuple[float | None, bool]:
     margins = []
     for inside in slices:
         y = world.truth[(inside & -inside).bit_length() - 1]
-        said = [
+        pseudo = [
             mass[inside & sum(1 << i for i, t in enumerate(world.teacher) if t == k)]
             for k in world.kinds
         ]
-        margins.append((said[y] - max(s for k, s in enumerate(said) if k != y)) / mass[inside])
+        margins.append((pseudo[y] - max(s for k, s in enumerate(pseudo) if k != y)) / mass[inside])
     near = world.disagreement(student) <= world.teacher_error
     if not (c > 1 + SLACK and min(margins) > SLACK and near):
         return None, False
@@ -98,14 +98,14 @@ def test_expansion_beyond_the_teachers_error_is_refuted(seed: int) -> None:
     assert found is not None
     assert found.world.atoms.n <= 6
     assert 0 < result.applicable <= result.pairs <= 20_000
-    # What shrinking leads to: two neighbours of which the light one is mislabelled.
+    # Shrinking leads to two neighbours of which the light one is mislabelled.
     assert found.world.atoms.n == 2
     assert len(found.world.atoms.edges) == 1
     assert found.error == 1.0 > found.value
     assert found.world.pool(found.student).student_error == found.error
     assert "error 1 > bound" in str(found)
     # Nothing simpler refutes it, and the claim with its cap is not refuted here.
-    for world, student in _simpler(found.world, found.student):
+    for world, student in simpler(found.world, found.student):
         value, holds = uncapped(world, student)
         assert not holds or value is None or world.error(student) <= value + SLACK
     value, holds = wei(found.world, found.student)

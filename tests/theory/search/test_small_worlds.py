@@ -17,16 +17,18 @@ from mke_theory.theory.graph import inconsistent, vertex_inconsistency
 from mke_theory.theory.search.small_worlds import (
     Atoms,
     World,
-    class_sets,
     differing,
+    labellings,
+    members,
+    small_set_expansion,
+    subsets,
+)
+from tests.theory.tables import (
+    class_sets,
     differing_sets,
     graphs,
     inconsistent_sets,
-    labellings,
-    members,
     relative_expansion,
-    small_set_expansion,
-    subsets,
 )
 
 PATH = Atoms((1, 2, 3, 4), ((0, 1), (1, 2), (2, 3)))
