@@ -1,10 +1,10 @@
-"""What theory says of one student: a ledger and a certificate on each view of its pool.
+"""The theory of one student: a ledger and a certificate on each view of its pool.
 
 A view is a graph: nearest neighbours by α alone, by β alone, by both, and by the student's own
 embedding. On each the truth hands over two numbers, the teacher's error ε and its own inconsistency
 μ, and nothing else; the certificate is the largest error of the student that these still allow. The
 theorems' hypotheses are checked against the truth. So an appraisal is for studying a student on
-data whose truth is known: it says what ε and μ would be worth to somebody who had only those.
+data whose truth is known: it shows the worth of ε and μ to somebody who had only those.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NEIGHBOURS = 5
 MOST_POINTS = 2000
 """A larger pool is appraised on a random part of it: theory on 2,000 points takes seconds."""
 SECONDS = 0.3
-"""For the expansion of small sets, a class; what is not settled by then stays an interval."""
+"""For the expansion of small sets, a class; an interval that is still open then stays open."""
 EMBEDDING = "student's embedding"
 
 
@@ -119,7 +119,7 @@ def appraise(
 
 
 def certificate_row(certificate: Certificate, pool: LabelledPool) -> Bound:
-    """The certificate as a row of the ledger; what it assumes is checked where truth is known."""
+    """The certificate as a row of the ledger; its assumptions are checked where truth is known."""
     form = edge_inconsistency if certificate.form == "edge" else vertex_inconsistency
     truth = pool.truth
     error = None if truth is None else pool.teacher_error

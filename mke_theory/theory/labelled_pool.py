@@ -1,4 +1,4 @@
-"""What is known of a pool when a bound or a certificate is asked for."""
+"""A labelled pool: the labels of teacher, student and truth on a graph, as bounds read them."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class MinCut:
 
 
 def _scale(given: Floats, costs: Floats, gain: Floats) -> float:
-    """What capacities are multiplied by before they are rounded down; 1 where that is exact."""
+    """The factor of all capacities before they are rounded down; 1 where that is exact."""
     largest = max(float(costs.max(initial=0)), float(np.abs(gain).sum()))
     # A look at a few tells most fractions without a pass over all.
     if largest <= LARGEST and _whole(given[:16]) and _whole(given):

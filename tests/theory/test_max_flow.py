@@ -20,7 +20,7 @@ def choices(n: int) -> NDArray[np.bool_]:
 
 
 def worth(z: NDArray[np.bool_], u: Floats, ends: Ints, forward: Floats, backward: Floats) -> Floats:
-    """What each row of z is worth, straight from the definition."""
+    """The value of each row of z, straight from the definition."""
     tail, head = z[:, ends[:, 0]], z[:, ends[:, 1]]
     return z @ u - (tail & ~head) @ forward - (~tail & head) @ backward
 

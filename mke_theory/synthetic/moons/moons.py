@@ -130,7 +130,7 @@ class Moons:
     def bayes_error(self, modalities: tuple[str, ...] | None = None) -> Exact:
         """The least error, between proven bounds: within 1e-9 for one direction, 1e-6 for two.
 
-        Rounding comes on top, as `tolerance` says. With e₀, e₁ the points of the arcs behind p,
+        Rounding comes on top, in `tolerance`. With e₀, e₁ the points of the arcs behind p,
         ∇Λ = (E[e₁ | p, 1] − E[e₀ | p, 0])/σ² and ∇²Λ = (Cov[e₁ | p, 1] − Cov[e₀ | p, 0])/σ⁴: the
         slope is at most the largest distance of two points of the arcs (along the direction) over
         σ², the curvature at most 1/σ⁴ (the arcs have radius 1). `quadrature.bayes_error_by_cells`

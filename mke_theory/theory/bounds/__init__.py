@@ -1,1 +1,27 @@
-"""One file a theorem: its hypotheses, each checked on a pool, and its value."""
+"""Published bounds, one file a theorem: its hypotheses, each checked on a pool, and its value."""
+
+from mke_theory.theory.bounds import (
+    blum1998_independent_views,
+    cai2021_propagation,
+    charikar2024_misfit,
+    lang2024_correction,
+    lang2024_coverage,
+    wei2021_pseudolabels,
+)
+from mke_theory.theory.bounds.bound import Bound, Hypothesis, MeasuredError
+from mke_theory.theory.bounds.ledger import Assumed, Ledger, ledger
+
+__all__ = [
+    "Assumed",
+    "Bound",
+    "Hypothesis",
+    "Ledger",
+    "MeasuredError",
+    "blum1998_independent_views",
+    "cai2021_propagation",
+    "charikar2024_misfit",
+    "lang2024_correction",
+    "lang2024_coverage",
+    "ledger",
+    "wei2021_pseudolabels",
+]

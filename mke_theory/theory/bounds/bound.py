@@ -28,7 +28,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One condition of a theorem: what it requires, what was found, and what follows."""
+    """One condition of a theorem: the requirement, the number measured, and the status."""
 
     name: str
     status: Status
@@ -47,7 +47,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class MeasuredError:
-    """What a bound bounds, measured on the pool: `share`, and as a count where weights are equal.
+    """The bounded quantity, measured on the pool: `share`, and as a count where weights are equal.
 
     `mistakes` of `points` are None where the points do not weigh alike, or the quantity is no
     share.
@@ -108,12 +108,12 @@ class Bound:
 
     @property
     def vacuous(self) -> bool:
-        """Whether a value says no more than is known without the theorem."""
+        """True where there is a value and it is no smaller than the trivial one."""
         return self.value is not None and self.value >= self.trivial - ROUNDING
 
     @property
     def about(self) -> str:
-        """What is bounded and where, in one phrase."""
+        """The bounded quantity and its scope, in one phrase."""
         return self.quantity if self.scope == "pool" else f"{self.quantity}, {self.scope}"
 
     @property
@@ -131,8 +131,8 @@ class Bound:
         if self.measured is not None:
             lines.append(f"  measured: {number(self.measured.share)}")
         if self.constants:
-            told = (f"{name} = {number(value)}" for name, value in self.constants.items())
-            lines.append(f"  constants: {', '.join(told)}")
+            shares = (f"{name} = {number(value)}" for name, value in self.constants.items())
+            lines.append(f"  constants: {', '.join(shares)}")
         return "\n".join([*lines, *(f"  {hypothesis}" for hypothesis in self.hypotheses)])
 
 
@@ -214,7 +214,7 @@ def covered_points(pool: LabelledPool, covered: ArrayLike) -> Mask:
 
 
 def trivial_error(teacher_error: float | None, disagreement: float) -> float:
-    """min{1, Err(ỹ) + L01(f, ỹ)}, what the triangle inequality says of Err(f) without a theorem."""
+    """min{1, Err(ỹ) + L01(f, ỹ)}, the bound of the triangle inequality, without a theorem."""
     return 1.0 if teacher_error is None else min(1.0, teacher_error + disagreement)
 
 

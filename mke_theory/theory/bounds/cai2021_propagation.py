@@ -86,7 +86,7 @@ def for_student(
         found = _measured(pool, source, target, inconsistency)
     if expansion is None and found.measured and found.ratio < math.inf:
         expansion = half_sets(pool, covered)
-    told = {"c": lower_end(expansion), "γ": found.margin, "μ": found.limit, "r": found.ratio}
+    constants = {"c": lower_end(expansion), "γ": found.margin, "μ": found.limit, "r": found.ratio}
     return Bound(
         "Cai 2.1, propagation",
         "cai2021theory, Theorem 2.1",
@@ -94,7 +94,7 @@ def for_student(
         "student error",
         _value(found, lower_end(expansion)),
         _hypotheses(found, expansion),
-        {name: given for name, given in told.items() if given is not None},
+        {name: given for name, given in constants.items() if given is not None},
         trivial_error(found.teacher_error if whole else None, pool.disagreement),
         student_error_on(pool, target),
     )
@@ -165,8 +165,8 @@ def _measured(
         here, there = on(source, inside), on(target, inside)
         ratios.append(there / here if here > 0 and there > 0 else math.inf)
         if here > 0:
-            said = [on(source & inside, pool.pseudo == k) for k in range(pool.classes)]
-            margins.append(said[label] - max(x for k, x in enumerate(said) if k != label))
+            labels = [on(source & inside, pool.pseudo == k) for k in range(pool.classes)]
+            margins.append(labels[label] - max(x for k, x in enumerate(labels) if k != label))
     of_truth, of_student = (
         (on(source, rough) + on(target, rough)) / 2
         for rough in (inconsistent(pool.graph, f) for f in (y, pool.student))

@@ -88,7 +88,7 @@ def for_class(
         bad = found.inside & (pool.pseudo != label)
         profile = relative_expansion_profile(pool.graph, bad, found.inside & ~bad, steps=steps)
         expansion = expansion_above(profile, used)
-    # Where a = 0 there is nothing to correct, and the formula says Err(f) = L01(f, ỹ).
+    # At a = 0 there is nothing to correct, and the formula reads Err(f) = L01(f, ỹ).
     lowest, value = 0.0 if a == 0 else lower_end(expansion), None
     if a < 0.5 and lowest is not None:
         value = corrected_error_bound(found.apart, found.rough, a, min(lowest, 1.0))
@@ -109,7 +109,7 @@ def over_classes(pool: LabelledPool, bounds: Sequence[Bound]) -> Bound:
 
     Σ_i P(y = i) · (value of class i where its hypotheses hold and it is below the trivial one, the
     trivial one otherwise). `bounds` holds `for_class` of every class that weighs something, in the
-    order of the classes. It is valid in any case, and says something where one class holds.
+    order of the classes. It is valid in any case, and below the trivial one where one class holds.
 
     Raises ValueError where their number is another, or the truth is not known.
     Ref: derived here, from lang2024theoretical, Theorem B.1.

@@ -107,8 +107,8 @@ def for_class(
         reach = _Reach(q or 0.0, to_good, to_bad)
     constants = {"a": found.wrong, "q": reach.q}
     constants |= {"L01(f, ỹ)": found.apart, "P(not robust)": found.rough}
-    told = {"c₁": lower_end(reach.to_good), "c₂": lower_end(reach.to_bad)}
-    constants |= {name: given for name, given in told.items() if given is not None}
+    reached = {"c₁": lower_end(reach.to_good), "c₂": lower_end(reach.to_bad)}
+    constants |= {name: given for name, given in reached.items() if given is not None}
     return replace(
         _bound(label, _value(found, reach), _hypotheses(found, reach)),
         constants=constants,
@@ -118,7 +118,7 @@ def for_class(
 
 @dataclass(frozen=True)
 class _Reach:
-    """How far the subsets of T_i above q expand onto S_good and onto S_bad."""
+    """The relative expansion of the subsets of T_i above q onto S_good and onto S_bad."""
 
     q: float
     to_good: Measured

@@ -1,8 +1,8 @@
-"""Every bound side by side on one pool: its value, the error it bounds, and what it stands on.
+"""Every bound side by side on one pool: its value, the error it bounds, and its hypotheses.
 
 A row is a theorem and a scope. The measured error stands beside the bound where the truth is known,
 with the exact interval for the error on what the pool was drawn from. A row whose hypotheses fail
-says so beside its number. A certificate, or any other `Bound`, is added by `extra`.
+is marked beside its number. A certificate, or any other `Bound`, is added by `extra`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WIDTH = 120
 
 @dataclass(frozen=True)
 class Assumed:
-    """What is taken for granted where the truth of the pool is not known; None where nothing is.
+    """Numbers assumed where the truth of the pool is not known; None where nothing is assumed.
 
     `expansion` is c̄ for sets up to the teacher's worst class error and `half_expansion` for sets up
     to half of a class; both are also taken, instead of computed, where the truth is known. A row
@@ -75,7 +75,7 @@ class Ledger:
     level: float = 0.95
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a bound, with everything it says; what is not known is missing."""
+        """One row a bound, with all of its fields; an unknown number is missing."""
         return pd.DataFrame([self._record(bound) for bound in self.bounds])
 
     def to_markdown(self) -> str:
@@ -85,9 +85,9 @@ class Ledger:
         lines += [["---", "---", "---:", "---:", "---", "---", "---"]]
         for bound in self.bounds:
             value = f"{shown(bound.value)} ({bound.verdict})"
-            told = "; ".join(map(str, _doubtful(bound)))
+            doubts = "; ".join(map(str, _doubtful(bound)))
             cells = [bound.name, bound.about, value, number(bound.trivial), self._measured(bound)]
-            lines.append([*cells, told, bound.reference])
+            lines.append([*cells, doubts, bound.reference])
         return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class Ledger:
         return share if interval is None else f"{share} [{interval.low:.3f}, {interval.high:.3f}]"
 
     def _note(self) -> list[str]:
-        """What the intervals cover, where there are any."""
+        """A note on the coverage of the intervals, where there are any."""
         measured = [bound.measured for bound in self.bounds if bound.measured is not None]
         if not any(error.interval(self.level) for error in measured):
             return []
@@ -217,7 +217,7 @@ def _unlabelled(
 
 
 def _small_sets(pool: LabelledPool, assumed: Assumed, seconds: float) -> Iterator[Bound]:
-    """Wei's rows, which share one expansion."""
+    """Wei's rows, which share one set expansion."""
     wei, expansion = wei2021_pseudolabels, assumed.expansion
     if expansion is None and pool.truth is not None:
         most = wei.teachers_worst_class_error(pool)
@@ -239,11 +239,11 @@ def _small_sets(pool: LabelledPool, assumed: Assumed, seconds: float) -> Iterato
 
 
 def _half(pool: LabelledPool, covered: Mask | None, assumed: Assumed, seconds: float) -> Measured:
-    """Cai's expansion, where it is to be had."""
+    """The set expansion of Cai's theorem; None where it is not known."""
     if assumed.half_expansion is not None or pool.truth is None:
         return assumed.half_expansion
     if covered is not None and len(_scopes(pool, None, covered)) < len(_scopes(pool, None, None)):
-        return None  # a class lies on one side only, and the theorem says nothing
+        return None  # a class lies on one side only, where the theorem does not apply
     return cai2021_propagation.half_sets(pool, covered, seconds=seconds)
 
 
@@ -275,7 +275,7 @@ def _doubtful(bound: Bound) -> tuple[Hypothesis, ...]:
 
 
 def _line(*cells: str) -> str:
-    """Cells in columns; what is too long for its column is cut with an ellipsis."""
+    """Cells in columns; a cell too long for its column ends in an ellipsis."""
     widths = (21, 34, 7, 7, 20, 22)
     short = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, widths, strict=True)]
     name, about, value, trivial, measured, verdict = short

@@ -2,7 +2,7 @@
 
 P expands with (a, c) when in each class i every V with P_i(V) ≤ a has P_i(N(V)) ≥ min{c P_i(V), 1}.
 Let ā be the teacher's error in its worst class, let P expand with (ā, c̄) and c = min{1/ā, c̄}; the
-min cannot be spared. The theorem asks for ā < 1/3 and c̄ > 3 and says that every student f has
+min cannot be spared. The theorem asks for ā < 1/3 and c̄ > 3 and gives for every student f
 
     Err(f) ≤ (c+1)/(c−1) · L01(f, ỹ) + 2c/(c−1) · R_B(f) − Err(ỹ),
 
@@ -217,7 +217,7 @@ class _Constants:
 
     @property
     def c(self) -> float:
-        """What is certain of c; 0 where nothing is."""
+        """The certain value of c; 0 where there is none."""
         return lower_end(self.effective()) or 0.0
 
     def shares(self, pool: LabelledPool) -> tuple[float, float, float]:
@@ -248,7 +248,7 @@ class _Constants:
         hypotheses: tuple[Hypothesis, ...],
         truth_inconsistency: float | None = None,
     ) -> Bound:
-        told = {
+        constants = {
             "ā": self.worst_class_error,
             "c": self.c or None,
             "Err(ỹ)": self.teacher_error,
@@ -263,7 +263,7 @@ class _Constants:
             "student error",
             value,
             hypotheses,
-            {key: given for key, given in told.items() if given is not None},
+            {key: given for key, given in constants.items() if given is not None},
             trivial_error(self.teacher_error, pool.disagreement),
             student_error_on(pool),
         )
@@ -275,7 +275,7 @@ def _constants(
     worst_class_error: float | None,
     teacher_error: float | None,
 ) -> _Constants:
-    """What is measured where the truth is known, what is assumed where it is not."""
+    """The constants, measured where the truth is known and assumed where it is not."""
     if pool.truth is None:
         for name, given in (
             ("worst_class_error", worst_class_error),
@@ -303,7 +303,7 @@ def _shares(
 
 
 def _above(expansion: float, limit: int) -> float:
-    """What the formula divides by."""
+    """The denominator of the formula."""
     if not expansion > limit:
         raise ValueError(f"expansion is {expansion}; the formula needs more than {limit}")
     return expansion - limit

@@ -92,7 +92,7 @@ class Certificate:
             f"On this pool of {self.points} points, {self.quantity} is at most "
             f"{rounded_up(self.value)} (without the graph: {rounded_up(self.trivial)}). "
             f"Assumed: {'; '.join(given)}.{sure} "
-            "Nothing is said of points outside the pool."
+            "It does not extend to points outside the pool."
         )
 
     def __str__(self) -> str:

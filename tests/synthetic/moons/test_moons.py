@@ -94,7 +94,7 @@ def test_the_midpoint_between_the_moons_is_a_toss() -> None:
 
 def test_great_noise_leaves_two_normals() -> None:
     # With σ = 20 the arcs are their means, at distance |(1, 1/2 − 4/π)|: error Φ(−distance/2σ).
-    # What the shape of the arcs adds is below (1/σ)² of that.
+    # The shape of the arcs adds less than (1/σ)² of that.
     distance = np.hypot(1, 0.5 - 4 / np.pi)
     expected = norm.cdf(-distance / 40)
     assert Moons(20.0).bayes_error().value == pytest.approx(expected, abs=1e-4)

@@ -145,7 +145,7 @@ def test_small_things_by_hand() -> None:
     assert trivial_error(0.7, 0.6) == 1.0
     assert number((0.1234, math.inf)) == "[0.123, ∞]"
     assert number(None) == "unknown"
-    # What is printed still bounds: rounding is up, and exact thousandths stay.
+    # The printed number still bounds: rounding is up, and exact thousandths stay.
     assert (shown(0.1231), shown(0.123), shown(-0.0004), shown(None)) == (
         "0.124",
         "0.123",

@@ -450,7 +450,7 @@ def test_truth_known_bounds_every_classifier_like_the_student(form: Form) -> Non
             assert found.value == pytest.approx(every.hull(), abs=EXACT)
 
 
-# --- what is said --------------------------------------------------------------------------------
+# --- the guarantee in words ----------------------------------------------------------------------
 
 
 def test_the_guarantee_says_what_was_assumed() -> None:
@@ -474,7 +474,7 @@ def test_the_guarantee_says_what_was_assumed() -> None:
         "inconsistent on at most 0.2500 of the points",
         "the labels of 2 points are known",
         "With probability 0.85 or more the facts hold",
-        "Nothing is said of points outside the pool",
+        "It does not extend to points outside the pool",
     ):
         assert part in text
     assert found.level == pytest.approx(0.85)

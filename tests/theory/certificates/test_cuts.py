@@ -135,7 +135,7 @@ def monotone_functions(n: int) -> Iterator[tuple[int, ...]]:
 
 
 def expressible(n: int, helpers: Sequence[tuple[int, ...]]) -> bool:
-    """Whether a quadratic submodular E(z, a) has min_a E(z, a) = 1[z not constant], at these a.
+    """True where a quadratic submodular E(z, a) has min_a E(z, a) = 1[z not constant], at these a.
 
     A linear programme in the coefficients of E: equality at a = helpers(z), and no other a is
     lower. Products have coefficients ≤ 0: that is what submodular means.

@@ -28,7 +28,8 @@ Floats = NDArray[np.float64]
 
 
 NEAR = 3e-3
-"""How near the first-order method comes to the linear programme over probabilities on such pools.
+"""The gap between the first-order method and the programme over probabilities on such pools.
+
 It aims at 5·10⁻⁴; of 600 pools of 2 to 11 points it met that in 599, and missed by 2·10⁻³ once.
 """
 

@@ -32,7 +32,7 @@ def test_roof_duality_is_the_programme_in_bits(classes: int) -> None:
 
 
 def test_bits_never_say_more_than_probabilities() -> None:
-    # Where students of neighbours differ, one bit a point cannot tell which wrong label is taken.
+    # One bit a point cannot tell which wrong label is taken where students of neighbours differ.
     rng = np.random.default_rng(50)
     blind = 0
     for _ in range(40):
