@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mke_theory.data import file_hashes
 from mke_theory.data.file_hashes import content_of, sha256_of, stamp_of
@@ -52,6 +54,15 @@ def test_a_file_is_read_again_only_where_it_changed(
     path.write_text("other")  # of the same size
     os.utime(path, ns=(1, 1))
     assert content_of([path]) != before and len(read) == 2
+
+
+@given(content=st.binary(max_size=300))
+def test_the_hash_is_that_of_the_content(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "hashed"
+    path.write_bytes(content)
+    assert sha256_of(path) == hashlib.sha256(content).hexdigest()
 
 
 def test_the_stamp_is_that_of_paths_sizes_and_times(tmp_path: Path) -> None:

@@ -1,35 +1,27 @@
-"""Recordings as log-mel spectrograms: read, transform, cut to one length, keep for the next run."""
+"""Recordings as log-mel spectrograms of one length."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
 import struct
-import tempfile
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache as remember
 from pathlib import Path
 
 import numpy as np
 
-from mke_theory.data.file_hashes import sha256_of
 from mke_theory.data.optional_imports import library
 
 SILENCE = 1e-4
 """A recording whose largest |sample| is below this (−80 dB of full scale) is refused as silent."""
 
 FLOOR = -60.0
-"""What a spectrogram holds where it is quietest, in dB below its loudest cell."""
+"""The value of a spectrogram where it is quietest, in dB below its loudest cell."""
 
-_CACHE_VERSION = 1  # raise it when the same settings come to give other numbers
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs that stream a wav write where its size belongs
 _WAV = ("WAV", "WAVEX", "RF64")
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
-_LISTED = 10  # how many bad files one message names
 
 
 def _refuse_settings(
@@ -55,7 +47,7 @@ class FrontEnd:
     """How a recording becomes a [bands, frames] picture.
 
     `window` and `hop` are in seconds, `rate`, `low` and `high` in Hz, `floor` in dB below the
-    loudest cell. 48 frames are 0.77 s; one FSDD recording in forty is longer.
+    loudest cell.
     """
 
     rate: int = 8000
@@ -87,9 +79,6 @@ class FrontEnd:
             floor=self.floor,
         )
         return fixed_length(spectrogram, self.frames, fill=self.floor)
-
-
-FRONT_END = FrontEnd()
 
 
 def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
@@ -198,106 +187,6 @@ def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -
     result = np.full((len(spectrogram), frames), fill, dtype=spectrogram.dtype)
     result[:, start : start + there] = spectrogram
     return result
-
-
-def features(
-    paths: Sequence[Path], front_end: FrontEnd = FRONT_END, *, cache: Path | None = None
-) -> np.ndarray:
-    """The spectrograms of all recordings, [n, 1, bands, frames] float32 in [floor, 0].
-
-    They are kept in a file of the folder `cache` (default: `cache_folder()`) that is used again
-    while names and contents of the recordings and the settings are the same, and made anew where it
-    is damaged. Raises one ValueError that names every unusable recording (the first ten).
-    """
-    if not paths:
-        raise ValueError("no recordings; give at least one path")
-    key = _key(paths, front_end)
-    file = (cache or cache_folder()) / f"log_mel-{key[:16]}.bin"
-    kept = _read_cache(file, key)
-    if kept is not None:
-        return kept
-    result = _compute(paths, front_end)
-    _write_cache(file, key, result)
-    return result
-
-
-def cache_folder() -> Path:
-    """Where made files are kept: $MKE_CACHE, or mke_theory in $XDG_CACHE_HOME or ~/.cache."""
-    if os.environ.get("MKE_CACHE"):
-        return Path(os.environ["MKE_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "mke_theory"
-
-
-def _compute(paths: Sequence[Path], front_end: FrontEnd) -> np.ndarray:
-    pictures: list[np.ndarray] = []
-    errors: list[str] = []
-    for path in paths:
-        try:
-            wave = read_wav(path, rate=front_end.rate)
-        except (ValueError, FileNotFoundError) as error:
-            errors.append(str(error))
-            continue
-        try:
-            pictures.append(front_end(wave))
-        except ValueError as error:
-            errors.append(f"{path}: {error}")
-    if errors:
-        rest = f"\n... and {len(errors) - _LISTED} more" if len(errors) > _LISTED else ""
-        raise ValueError(
-            f"{len(errors)} of {len(paths)} recordings cannot be used:\n"
-            + "\n".join(errors[:_LISTED])
-            + rest
-        )
-    return np.stack(pictures)[:, None]
-
-
-def _key(paths: Sequence[Path], front_end: FrontEnd) -> str:
-    digest = hashlib.sha256(json.dumps([_CACHE_VERSION, asdict(front_end)]).encode())
-    for path in paths:
-        content = sha256_of(path) if path.is_file() else "absent"
-        digest.update(f"{content}  {path.name}\n".encode())
-    return digest.hexdigest()
-
-
-def _sealed(key: str, payload: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + payload).digest()
-
-
-def _read_cache(file: Path, key: str) -> np.ndarray | None:
-    """The kept array, or None where there is none, it is damaged, or it belongs to another key."""
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
-    seal, payload = content[:32], content[32:]
-    if seal != _sealed(key, payload):
-        return None
-    kept: np.ndarray = np.load(io.BytesIO(payload), allow_pickle=False)
-    return kept
-
-
-def _write_cache(file: Path, key: str, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    payload = buffer.getvalue()
-    temporary = None
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        with os.fdopen(handle, "wb") as out:
-            out.write(_sealed(key, payload) + payload)
-        os.replace(temporary, file)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        # Features without a cache are as good, only slower; a run should not end for this.
-        warnings.warn(
-            f"could not keep the features in {file} ({error}), so each run computes them anew; "
-            "set MKE_CACHE to a folder that can be written",
-            RuntimeWarning,
-            stacklevel=3,
-        )
 
 
 def refuse_truncated(path: Path) -> None:

@@ -18,28 +18,26 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from mke_theory.data.file_hashes import sha256_of
 from mke_theory.data.optional_imports import versions_of
-from mke_theory.tasks.files.audio import cache_folder
 
 Arrays = Mapping[str, np.ndarray]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 SEAL = "sha256"
-"""What a file that lists others calls the hash of all else in it (see `seal_of`)."""
+"""The name of the hash of all else in a file that lists others (see `seal_of`)."""
 
 _FORMAT = 2  # raise it when the folder is laid out in another way
 _MANIFEST = "manifest.json"
 _READERS = ("PIL", "av", "h5py", "numpy", "scipy", "soundfile", "transformers")
-_LISTED = 10  # how many bad files one message names
+_LISTED = 10  # the most bad files that one message names
 _END = 1 << 20
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Collected(Generic[Made]):
-    """What could be read: `arrays[i]` comes of item `kept[i]`; one message for each bad item."""
+    """The items `kept` that could be read, their `arrays` in order, and messages on bad ones."""
 
     arrays: list[Made]
     kept: list[int]
@@ -54,7 +52,7 @@ def collect(
     workers: int,
     progress: str,
 ) -> Collected[Made]:
-    """What `read` makes of each item, in the items' order, by `workers` processes.
+    """The results of `read` for each item, in order, by `workers` processes.
 
     An item is bad where `read` raises ValueError or OSError (no such file, no permission, ...);
     any other error is one of the program and ends the call. One worker stays in this process;
@@ -91,17 +89,16 @@ def prepared(
     build: Callable[[], Arrays],
     *,
     cache: Path | None = None,
-    thorough: bool = False,
 ) -> dict[str, np.ndarray]:
     """The arrays that `build` makes, memory-mapped from disk and read-only.
 
-    They lie in a folder of `cache` (default: `audio.cache_folder()`), called by `name` and `key`:
+    They lie in a folder of `cache` (default: `cache_folder()`), called by `name` and `key`:
     one .npy an array, and manifest.json with the version of the layout, the key, the versions of
-    the libraries that read files, each array's shape, type and hashes, and a hash of all this.
+    the libraries that read files, each array's shape, type and hash, and a hash of all this.
     The folder appears whole or not at all, also where two processes build at once. It is used
     again where it has this version and key, and nothing is damaged, missing, or there without
     being listed; it is made anew where not, with a RuntimeWarning for damage. Damage is looked for
-    in the size and in the first and the last MiB of each array; `thorough` reads all of it.
+    in the size and in the first and the last MiB of each array.
 
     Other versions of the libraries may decode a film into slightly other numbers. They make nothing
     anew, as results should not change in the midst of a study because of an upgrade: what was used
@@ -116,7 +113,7 @@ def prepared(
         raise ValueError(f"name must be letters, digits, _ and -, and begin a word; got {name!r}")
     digest = hashlib.sha256(key.encode()).hexdigest()
     folder = (cache or cache_folder()) / f"{name}-{digest[:16]}"
-    kept, damage = _open(folder, key, thorough=thorough)
+    kept, damage = _open(folder, key)
     if damage:
         warnings.warn(f"{folder}: {damage}; made anew", RuntimeWarning, stacklevel=2)
     if kept is not None:
@@ -124,8 +121,8 @@ def prepared(
     arrays = build()
     _refuse_arrays(name, arrays)
     try:
-        _keep(folder, key, arrays, thorough=thorough)
-        kept, damage = _open(folder, key, thorough=False)
+        _keep(folder, key, arrays)
+        kept, damage = _open(folder, key)
     except OSError as error:
         kept, damage = None, str(error)
     if kept is None:
@@ -138,6 +135,14 @@ def prepared(
         )
         return {each: _read_only(array) for each, array in arrays.items()}
     return kept
+
+
+def cache_folder() -> Path:
+    """The folder of made files: $MKE_CACHE, or mke_theory in $XDG_CACHE_HOME or ~/.cache."""
+    if os.environ.get("MKE_CACHE"):
+        return Path(os.environ["MKE_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "mke_theory"
 
 
 def key_of(version: int, settings: Mapping[str, Any], files: Sequence[Path]) -> str:
@@ -156,7 +161,7 @@ def key_of(version: int, settings: Mapping[str, Any], files: Sequence[Path]) -> 
 
 
 def seal_of(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of what JSON can hold, whatever its layout and the order of its names."""
+    """The SHA-256 of a JSON object, whatever its layout and the order of its names."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -174,7 +179,7 @@ class _Bad:
 
 
 def _attempt(read: Callable[[Item], Made], item: Item) -> Made | _Bad:
-    """What was read, or what was wrong with the item."""
+    """The result for an item, or the error with it."""
     try:
         return read(item)
     except (ValueError, OSError) as error:
@@ -204,8 +209,8 @@ def _refuse_arrays(name: str, arrays: Arrays) -> None:
             raise ValueError(f"{name}: {each} holds Python objects; make it numbers or strings")
 
 
-def _open(folder: Path, key: str, *, thorough: bool) -> tuple[dict[str, np.ndarray] | None, str]:
-    """The kept arrays, or None and what is damaged ("" where nothing of this key is there)."""
+def _open(folder: Path, key: str) -> tuple[dict[str, np.ndarray] | None, str]:
+    """The kept arrays, or None and the damage ("" where nothing of this key is there)."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != _FORMAT or manifest["key"] != key:
@@ -215,19 +220,18 @@ def _open(folder: Path, key: str, *, thorough: bool) -> tuple[dict[str, np.ndarr
             raise ValueError(f"{_MANIFEST} has changed")
         if strange := sorted({path.stem for path in folder.glob("*.npy")} - set(described)):
             raise ValueError(f"{strange[0]}.npy is not in {_MANIFEST}")
-        found = described.items()
-        return {each: _array(folder, each, said, thorough) for each, said in found}, ""
+        return {each: _array(folder, each, entry) for each, entry in described.items()}, ""
     except (FileNotFoundError, NotADirectoryError) as error:
         return None, f"{error.filename} is missing" if folder.is_dir() else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return None, f"damaged ({error})"
 
 
-def _array(folder: Path, name: str, said: Mapping[str, Any], thorough: bool) -> np.ndarray:
+def _array(folder: Path, name: str, entry: Mapping[str, Any]) -> np.ndarray:
     file = folder / f"{name}.npy"
-    if _quick_hash(file) != said["quick"] or (thorough and sha256_of(file) != said["sha256"]):
+    if _quick_hash(file) != entry["quick"]:
         raise ValueError(f"{file.name} has changed")
-    empty = 0 in said["shape"]  # what is empty cannot be mapped
+    empty = 0 in entry["shape"]  # what is empty cannot be mapped
     return _read_only(np.load(file, mmap_mode=None if empty else "r", allow_pickle=False))
 
 
@@ -237,13 +241,13 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def _keep(folder: Path, key: str, arrays: Arrays, *, thorough: bool) -> None:
+def _keep(folder: Path, key: str, arrays: Arrays) -> None:
     """Write all beside `folder`, and rename it when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(folder)
     try:
         _write(temporary, key, arrays)
-        _put(temporary, folder, key, thorough=thorough)
+        _put(temporary, folder, key)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -257,7 +261,6 @@ def _write(folder: Path, key: str, arrays: Arrays) -> None:
         described[name] = {
             "shape": list(array.shape),
             "dtype": array.dtype.str,
-            "sha256": sha256_of(file),
             "quick": _quick_hash(file),
         }
     manifest = {
@@ -270,7 +273,7 @@ def _write(folder: Path, key: str, arrays: Arrays) -> None:
     (folder / _MANIFEST).write_text(text, encoding="utf-8")
 
 
-def _put(temporary: Path, folder: Path, key: str, *, thorough: bool) -> None:
+def _put(temporary: Path, folder: Path, key: str) -> None:
     """Rename, unless another process was first; what is there and cannot be used makes room."""
     for _ in range(_ATTEMPTS):
         try:
@@ -279,7 +282,7 @@ def _put(temporary: Path, folder: Path, key: str, *, thorough: bool) -> None:
         except OSError:
             if not folder.exists():
                 raise
-        if _open(folder, key, thorough=thorough)[0] is not None:
+        if _open(folder, key)[0] is not None:
             return
         old = _beside(folder)
         with suppress(FileNotFoundError):  # another process has moved it away

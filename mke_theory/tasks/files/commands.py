@@ -9,19 +9,20 @@ from typing import Any
 
 
 class WrongRootError(FileNotFoundError):
-    """What was named as the data root is not the folder above the data set."""
+    """A data root that is not the folder above the data set."""
 
 
-def run_command(module: str, commands: Mapping[str, Callable[..., Any]]) -> None:
-    """One of the commands by name, its options from its signature; one line for what is wrong.
+def run_command(name: str, commands: Mapping[str, Callable[..., Any]]) -> None:
+    """Carry out one of a data set's commands, its options taken from its signature.
 
-    The exit code is 2 where the call is wrong, its data root included, and 1 where the data are.
+    Errors are one line; the exit code is 2 where the call is wrong, its data root included, and 1
+    where the data are.
     """
     import tyro
 
     try:
         tyro.extras.subcommand_cli_from_dict(
-            dict(commands), prog=f"python -m mke_theory.tasks.{module}"
+            dict(commands), prog=f"python -m mke_theory.tasks.{name}"
         )
     except WrongRootError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -31,7 +32,7 @@ def run_command(module: str, commands: Mapping[str, Callable[..., Any]]) -> None
 
 
 def data_set(data_root: Path, name: str, holds: Sequence[str], remedy: str) -> Path:
-    """`<data_root>/<name>`, which has to be there with something that one of `holds` matches.
+    """The folder `<data_root>/<name>`, which has to hold something that one of `holds` matches.
 
     Raises WrongRootError, ending with the remedy, and makes nothing.
     """

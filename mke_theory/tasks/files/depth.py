@@ -1,4 +1,4 @@
-"""Depth pictures as metres, what is measured in them, and the surfaces they show.
+"""Depth pictures as metres, the mask of what is measured, and the surfaces they show.
 
 Depth is a number about one ray: the mean of a chair leg and the wall behind it is a place where
 nothing is. So depth, normals and labels are made smaller by picking pixels, never by averaging.
@@ -89,12 +89,12 @@ def metres(depth: NDArray[np.floating], where: str) -> NDArray[np.float16]:
     return np.where(measured, depth, 0).astype(np.float16)
 
 
-def normals(depth: Tensor, camera: Intrinsics, *, radius: int = 1) -> Tensor:
+def normals(depth: Tensor, camera: Intrinsics) -> Tensor:
     """Unit normals [b, 3, h, w] of the surfaces in depth [b, h, w], turned towards the camera.
 
     A plane n·P = d has 1/z linear along the rays, with coefficients n/d. They are fitted by least
-    squares to the measured pixels of a (2 radius + 1)² window, so planes come out exactly, holes or
-    not. `depth` is in metres, 0 where missing, with the pixels that `picked` keeps. The normal is 0
+    squares to the measured pixels of a 3 × 3 window, so planes come out exactly, holes or not.
+    `depth` is in metres, 0 where missing, with the pixels that `picked` keeps. The normal is 0
     where the pixel itself is missing or its window holds no three measured pixels off one line.
     """
     if depth.dim() != 3:
@@ -107,7 +107,7 @@ def normals(depth: Tensor, camera: Intrinsics, *, radius: int = 1) -> Tensor:
     x, y = x.to(z.device), y.to(z.device)[:, None]
     moments = (weight, weight * x, weight * y, weight * x * x, weight * x * y, weight * y * y)
     values = (nearness, nearness * x, nearness * y)
-    sums = _window_sums(torch.stack([part.expand_as(z) for part in (*moments, *values)]), radius)
+    sums = _window_sums(torch.stack([part.expand_as(z) for part in (*moments, *values)]))
     mx, my, xx, xy, yy, q, qx, qy = sums[1:] / sums[0].clamp(min=1)
     xx, xy, yy, qx, qy = xx - mx * mx, xy - mx * my, yy - my * my, qx - mx * q, qy - my * q
     determinant = xx * yy - xy * xy
@@ -120,13 +120,12 @@ def normals(depth: Tensor, camera: Intrinsics, *, radius: int = 1) -> Tensor:
     return torch.stack((a * scale, b * scale, c * scale), dim=1).float()
 
 
-def _window_sums(x: Tensor, radius: int) -> Tensor:
-    """Sums [..., h, w] over the (2 radius + 1)² window around each entry, 0 beyond the border."""
+def _window_sums(x: Tensor) -> Tensor:
+    """Sums [..., h, w] over the 3 × 3 window around each entry, 0 beyond the border."""
     height, width = x.shape[-2:]
-    shifts = range(2 * radius + 1)
-    padded = pad(x, (radius, radius, radius, radius))
-    rows = reduce(torch.add, (padded[..., at : at + height, :] for at in shifts))
-    return reduce(torch.add, (rows[..., at : at + width] for at in shifts))
+    padded = pad(x, (1, 1, 1, 1))
+    rows = reduce(torch.add, (padded[..., at : at + height, :] for at in range(3)))
+    return reduce(torch.add, (rows[..., at : at + width] for at in range(3)))
 
 
 @dataclass(frozen=True)
@@ -148,11 +147,6 @@ class DepthChannels:
     def __post_init__(self) -> None:
         if not self.sd > 0:
             raise ValueError(f"sd is {self.sd}; it has to be positive")
-
-    @property
-    def channels(self) -> int:
-        """How many channels come out."""
-        return 2 if self.camera is None else 6
 
     def __call__(self, raw: Tensor) -> Tensor:
         depth = raw.float()

@@ -48,7 +48,6 @@ def download(
     target: Path,
     *,
     sha256: str | None,
-    size: int | None = None,
     timeout: float = 60.0,
     progress: bool = True,
     attempts: int = 5,
@@ -59,11 +58,11 @@ def download(
     What has arrived is kept in `<target>.part`. A broken transfer goes on from there, `attempts`
     times in all with pauses of `wait` seconds, doubled each time, and again by the next call; a
     server that cannot send parts starts over. `sha256=None` leaves the check of the content to the
-    caller (archives made on demand have no lasting hash). `size` is in bytes, `timeout` in seconds
-    without a sign of life. A target that has the hash already is left as it is.
+    caller (archives made on demand have no lasting hash). `timeout` is in seconds without a sign of
+    life. A target that has the hash already is left as it is.
 
-    Raises ValueError for another scheme than http, https or file, and for a wrong hash or size (the
-    part is then removed); FileNotFoundError where the server has no such file; ConnectionError
+    Raises ValueError for another scheme than http, https or file, and for a wrong hash (the part is
+    then removed); FileNotFoundError where the server has no such file; ConnectionError
     where it cannot be had; OSError where the disk is full.
     """
     if urlsplit(url).scheme not in _SCHEMES:
@@ -75,7 +74,7 @@ def download(
     part = target.with_name(target.name + ".part")
     for attempt in range(attempts):
         try:
-            _fetch(url, part, size=size, timeout=timeout, progress=progress)
+            _fetch(url, part, timeout=timeout, progress=progress)
             break
         except _InterruptedError as error:
             if attempt + 1 == attempts:
@@ -84,12 +83,12 @@ def download(
                     f"{url}: gave up after {attempts} attempts ({error}){kept}"
                 ) from error
         time.sleep(wait * 2**attempt)
-    _refuse_wrong_content(part, url, sha256, size)
+    _refuse_wrong_content(part, url, sha256)
     os.replace(part, target)
     return target
 
 
-def _fetch(url: str, part: Path, *, size: int | None, timeout: float, progress: bool) -> None:
+def _fetch(url: str, part: Path, *, timeout: float, progress: bool) -> None:
     """Append to `part` what it lacks, or write it anew where the server sends all of the file."""
     have = part.stat().st_size if part.exists() else 0
     response = _open(url, part, have, timeout)
@@ -102,11 +101,7 @@ def _fetch(url: str, part: Path, *, size: int | None, timeout: float, progress: 
             raise _InterruptedError(f"the server sent {sent!r}, not what follows byte {have}")
         start = 0 if sent is None else have
         length = response.headers.get("Content-Length")
-        total = size if length is None else start + int(length)
-        if size is not None and total != size:
-            raise ValueError(
-                f"{url}: is {total} bytes, {size} are expected; the file there is another one"
-            )
+        total = None if length is None else start + int(length)
         part.parent.mkdir(parents=True, exist_ok=True)  # not before there is something to put in
         with (
             part.open("ab" if start else "wb") as file,
@@ -176,15 +171,14 @@ def _copy(source: Any, file: IO[bytes], part: Path, bar: Any, total: int | None)
         bar.update(len(chunk))
 
 
-def _refuse_wrong_content(part: Path, url: str, sha256: str | None, size: int | None) -> None:
-    length = part.stat().st_size
-    found = sha256_of(part) if sha256 is not None else None
-    if found == sha256 and (size is None or length == size):
+def _refuse_wrong_content(part: Path, url: str, sha256: str | None) -> None:
+    if sha256 is None or (found := sha256_of(part)) == sha256:
         return
+    length = part.stat().st_size
     part.unlink()
     raise ValueError(
-        f"{url}: what came has {length} bytes and SHA-256 {found}, expected are {size or 'any'} "
-        f"bytes and {sha256}; it is removed. Run again; if this repeats, the file there has changed"
+        f"{url}: the {length} bytes that came have SHA-256 {found}, expected is {sha256}; they are "
+        "removed. Run again; if this repeats, the file there has changed"
     )
 
 

@@ -1,10 +1,9 @@
-"""Films, sounds and pictures as arrays; a file that is not what it should be is refused by name."""
+"""Films and sounds as arrays; damaged and other files are refused by name."""
 
 from __future__ import annotations
 
 import math
 import struct
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +22,9 @@ from mke_theory.tasks.files.containers import (
 )
 
 LATE = 0.1
-"""By how many seconds one track may begin after the other, or a sound pause, before it counts.
+"""Seconds that one track may begin after the other, or a sound pause, before it counts.
 
-Codecs begin some hundredths of a second late or early, which says nothing of the film.
+Codecs begin some hundredths of a second late or early, which means nothing.
 """
 
 LONGEST_STILL = 3600.0
@@ -35,7 +34,6 @@ HIGHEST_RATE = 768_000
 """Hz; no recording in use has more."""
 
 _ASKEW = 0.05  # the tangent of the angle that a film may lack to a quarter turn, about 3°
-_PICTURES = {"RGB": ("RGB",), "L": ("L",), "I;16": ("I;16", "I;16B", "I;16L", "I")}
 
 
 def read_frames(path: Path | str, *, every: float = 0.5, size: tuple[int, int]) -> np.ndarray:
@@ -51,7 +49,7 @@ def read_frames(path: Path | str, *, every: float = 0.5, size: tuple[int, int]) 
     where it is no film, has no video track or no frames, asks to be shown askew, is damaged, or is
     truncated. In mp4, mov, mkv, webm and avi every missing byte is noticed (but not whole parts of
     an mp4 that was written in parts); in other containers, an end that comes more than
-    `media_containers.SLACK` early. Changed bytes are noticed where the decoder stumbles over them,
+    `containers.SLACK` early. Changed bytes are noticed where the decoder stumbles over them,
     which is not always: hashes are for that.
     """
     return frames_and_end(path, every=every, size=size)[0]
@@ -78,25 +76,7 @@ def frames_and_end(
     return np.stack(pictures[1:] or pictures), end
 
 
-def frame_at(path: Path | str, seconds: float, size: tuple[int, int]) -> np.ndarray:
-    """What a film shows `seconds` after it begins: [height, width, 3] uint8 RGB.
-
-    All frames before it are decoded, so the time this takes grows with `seconds`. Raises as
-    `read_frames` does (where the film ends is not looked at), and ValueError where the film has
-    ended by then.
-    """
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"seconds must be finite and at least 0; got {seconds}")
-    scaled = _scaler(path, size)
-    end = 0.0
-    with _track(path, "video") as (film, stream):
-        for end, frame in _shown(path, film, stream):
-            if seconds < end:
-                return scaled(frame)
-    raise ValueError(f"{path}: ends after {end:g} s; there is no frame at {seconds:g} s")
-
-
-def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarray:
+def read_sound(path: Path | str, *, rate: int) -> np.ndarray:
     """The sound of a recording or a film, [n] float32 at `rate` Hz, n ≥ 1; channels are averaged.
 
     Reads wav, flac and ogg, and the first audio track of a film (mp4, mkv, ...), told apart by
@@ -109,7 +89,7 @@ def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarr
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
     where it has no audio track or no samples, is damaged or truncated (see `read_frames`), changes
     its sample rate on the way, has more than `HIGHEST_RATE` samples a second, is not finite, or is
-    silent (peak below `audio.SILENCE`) while `silent` does not allow that.
+    silent (peak below `audio.SILENCE`).
     """
     if rate < 1:
         raise ValueError(f"rate must be at least 1 Hz; got {rate}")
@@ -126,7 +106,7 @@ def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarr
     peak = float(np.abs(wave).max())
     if not math.isfinite(peak):
         raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
-    if peak < SILENCE and not silent:
+    if peak < SILENCE:
         raise ValueError(
             f"{path}: is silent (peak {peak:.2g}, at least {SILENCE:g} of full scale is wanted); "
             "leave it out"
@@ -135,49 +115,11 @@ def read_sound(path: Path | str, *, rate: int, silent: bool = False) -> np.ndarr
     return resample_poly(wave, rate // common, found // common).astype(np.float32)
 
 
-def read_picture(
-    path: Path | str, *, size: tuple[int, int] | None, mode: Literal["RGB", "L", "I;16"]
-) -> np.ndarray:
-    """The pixels of a picture: [h, w, 3] uint8 (RGB), [h, w] uint8 (L) or [h, w] uint16 (I;16).
-
-    Nothing is converted or scaled: a picture of another mode, or of another size than `size` =
-    (height, width), is refused; None allows any size.
-
-    Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
-    where it is not a picture, is damaged or truncated, or has another mode or size.
-    """
-    path = _present(path)
-    image_module = library("PIL.Image", "reading pictures needs")
-    try:
-        # A picture that is too large to be true is an error here, not a warning.
-        with warnings.catch_warnings(action="error"), image_module.open(path) as image:
-            _refuse_picture(path, image, size, mode)
-            pixels = np.array(image)
-    except (OSError, SyntaxError, Warning, image_module.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable picture ({error}); fetch it again") from error
-    if mode != "I;16":
-        return pixels
-    if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
-        raise ValueError(f"{path}: has values outside 0 to 65535; 16 bits are wanted")
-    return pixels.astype(np.uint16)
-
-
 def _present(path: Path | str) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     return path
-
-
-def _refuse_picture(path: Path, image: Any, size: tuple[int, int] | None, mode: str) -> None:
-    if image.mode not in _PICTURES[mode]:
-        raise ValueError(f"{path}: has mode {image.mode}, {mode} is wanted; convert the picture")
-    found = (image.height, image.width)
-    if size is not None and found != tuple(size):
-        raise ValueError(
-            f"{path}: is {found[0]} × {found[1]} (height × width), {size[0]} × {size[1]} is "
-            "wanted; scale the picture"
-        )
 
 
 @contextmanager

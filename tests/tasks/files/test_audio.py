@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.tasks.files import audio
 from mke_theory.tasks.files.audio import (
     FLOOR,
-    FRONT_END,
     FrontEnd,
-    cache_folder,
-    features,
     fixed_length,
     log_mel,
     read_wav,
@@ -234,96 +229,6 @@ def test_fixed_length_by_hand() -> None:
         fixed_length(there, 0)
     with pytest.raises(ValueError, match="bands"):
         fixed_length(there[0], 3)
-
-
-# many recordings, and the cache
-
-
-def recordings(folder: Path, n: int = 3) -> list[Path]:
-    return [write(folder / f"{i}.wav", tone(300.0 + 100 * i, 0.3 + 0.3 * i)) for i in range(n)]
-
-
-def test_features_are_those_of_each_recording(tmp_path: Path) -> None:
-    paths = recordings(tmp_path)
-    result = features(paths, cache=tmp_path / "cache")
-    assert result.shape == (3, 1, 40, 48) and result.dtype == np.float32
-    for row, path in zip(result, paths, strict=True):
-        np.testing.assert_array_equal(row[0], fixed_length(log_mel(read_wav(path)), 48))
-
-
-def test_the_cache_is_used_and_made_anew_when_stale(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths, cache, computed = recordings(tmp_path), tmp_path / "cache", []
-    compute = audio._compute
-
-    def counted(paths: list[Path], front_end: FrontEnd) -> np.ndarray:
-        computed.append(front_end)
-        return compute(paths, front_end)
-
-    monkeypatch.setattr(audio, "_compute", counted)
-    first = features(paths, cache=cache)
-    np.testing.assert_array_equal(features(paths, cache=cache), first)
-    assert len(computed) == 1
-    features(paths, replace(FRONT_END, frames=30), cache=cache)
-    assert len(computed) == 2  # other settings
-    features(paths[::-1], cache=cache)
-    assert len(computed) == 3  # other order
-    write(paths[0], tone(800.0, 0.3))
-    assert not np.array_equal(features(paths, cache=cache), first)
-    assert len(computed) == 4  # other content
-    monkeypatch.setattr(audio, "_CACHE_VERSION", -1)
-    features(paths, cache=cache)
-    assert len(computed) == 5
-
-
-def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
-    paths, cache = recordings(tmp_path, 1), tmp_path / "cache"
-    first = features(paths, cache=cache)
-    (file,) = cache.iterdir()
-    sound = file.read_bytes()
-    flipped = bytearray(sound)
-    flipped[-1] ^= 1
-    for damaged in (b"", sound[:40], sound[:-1], sound + b"x", bytes(flipped), b"\0" * len(sound)):
-        file.write_bytes(damaged)
-        np.testing.assert_array_equal(features(paths, cache=cache), first)
-        assert file.read_bytes() == sound
-    assert list(cache.iterdir()) == [file]
-
-
-def test_a_cache_that_cannot_be_written_only_warns(tmp_path: Path) -> None:
-    paths = recordings(tmp_path, 1)
-    (tmp_path / "file").touch()
-    with pytest.warns(RuntimeWarning, match="MKE_CACHE"):
-        assert features(paths, cache=tmp_path / "file").shape == (1, 1, 40, 48)
-
-
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MKE_CACHE", "here")
-    monkeypatch.setenv("XDG_CACHE_HOME", "there")
-    assert cache_folder() == Path("here")
-    monkeypatch.delenv("MKE_CACHE")
-    assert cache_folder() == Path("there/mke_theory")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "mke_theory"
-
-
-def test_all_bad_recordings_are_named_at_once(tmp_path: Path) -> None:
-    paths = recordings(tmp_path)
-    write(tmp_path / "silent.wav", np.zeros(4000))
-    write(tmp_path / "short.wav", tone(seconds=0.01))
-    (tmp_path / "cut.wav").write_bytes(wav_bytes([1000] * 20)[:-3])
-    bad = [tmp_path / f"{name}.wav" for name in ("silent", "short", "cut", "absent")]
-    with pytest.raises(ValueError, match="4 of 7 recordings") as caught:
-        features(paths + bad, cache=tmp_path / "cache")
-    for path in bad:
-        assert path.name in str(caught.value)
-    with pytest.raises(ValueError, match="and 5 more") as caught:
-        features([tmp_path / f"no{i}.wav" for i in range(15)], cache=tmp_path / "cache")
-    assert str(caught.value).count(".wav") == 10
-    assert not (tmp_path / "cache").exists()
-    with pytest.raises(ValueError, match="no recordings"):
-        features([])
 
 
 @pytest.mark.parametrize("settings", [{"frames": 0}, {"rate": 0}, {"high": 9000.0}])

@@ -1,4 +1,4 @@
-"""The command lines of the data sets: a wrong data root is called wrong, and nothing is made."""
+"""The command lines of the data sets: a wrong data root is refused, and nothing is made."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from mke_theory.tasks.files.commands import (
     run_command,
 )
 
-MODULES = {
-    "av_digits_originals": "av_digits",
-    "nyu_depth_originals": "nyudv2",
-    "ravdess_originals": "ravdess",
-    "vggsound_prepare": "av_event_metadata",
+WINGS = {
+    "av_digits": "av_digits",
+    "nyu_depth": "nyudv2",
+    "ravdess": "ravdess",
+    "vggsound": "av_event_metadata",
 }
+"""The folder of each data set under the data root."""
 WRONG = {
     "nowhere/at/all": "no such folder",
     "file": "is a file; name the folder above {name}",
@@ -28,14 +29,14 @@ WRONG = {
     "strange": "{name}: has none of ",
     "itself/{name}": "is the data set itself; name the folder above it",
 }
-FETCHES = {"av_digits_originals", "nyu_depth_originals"}
-"""Whose `prepare` fetches the data, to where they are not yet."""
+FETCHES = {"av_digits", "nyu_depth"}
+"""The data sets whose `prepare` fetches them, to where they are not yet."""
 TO_FILL = {"empty", "strange"}
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in MODULES.values():
+    for name in WINGS.values():
         (tmp_path / "strange" / name).mkdir(parents=True)
         (tmp_path / "itself" / name).mkdir(parents=True)
         (tmp_path / "strange" / name / "notes.txt").write_text("nothing")
@@ -46,32 +47,34 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 CALLS = [
-    (module, command, wrong)
-    for module in MODULES
-    for command in ("prepare", "missing" if module == "vggsound_prepare" else "check")
+    (wing, command, wrong)
+    for wing in WINGS
+    for command in (
+        ("prepare", "missing", "classes") if wing == "vggsound" else ("prepare", "check")
+    )
     for wrong in WRONG
-    if not (command == "prepare" and module in FETCHES and wrong in TO_FILL)
+    if not (command == "prepare" and wing in FETCHES and wrong in TO_FILL)
 ]
 
 
-@pytest.mark.parametrize(("module", "command", "wrong"), CALLS)
+@pytest.mark.parametrize(("wing", "command", "wrong"), CALLS)
 def test_a_wrong_root_is_a_wrong_call(
     place: Path,
-    module: str,
+    wing: str,
     command: str,
     wrong: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    name = MODULES[module]
+    name = WINGS[wing]
     before = sorted(place.rglob("*"))
     root = wrong.format(name=name)
     monkeypatch.setattr(sys, "argv", ["x", command, "--data-root", root])
     with pytest.raises(SystemExit) as caught:
-        import_module(f"mke_theory.tasks.{module}").main()
-    said = capsys.readouterr()
-    assert caught.value.code == 2 and said.out == ""
-    (line,) = said.err.splitlines()
+        import_module(f"mke_theory.tasks.{wing}.prepare").main()
+    printed = capsys.readouterr()
+    assert caught.value.code == 2 and printed.out == ""
+    (line,) = printed.err.splitlines()
     assert line.startswith("error: ") and WRONG[wrong].format(name=name) in line
     assert root in line and any(way in line for way in ("fetch", "name the folder", "put the"))
     assert sorted(place.rglob("*")) == before

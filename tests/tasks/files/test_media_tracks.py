@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mke_theory.tasks.files.media import LATE, frame_at, frames_and_end, read_frames, read_sound
+from mke_theory.tasks.files.media import LATE, frames_and_end, read_frames, read_sound
 from tests.tasks.files.clips import brightening, flat, sine, write_clip, write_sound
 
 av = pytest.importorskip("av", reason="needs the extra mke_theory[data]")
@@ -90,8 +90,10 @@ def test_the_first_frame_stands_where_the_sound_begins_first(tmp_path: Path, nam
     np.testing.assert_allclose(levels(pictures), wanted, atol=LOSS)
     assert end == pytest.approx(2.7, abs=0.07)
     assert onset(read_sound(path, rate=RATE)) == pytest.approx(0, abs=0.07)
-    assert levels(frame_at(path, 0.65, SIZE)[None]) == pytest.approx(brightening(0), abs=LOSS)
-    assert levels(frame_at(path, 1.05, SIZE)[None]) == pytest.approx(brightening(3), abs=LOSS)
+    # At 0.15, 0.45 and 0.75 s the first frame, then one more every three.
+    finer, _ = frames_and_end(path, every=0.3, size=SIZE)
+    wanted = [brightening(i) for i in (0, 0, 0, 3, 6, 9, 12, 15, 18)]
+    np.testing.assert_allclose(levels(finer), wanted, atol=LOSS)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
