@@ -1,4 +1,4 @@
-"""The public originals of `av_digits`, fetched, verified and laid out.
+"""The commands `prepare` and `check` of `av_digits`: published files, fetched and verified.
 
 The addresses come from the documentation of the data sets themselves. Where one has moved, give the
 new one by option, or put the files by hand into the layout that `reader.py` describes.
@@ -14,24 +14,27 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from mke_theory.tasks.av_digits.reader import (
-    IMAGES,
-    LABELS,
+from mke_theory.tasks.av_digits.manifest import (
     MANIFEST,
-    PAIRS,
-    WRITERS,
     check,
     differences,
     group_of,
     manifest_of,
-    read_idx,
-    read_labels,
     read_manifest,
-    read_writers,
-    recording_names,
     shortened,
 )
+from mke_theory.tasks.av_digits.reader import (
+    IMAGES,
+    LABELS,
+    PAIRS,
+    WRITERS,
+    read_idx,
+    read_labels,
+    read_writers,
+    recording_names,
+)
 from mke_theory.tasks.av_digits.split import (
+    FOLDER,
     PREPARE,
     held_out_writers,
     make_pairs,
@@ -42,7 +45,6 @@ from mke_theory.tasks.av_digits.split import (
 from mke_theory.tasks.files.commands import data_set, refuse_root_to_fill, run_command
 from mke_theory.tasks.files.download import download, unpack
 
-FOLDER = "av_digits"
 RECORDINGS_URL = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.tar.gz"
 )
@@ -92,7 +94,7 @@ def prepare(
 
 
 def writers_table(extended: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Who wrote each MNIST test image, from QMNIST's labels [≥ m, 8]: digit, series, writer, ...
+    """The writer of each MNIST test image, from QMNIST's labels [≥ m, 8]: digit, series, writer.
 
     The first m rows of QMNIST's test set are the MNIST test set; their digits have to agree.
     """
@@ -157,7 +159,7 @@ def _prepare_command(
     mnist_url: str = MNIST_URL,
     writers_url: str = WRITERS_URL,
 ) -> None:
-    """Fetch the public originals into <data-root>/av_digits and verify them.
+    """Fetch the published files into <data-root>/av_digits and verify them.
 
     Args:
         data_root: folder above av_digits; it is made where the folder above it is there.
@@ -173,7 +175,7 @@ def _prepare_command(
 
 
 def _check_command(data_root: Path) -> None:
-    """Compare <data-root>/av_digits with the published originals.
+    """Compare the files in <data-root>/av_digits with the published ones.
 
     Args:
         data_root: folder above av_digits.
@@ -186,8 +188,4 @@ def _check_command(data_root: Path) -> None:
 
 def main() -> None:
     """The commands `prepare` and `check`."""
-    run_command("av_digits_originals", {"prepare": _prepare_command, "check": _check_command})
-
-
-if __name__ == "__main__":
-    main()
+    run_command("av_digits", {"prepare": _prepare_command, "check": _check_command})

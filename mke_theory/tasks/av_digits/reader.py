@@ -8,10 +8,10 @@ Layout of the folder, `<data root>/av_digits`:
     mnist/t10k-writers.csv                        who wrote them (from QMNIST)
     pairs.csv                                     which image goes with which recording
 
-`python -m mke_theory.tasks.av_digits.prepare prepare --data-root DIR` fetches it all; `check` in
-place of `prepare` tells whether files put there by hand are the right ones. The recordings and the
-images are real; their pairing is by a rule (`make_pairs`), a pair shares the digit and nothing
-else. Speakers and writers of the training pairs are not those of the test pairs.
+`python -m mke_theory.tasks.av_digits prepare --data-root DIR` fetches it all; `check` in place of
+`prepare` verifies files that were put there by hand. The recordings and the images are real; their
+pairing is by a rule (`split.make_pairs`), a pair shares the digit and nothing else. Speakers and
+writers of the training pairs are not those of the test pairs.
 
 Ref: jackson2018fsdd, lecun1998gradient, yadav2019qmnist.
 """
@@ -19,17 +19,15 @@ Ref: jackson2018fsdd, lecun1998gradient, yadav2019qmnist.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mke_theory.data.file_hashes import sha256_of
 from mke_theory.tasks.av_digits.split import (
     LISTED,
     PREPARE,
@@ -39,40 +37,18 @@ from mke_theory.tasks.av_digits.split import (
     read_pairs,
     read_table,
 )
-from mke_theory.tasks.files.audio import FRONT_END, FrontEnd, features
-
-__all__ = [
-    "IMAGES",
-    "LABELS",
-    "MANIFEST",
-    "PAIRS",
-    "PREPARE",
-    "WRITERS",
-    "DigitData",
-    "Pairs",
-    "check",
-    "differences",
-    "group_of",
-    "load",
-    "make_pairs",
-    "manifest_of",
-    "read_idx",
-    "read_labels",
-    "read_manifest",
-    "read_pairs",
-    "read_writers",
-    "recording_names",
-    "shortened",
-    "write_manifest",
-]
+from mke_theory.tasks.files.audio import FrontEnd, read_wav
+from mke_theory.tasks.files.cache import collect, key_of, prepared
 
 IMAGES = "mnist/t10k-images-idx3-ubyte.gz"
 LABELS = "mnist/t10k-labels-idx1-ubyte.gz"
 WRITERS = "mnist/t10k-writers.csv"
 PAIRS = "pairs.csv"
 
-MANIFEST: Path = Path(__file__).parent / "manifests" / "av_digits.sha256"
-"""Count, SHA-256 and name of what the task needs; `manifest_of` says how they are made."""
+FRONT_END = FrontEnd()
+"""Bands over 0.77 s; one recording in forty is longer, and its middle is taken."""
+
+_VERSION = 1  # raise it when the same files come to give other numbers
 
 _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
 
@@ -91,14 +67,14 @@ class DigitData:
     pairs: Pairs
 
 
-def load(folder: Path, *, front_end: FrontEnd = FRONT_END, cache: Path | None = None) -> DigitData:
+def load(folder: Path, *, cache: Path | None = None) -> DigitData:
     """The data in `folder`; the pairs are those of `pairs.csv`, or of the rule where it is missing.
 
     Raises FileNotFoundError where something is missing, with the remedy, and ValueError where a
-    file is damaged or files contradict each other. That they are the published ones is what
-    `check` tells. `cache` is where spectrograms are kept (see `audio.features`).
+    file is damaged or files contradict each other. Whether they are the published ones is for
+    `manifest.check`. `cache` is the folder of the kept spectrograms (see `spectrograms`).
     """
-    _refuse_missing(folder)
+    refuse_missing(folder)
     names = recording_names(folder)
     labels, images = read_labels(folder), read_idx(folder / IMAGES)
     if images.shape != (len(labels), 28, 28):
@@ -109,8 +85,31 @@ def load(folder: Path, *, front_end: FrontEnd = FRONT_END, cache: Path | None = 
         pairs = read_pairs(folder / PAIRS, names, labels)
     else:
         pairs = make_pairs(names, labels, read_writers(folder, labels))
-    audio = features([folder / "recordings" / name for name in names], front_end, cache=cache)
+    audio = spectrograms([folder / "recordings" / name for name in names], cache=cache)
     return DigitData(names, audio, images, pairs)
+
+
+def spectrograms(paths: Sequence[Path], *, cache: Path | None = None) -> np.ndarray:
+    """The spectrograms of all recordings, [n, 1, bands, frames] float32 in [floor, 0].
+
+    They are kept in the cache while names and contents of the recordings are the same (see
+    `cache.prepared`). Raises one ValueError that names every unusable recording (the first ten).
+    """
+
+    def build() -> dict[str, np.ndarray]:
+        found = collect(paths, _spectrogram, skip_bad=False, workers=1, progress="av_digits")
+        return {"log_mel": np.stack(found.arrays)[:, None]}
+
+    key = key_of(_VERSION, asdict(FRONT_END), paths)
+    return prepared("av_digits", key, build, cache=cache)["log_mel"]
+
+
+def _spectrogram(path: Path) -> np.ndarray:
+    wave = read_wav(path, rate=FRONT_END.rate)
+    try:
+        return FRONT_END(wave)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def recording_names(folder: Path) -> tuple[str, ...]:
@@ -178,91 +177,11 @@ def read_writers(folder: Path, labels: np.ndarray) -> np.ndarray:
     return table.writer.to_numpy()
 
 
-def check(folder: Path, manifest: Path = MANIFEST) -> None:
-    """Return if `folder` holds exactly the files that the published numbers were made from.
-
-    Raises FileNotFoundError where the folder lacks the main parts and ValueError where it differs,
-    naming the files (recordings by digit and speaker). `pairs.csv` may be missing, the rule gives
-    it; other recordings may not be there, other files may.
-    """
-    _refuse_missing(folder)
-    found = manifest_of(folder)
-    wanted = read_manifest(manifest)
-    if PAIRS not in found:
-        del wanted[PAIRS]
-    wrong = differences(wanted, found)
-    if wrong:
-        raise ValueError(
-            f"{folder} is not the published data: {shortened(wrong)}. Remove these files and run "
-            f"`{PREPARE} {folder.parent}`, or put the right ones there"
-        )
-
-
-def manifest_of(folder: Path) -> dict[str, tuple[int, str]]:
-    """Number of files and SHA-256, by name, of what the task needs and `folder` has.
-
-    The recordings of one digit and speaker are one entry: the SHA-256 of the lines
-    "<SHA-256>  <name>", sorted by name.
-    """
-    entries = {
-        name: (1, sha256_of(folder / name))
-        for name in (IMAGES, LABELS, WRITERS, PAIRS)
-        if (folder / name).is_file()
-    }
-    groups: dict[str, list[str]] = {}
-    for path in sorted((folder / "recordings").glob("*.wav")):
-        groups.setdefault(group_of(path.name), []).append(f"{sha256_of(path)}  {path.name}\n")
-    for group, lines in groups.items():
-        entries[group] = (len(lines), hashlib.sha256("".join(lines).encode()).hexdigest())
-    return entries
-
-
-def group_of(name: str) -> str:
-    """The manifest's name for all takes of one digit by one speaker."""
-    return f"recordings/{name.rpartition('_')[0]}_*.wav"
-
-
-def write_manifest(path: Path, entries: Mapping[str, tuple[int, str]]) -> None:
-    """Write `entries` as lines "<count> <SHA-256>  <name>"."""
-    lines = [f"{count:>2} {sha256}  {name}\n" for name, (count, sha256) in entries.items()]
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-def read_manifest(path: Path = MANIFEST) -> dict[str, tuple[int, str]]:
-    """What `write_manifest` wrote."""
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: (int(count), sha256) for count, sha256, name in lines}
-
-
-def differences(
-    wanted: Mapping[str, tuple[int, str]], found: Mapping[str, tuple[int, str]]
-) -> list[str]:
-    """What is missing, too much or other in `found`, one short text for each name."""
-    texts = []
-    for name in sorted({*wanted, *found}):
-        if wanted.get(name) == found.get(name):
-            continue
-        if name not in wanted:
-            texts.append(f"{name} (not part of it)")
-        elif name not in found:
-            texts.append(f"{name} (missing)")
-        elif wanted[name][0] != found[name][0]:
-            texts.append(f"{name} ({found[name][0]} files instead of {wanted[name][0]})")
-        else:
-            texts.append(f"{name} (other content)")
-    return texts
-
-
-def shortened(texts: list[str]) -> str:
-    """The first ten texts in one line, and how many more there are."""
-    more = f" and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
-    return ", ".join(texts[:LISTED]) + more
-
-
-def _refuse_missing(folder: Path) -> None:
+def refuse_missing(folder: Path) -> None:
+    """Raise FileNotFoundError, with the remedy, where recordings or images are not there."""
     missing = [name for name in ("recordings", IMAGES, LABELS) if not (folder / name).exists()]
     if missing:
         raise FileNotFoundError(
-            f"{folder}: lacks {', '.join(missing)}; `{PREPARE} {folder.parent}` fetches the public "
-            "originals. If you have them, name the folder above av_digits as the data root"
+            f"{folder}: lacks {', '.join(missing)}; `{PREPARE} {folder.parent}` fetches the "
+            "published files. If you have them, name the folder above av_digits as the data root"
         )

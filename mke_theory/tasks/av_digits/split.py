@@ -1,4 +1,4 @@
-"""Which image goes with which recording in `av_digits`, and who is in train and who in test."""
+"""The pairs of recording and image in `av_digits`, and the train and test parts of both."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ import pandas as pd
 TRAIN_SPEAKERS = ("george", "jackson", "lucas", "nicolas")
 TEST_SPEAKERS = ("theo", "yweweler")
 RANKS = {"train": 3, "test": 1}
-"""How many images at most go with one recording of each part."""
+"""The most images that go with one recording of each part."""
 
-PREPARE = "python -m mke_theory.tasks.av_digits.prepare prepare --data-root"
-"""The command that fetches the data; it wants the folder above `av_digits`."""
+FOLDER = "av_digits"
+"""The folder of the data set under the data root."""
+
+PREPARE = "python -m mke_theory.tasks.av_digits prepare --data-root"
+"""The command that fetches the data; the folder above `av_digits` follows it."""
 
 LISTED = 10
-"""How many files one message names."""
+"""The most files that one message names."""
 
 _NAME = re.compile(r"([0-9])_([a-z]+)_([0-9]+)\.wav")
 _TYPES = {
@@ -129,9 +132,9 @@ def read_pairs(path: Path, names: Sequence[str], labels: np.ndarray) -> Pairs:
     outside = (image < 0) | (image >= len(labels))
     _refuse(path, table, "mnist_index", outside, f"allowed are 0 to {len(labels) - 1}")
     _refuse(path, table, "digit", table.digit != labels[image], "MNIST has another digit there")
-    said = spoken.iloc[at]
-    _refuse(path, table, "digit", table.digit != said.digit.array, "the wav has another digit")
-    _refuse(path, table, "speaker", table.speaker != said.speaker.array, "the wav has another one")
+    named = spoken.iloc[at]
+    _refuse(path, table, "digit", table.digit != named.digit.array, "the wav has another digit")
+    _refuse(path, table, "speaker", table.speaker != named.speaker.array, "the wav has another one")
     pairs = _pairs(table.assign(recording=at, image=image))
     for kind, group in (("speaker", pairs.speaker), ("writer", pairs.writer)):
         test = pairs.split == "test"

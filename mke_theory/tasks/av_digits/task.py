@@ -1,4 +1,4 @@
-"""Spoken and written digits: audio → audio + image, and the other way round.
+"""Spoken and written digits: audio → audio + image, or image → image + audio.
 
 Recordings of the Free Spoken Digit Dataset, each with an image of MNIST that shows the same digit
 and shares nothing else. Speakers and writers of test are never heard or seen in training. Data,
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,16 +27,20 @@ from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import ConvEncoder, multimodal
 from mke_theory.study.task import Recipe, Task
-from mke_theory.tasks.av_digits import reader as data
+from mke_theory.tasks.av_digits.reader import DigitData, load
+from mke_theory.tasks.av_digits.split import FOLDER, PREPARE, Pairs
 from mke_theory.tasks.files.standardise import overall_standardiser
+from mke_theory.tasks.settings import refuse_other_choices
 from mke_theory.training.loop import TrainConfig
 
 CLASSES = 10
 
+Teacher = Literal["audio", "image"]
+
 _READERS = ("soundfile", "transformers")
 
 
-def recipe(alpha: str) -> Recipe:
+def _recipe(teacher: Teacher) -> Recipe:
     """Noise on both modalities, the teacher's one dropped from most samples, and γ = 1.
 
     Strengths and steps were chosen by accuracy on D_u at seeds 100 and 101: the same training
@@ -48,36 +52,57 @@ def recipe(alpha: str) -> Recipe:
             steps=160, batch_size=48, learning_rate=3e-3, weight_decay=1e-2, schedule="cosine"
         ),
         objective=Objective(
-            transform=(InputNoise(1.0), ModalityDropout(0.7, only=(alpha,))), gamma=1.0
+            transform=(InputNoise(1.0), ModalityDropout(0.7, only=(teacher,))), gamma=1.0
         ),
     )
 
 
+RECIPES: dict[Teacher, Recipe] = {"audio": _recipe("audio"), "image": _recipe("image")}
+
+
 @dataclass(frozen=True)
 class AVDigits(Task):
-    """`labels_per_class` recordings with their digit, and pairs of sound and image without."""
+    """`labels_per_class` recordings or images with their digit, and pairs of both without.
 
-    name: ClassVar[str] = "av_digits"
-    title: ClassVar[str] = "av_digits, audio → audio + image"
+    teacher: the modality that the teacher sees; the student sees both. ranks: which of the images
+    that go with a recording are in D_l and D_u (0 to 2). `recipe`, while it is one of `RECIPES`, is
+    that of the teacher.
+    """
+
     varies: ClassVar[str] = "who is labelled, weights, noise; pairs and test set are the same"
-    alpha: ClassVar[str] = "audio"
-    beta: ClassVar[str] = "image"
 
-    recipe: Recipe = recipe("audio")
+    recipe: Recipe = RECIPES["audio"]
+    teacher: Teacher = "audio"
     labels_per_class: int = 20
     ranks: tuple[int, ...] = (0,)
     channels: int = 16
     features: int = 64
     cache: str | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        refuse_other_choices(self, {"teacher": get_args(Teacher)})
+        if self.recipe in RECIPES.values():
+            object.__setattr__(self, "recipe", RECIPES[self.teacher])
+
+    @property
+    def name(self) -> str:
+        """The key in the registry."""
+        return "av_digits" if self.teacher == "audio" else "av_digits_image"
+
+    @property
+    def title(self) -> str:
+        """The direction: what the teacher sees → what the student sees."""
+        other = "image" if self.teacher == "audio" else "audio"
+        return f"av_digits, {self.teacher} → {self.teacher} + {other}"
+
     def missing(self) -> str | None:
         if absent := lacking(*_READERS):
             return absent
         root = self.data_root
-        if root is not None and (root / "av_digits").is_dir():
+        if root is not None and (root / FOLDER).is_dir():
             return None
         return (
-            f"no folder av_digits in {root}; fetch it by `{data.PREPARE} {root}`, or "
+            f"no folder {FOLDER} in {root}; fetch it by `{PREPARE} {root}`, or "
             "name the folder above it by --data-root"
         )
 
@@ -85,11 +110,11 @@ class AVDigits(Task):
         return _READERS
 
     def data_hash(self) -> str | None:
-        return _content_hash(self.folder("av_digits"))
+        return _content_hash(self.folder(FOLDER))
 
     def problem(self, seed: int) -> Problem:
         """The published split of speakers and writers; the seed picks who is labelled."""
-        folder = self.folder("av_digits")
+        folder = self.folder(FOLDER)
         everything = _load(folder, _content_hash(folder), self.cache)
         train = everything.pairs.select("train", self.ranks)
         test = everything.pairs.select("test")
@@ -101,7 +126,7 @@ class AVDigits(Task):
             "image": overall_standardiser(everything.images[fitted.image]),
         }
 
-        def pool(pairs: data.Pairs) -> Pool:
+        def pool(pairs: Pairs) -> Pool:
             sound, picture = everything.audio[pairs.recording], everything.images[pairs.image]
             inputs = {
                 "audio": _scaled(scale["audio"], sound),
@@ -110,14 +135,14 @@ class AVDigits(Task):
             return Pool(inputs, torch.from_numpy(pairs.digit.astype(np.int64)), pairs.speaker)
 
         return Problem.of(
-            labelled=pool(labelled).only([self.alpha]),
+            labelled=pool(labelled).only([self.teacher]),
             unlabelled=pool(train.rows(~known)),
             test=pool(test),
-            teacher_modalities=(self.alpha,),
+            teacher_modalities=(self.teacher,),
             classes=CLASSES,
         )
 
-    def _labelled(self, train: data.Pairs, seed: int) -> data.Pairs:
+    def _labelled(self, train: Pairs, seed: int) -> Pairs:
         first = train.rows(train.rank == train.rank.min())
         rows, _ = train_test_split(
             np.arange(len(first)),
@@ -147,22 +172,10 @@ class AVDigits(Task):
         return self.channels
 
 
-@dataclass(frozen=True)
-class VADigits(AVDigits):
-    """The other direction: the teacher reads the image, the student hears the recording as well."""
-
-    name: ClassVar[str] = "av_digits_image"
-    title: ClassVar[str] = "av_digits, image → image + audio"
-    alpha: ClassVar[str] = "image"
-    beta: ClassVar[str] = "audio"
-
-    recipe: Recipe = recipe("image")
-
-
 @lru_cache(maxsize=1)
-def _load(folder: Path, content: str, cache: str | None) -> data.DigitData:
+def _load(folder: Path, content: str, cache: str | None) -> DigitData:
     """`content` is the hash of the files, so that changed ones are read anew."""
-    return data.load(folder, cache=Path(cache) if cache else None)
+    return load(folder, cache=Path(cache) if cache else None)
 
 
 def _scaled(scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> torch.Tensor:
