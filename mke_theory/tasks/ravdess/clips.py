@@ -1,4 +1,4 @@
-"""What is read of RAVDESS, from whatever source, and what is told where some of it is not there."""
+"""Recordings of RAVDESS as numbers, from whatever files, and messages on those that lack some."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mke_theory.tasks.ravdess.split import Part, Recording
+from mke_theory.tasks.ravdess.names import Recording
+from mke_theory.tasks.ravdess.split import Part
 
-PREPARE = "python -m mke_theory.tasks.ravdess.prepare prepare --data-root"
-"""The command that unpacks and looks through the data; it wants the folder above `ravdess`."""
+FOLDER = "ravdess"
+"""The folder of the data set under the data root."""
+
+PREPARE = "python -m mke_theory.tasks.ravdess prepare --data-root"
+"""The command that unpacks the authors' archives; the folder above `ravdess` follows it."""
 
 RECORD = "https://zenodo.org/record/1188976"
 """The authors' own publication of the data, under CC BY-NC-SA 4.0."""
@@ -23,7 +27,7 @@ WANTED = (
 )
 
 LISTED = 10
-"""How many files, clips or actors one message names."""
+"""The most files, clips or actors that one message names."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Clips:
     """n recordings of speech in the order of the split, whatever they were read from.
 
     face: [n, 35] float32 action units, or [n, f, 3, h, w] uint8 frames.
-    speech: [n, d] float32, see `ravdess_speech.statistics`. skipped: a line for what is absent or
-    bad and was left out because that was asked for. notes: what was left out by rule.
+    speech: [n, d] float32, see `speech.statistics`. skipped: a line for each that is absent or bad
+    and was left out because that was asked for. notes: lines on what was left out by rule.
     """
 
     recordings: tuple[Recording, ...]
@@ -68,14 +72,14 @@ def absent(
     ]
     if lines and not skip_bad:
         raise ValueError(
-            f"{listed(lines)}\nAdd them, or go on without them by --skip-bad; all numbers then "
-            "speak of the others alone"
+            f"{listed(lines)}\nAdd them, or go on without them by --skip-bad; all numbers are then "
+            "of the others alone"
         )
     return lines
 
 
 def song_note(place: Path, count: int) -> tuple[str, ...]:
-    """One line that tells of clips of song, or none."""
+    """One line on clips of song, or none."""
     return (f"{place}: {count} clips of song left out; the task is speech",) if count else ()
 
 

@@ -1,7 +1,8 @@
-"""The authors' archives of RAVDESS, unpacked, looked through and kept as the task reads them.
+"""The commands `prepare` and `check` of RAVDESS.
 
-`python -m mke_theory.tasks.ravdess.prepare prepare --data-root DIR` does so with archives that
-were put into `DIR/ravdess` by hand; `check` only looks at what is there.
+`python -m mke_theory.tasks.ravdess prepare --data-root DIR` unpacks the authors' archives that were
+put into `DIR/ravdess` by hand, reads all clips and keeps them as the task uses them; `check` only
+reads what is there.
 
 Ref: livingstone2018ravdess.
 """
@@ -16,17 +17,12 @@ from pathlib import Path, PurePosixPath
 
 from mke_theory.tasks.files.commands import data_set, run_command
 from mke_theory.tasks.files.download import unpack
-from mke_theory.tasks.ravdess.clips import PREPARE, WANTED
-from mke_theory.tasks.ravdess.film_reader import (
-    ACTORS,
-    has_originals,
-    load_originals,
-    read_originals,
-)
-from mke_theory.tasks.ravdess.split import SPEECH, Part, Recording, parse_name, read_split
-from mke_theory.tasks.ravdess.table_reader import INDEX, check_pack
+from mke_theory.tasks.ravdess.clips import FOLDER, PREPARE, WANTED
+from mke_theory.tasks.ravdess.films import ACTORS, has_films, load_films, read_films
+from mke_theory.tasks.ravdess.names import SPEECH, Recording, parse_name
+from mke_theory.tasks.ravdess.split import Part, read_split
+from mke_theory.tasks.ravdess.tables import INDEX, check_tables
 
-FOLDER = "ravdess"
 UNVERIFIED = (
     "not verified: that the files are the authors', bit for bit. No hash of the public archives is "
     "known here, so that they are judged by number, names and whether they can be read"
@@ -42,31 +38,31 @@ def prepare(
     skip_bad: bool = False,
     cache: Path | None = None,
 ) -> Path:
-    """Unpack the archives in `<data_root>/ravdess`, look through all clips and keep what is read.
+    """Unpack the archives in `<data_root>/ravdess`, read all clips and keep what was read.
 
     Returns that folder. The archives have to be put there by hand; they may be removed afterwards.
     May be stopped at any moment, the next call goes on. Raises WrongRootError, with what to fetch,
-    where there are neither archives nor clips, and as `download.unpack` and `read_originals` do.
+    where there are neither archives nor clips, and as `download.unpack` and `read_films` do.
     """
     remedy = f"fetch {WANTED}, put them into {data_root / FOLDER} as they are, and run this again"
     folder = data_set(data_root, FOLDER, ("*.zip", ACTORS), remedy)
     for archive in sorted(folder.glob("*.zip")):
         _unpack(archive, folder)
-    load_originals(folder, split or read_split(), skip_bad=skip_bad, cache=cache)
+    load_films(folder, split or read_split(), skip_bad=skip_bad, cache=cache)
     return folder
 
 
 def check(data_root: Path, split: Mapping[Recording, Part] | None = None) -> list[str]:
-    """What is verified of `<data_root>/ravdess`, line by line; every file the task reads is read.
+    """Lines on what is verified of `<data_root>/ravdess`; every file that the task reads is read.
 
-    Raises WrongRootError where there is neither pack nor originals, and as `check_pack` and
-    `read_originals` do.
+    Raises WrongRootError where there are neither tables nor films, and as `check_tables` and
+    `read_films` do.
     """
     remedy = f"name the folder above {FOLDER}; `{PREPARE} {data_root}` says what to fetch"
     folder, split = data_set(data_root, FOLDER, (INDEX, ACTORS), remedy), split or read_split()
-    lines = [check_pack(folder, split)] if (folder / INDEX).is_file() else []
-    if has_originals(folder):
-        clips = read_originals(folder, split)
+    lines = [check_tables(folder, split)] if (folder / INDEX).is_file() else []
+    if has_films(folder):
+        clips = read_films(folder, split)
         actors = Counter(recording.actor for recording in clips.recordings)
         lines += [
             f"{folder}: {len(clips.recordings)} recordings of {len(actors)} actors, all there and "
@@ -107,20 +103,20 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _prepare_command(data_root: Path, skip_bad: bool = False) -> None:
-    """Unpack the authors' archives in <data-root>/ravdess, look through them, keep what is read.
+    """Unpack the authors' archives in <data-root>/ravdess, read all clips, keep what was read.
 
     Args:
         data_root: folder above ravdess, into which the archives are put by hand.
         skip_bad: leave out what is absent or cannot be read.
     """
     folder = prepare(data_root, skip_bad=skip_bad)
-    clips = load_originals(folder, read_split(), skip_bad=skip_bad)
+    clips = load_films(folder, read_split(), skip_bad=skip_bad)
     print(f"{folder}: {len(clips.recordings)} recordings are ready")
     print("\n".join([*clips.skipped, *clips.notes, UNVERIFIED]))
 
 
 def _check_command(data_root: Path) -> None:
-    """Look through what <data-root>/ravdess holds, the originals or the pack.
+    """Verify the files in <data-root>/ravdess, be they films and recordings or tables.
 
     Args:
         data_root: folder above ravdess.
@@ -130,8 +126,4 @@ def _check_command(data_root: Path) -> None:
 
 def main() -> None:
     """The commands `prepare` and `check`."""
-    run_command("ravdess_originals", {"prepare": _prepare_command, "check": _check_command})
-
-
-if __name__ == "__main__":
-    main()
+    run_command("ravdess", {"prepare": _prepare_command, "check": _check_command})

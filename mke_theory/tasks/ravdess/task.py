@@ -1,8 +1,8 @@
-"""RAVDESS, the emotion of a speaker: face → face + speech, and the other way round.
+"""RAVDESS, the emotion of a speaker: face → face + speech, or speech → speech + face.
 
 24 actors say two sentences in 8 emotions, 1,440 recordings. Actors 19 to 24 are test and never seen
-in training. The data are either action units of the face with log-mel bands (`ravdess_pack.py`) or
-the authors' films and recordings (`ravdess_films.py`, `ravdess_originals.py`).
+in training. The data are either tables of action units of the face and log-mel bands of the speech
+(`tables.py`) or the authors' films and recordings (`films.py`, `prepare.py`).
 
 Ref: livingstone2018ravdess; xue2021mke, experiment on RAVDESS.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -29,18 +29,21 @@ from mke_theory.method.transforms import FeatureMasking, InputNoise, ModalityDro
 from mke_theory.models import MLP, ConvEncoder, Frames, multimodal
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.files.standardise import colour_normaliser, standardiser
-from mke_theory.tasks.ravdess import film_reader as films
-from mke_theory.tasks.ravdess import table_reader as pack
-from mke_theory.tasks.ravdess.clips import PREPARE, WANTED, Clips
-from mke_theory.tasks.ravdess.split import EMOTIONS, Recording, read_split
+from mke_theory.tasks.ravdess import films, tables
+from mke_theory.tasks.ravdess.clips import FOLDER, PREPARE, WANTED, Clips
+from mke_theory.tasks.ravdess.names import EMOTIONS, Recording
+from mke_theory.tasks.ravdess.split import read_split
+from mke_theory.tasks.settings import refuse_below, refuse_other_choices
 from mke_theory.training.loop import TrainConfig
 
 CLASSES = len(EMOTIONS)
 
-Source = Literal["either", "pack", "originals"]
-Protocol = Literal["class", "actor"]
+Teacher = Literal["face", "speech"]
+Labels = Literal["by class", "by actor"]
+Format = Literal["tables", "films"]
+Source = Literal["either", "tables", "films"]
 
-_READERS = ("av", "soundfile", "transformers")  # of the originals; the features need none
+_READERS = ("av", "soundfile", "transformers")  # of films; tables need none
 
 
 def _training(steps: int, learning_rate: float, *, cosine: bool = False) -> TrainConfig:
@@ -55,14 +58,14 @@ def _training(steps: int, learning_rate: float, *, cosine: bool = False) -> Trai
 
 # Teachers, T, γ and steps were chosen by accuracy on D_u at seeds 100 and 101, over both protocols,
 # with action units and log-mel bands. Hard pseudo labels, so that every arm can run.
-FACE_FIRST = Recipe(
+_FACE_FIRST = Recipe(
     teacher=_training(300, 3e-3),
     student=_training(160, 3e-3, cosine=True),
     objective=Objective(
         transform=(FeatureMasking(0.3), ModalityDropout(0.5, only=("face",))), gamma=1.0
     ),
 )
-SPEECH_FIRST = Recipe(
+_SPEECH_FIRST = Recipe(
     teacher=_training(150, 1e-3),
     student=_training(240, 3e-3, cosine=True),
     objective=Objective(
@@ -71,25 +74,27 @@ SPEECH_FIRST = Recipe(
 )
 
 
+RECIPES: dict[Teacher, Recipe] = {"face": _FACE_FIRST, "speech": _SPEECH_FIRST}
+
+
 @dataclass(frozen=True)
-class FaceSpeech(Task):
+class Ravdess(Task):
     """Recordings of 18 actors, some with their emotion, and of 6 others for test.
 
-    protocol: what is labelled, drawn by the seed. "class" takes `labels_per_class` recordings of
-    each emotion; "actor" takes all recordings of `labelled_actors` actors, and D_u are the others.
-    source: action units and log-mel bands ("pack"), films and recordings ("originals"), or either,
-    the pack first. frames, side: of a film so many pictures, side × side; the pack has none.
+    teacher: the modality that the teacher sees; the student sees both. `recipe`, while it is one of
+    `RECIPES`, is that of the teacher.
+    labels: which recordings are labelled, drawn by the seed. "by class" takes `labels_per_class` of
+    each emotion; "by actor" takes all of `labelled_actors` actors, and D_u are the others.
+    source: action units and log-mel bands ("tables"), films and recordings ("films"), or either,
+    tables first. frames, side: of a film so many pictures, side × side; tables have none.
     skip_bad: leave out recordings that are absent or cannot be read.
     """
 
-    name: ClassVar[str] = "ravdess"
-    title: ClassVar[str] = "RAVDESS, face → face + speech"
     varies: ClassVar[str] = "who is labelled, weights, noise; test actors are the same"
-    alpha: ClassVar[str] = "face"
-    beta: ClassVar[str] = "speech"
 
-    recipe: Recipe = FACE_FIRST
-    protocol: Protocol = "class"
+    recipe: Recipe = RECIPES["face"]
+    teacher: Teacher = "face"
+    labels: Labels = "by class"
     labels_per_class: int = 40
     labelled_actors: int = 4
     source: Source = "either"
@@ -100,50 +105,62 @@ class FaceSpeech(Task):
     cache: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("labels_per_class", 1),
-            ("labelled_actors", 1),
-            ("frames", 1),
-            ("side", 8),
-            ("units", 8),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{self.name}.{name} is {getattr(self, name)}; it has to be at least {least}"
-                )
-        for name, allowed in (
-            ("protocol", ("class", "actor")),
-            ("source", ("either", "pack", "originals")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{self.name}.{name} is {getattr(self, name)!r}; choose one of {allowed}"
-                )
+        refuse_other_choices(
+            self,
+            {
+                "teacher": get_args(Teacher),
+                "labels": get_args(Labels),
+                "source": get_args(Source),
+            },
+        )
+        refuse_below(
+            self,
+            {"labels_per_class": 1, "labelled_actors": 1, "frames": 1, "side": 8, "units": 8},
+        )
+        if self.recipe in RECIPES.values():
+            object.__setattr__(self, "recipe", RECIPES[self.teacher])
+
+    @property
+    def name(self) -> str:
+        """The key in the registry."""
+        direction = "" if self.teacher == "face" else "_audio"
+        return f"ravdess{direction}" + ("" if self.labels == "by class" else "_actors")
+
+    @property
+    def title(self) -> str:
+        """The direction, what the teacher sees → what the student sees, and who is labelled."""
+        direction = f"RAVDESS, {self.teacher} → {' + '.join(self._modalities)}"
+        return direction + ("" if self.labels == "by class" else ", labels by actor")
+
+    @property
+    def _modalities(self) -> tuple[str, str]:
+        """The teacher's modality, and the other one."""
+        return ("face", "speech") if self.teacher == "face" else ("speech", "face")
 
     def missing(self) -> str | None:
-        folder = None if self.data_root is None else self.data_root / "ravdess"
-        source = None if folder is None else self._there(folder)
-        if source == "originals":
+        root = self.data_root
+        source = None if root is None else self._there(root / FOLDER)
+        if source == "films":
             return lacking(*_READERS)
-        if source == "pack":
+        if source == "tables":
             return None
         wanted = {
-            "pack": f"{pack.INDEX}, {pack.FACE} and {pack.SPEECH}",
-            "originals": "Actor_01 to Actor_24 with their mp4 and wav files",
+            "tables": f"{tables.INDEX}, {tables.FACE} and {tables.SPEECH}",
+            "films": "Actor_01 to Actor_24 with their mp4 and wav files",
         }
         either = self.source == "either"
         layout = " or ".join(wanted.values()) if either else wanted[self.source]
-        there, example = self.data_root or "any data root", self.data_root or "DIR"
         return (
-            f"no folder ravdess in {there} with {layout}; for the originals fetch {WANTED}, put "
-            f"them there and run `{PREPARE} {example}`, or name the folder above it by --data-root"
+            f"no folder {FOLDER} in {root or 'any data root'} with {layout}; for films and "
+            f"recordings fetch {WANTED}, put them there and run `{PREPARE} {root or 'DIR'}`, or "
+            "name the folder above it by --data-root"
         )
 
     def data_hash(self) -> str | None:
-        return _content_hash(*self._place())
+        return _content_hash(*self._files())
 
     def libraries(self) -> tuple[str, ...]:
-        return _READERS if self._place()[1] == "originals" else ()
+        return _READERS if self._files()[1] == "films" else ()
 
     def class_names(self) -> tuple[str, ...]:
         return tuple(EMOTIONS)
@@ -154,12 +171,12 @@ class FaceSpeech(Task):
         part = np.array([split[recording] for recording in clips.recordings])
         train = np.flatnonzero(part == "train")
         labelled = self._labelled([clips.recordings[row] for row in train], seed)
-        everything = _pool(clips, train, (self.alpha, self.beta))
+        everything = _pool(clips, train, self._modalities)
         return Problem.of(
-            labelled=everything.rows(train[labelled]).only([self.alpha]),
+            labelled=everything.rows(train[labelled]).only([self.teacher]),
             unlabelled=everything.rows(train[~labelled]),
             test=everything.rows(np.flatnonzero(part == "test")),
-            teacher_modalities=(self.alpha,),
+            teacher_modalities=(self.teacher,),
             classes=CLASSES,
             skipped=clips.skipped,
         )
@@ -190,7 +207,7 @@ class FaceSpeech(Task):
     def _labelled(self, train: list[Recording], seed: int) -> np.ndarray:
         """True [n] for the train recordings whose emotion is known."""
         rng = np.random.default_rng(seed32_for(seed, "split"))
-        if self.protocol == "actor":
+        if self.labels == "by actor":
             actor = np.array([recording.actor for recording in train])
             actors = np.unique(actor)
             if self.labelled_actors >= len(actors):
@@ -212,56 +229,25 @@ class FaceSpeech(Task):
         return chosen
 
     def _clips(self) -> Clips:
-        folder, source = self._place()
+        folder, source = self._files()
         content = _content_hash(folder, source)
         return _load(folder, source, content, self.frames, self.side, self.skip_bad, self.cache)
 
-    def _place(self) -> tuple[Path, Literal["pack", "originals"]]:
-        folder = self.folder("ravdess")
+    def _files(self) -> tuple[Path, Format]:
+        """The folder, and what of it is read; FileNotFoundError, with the remedy, where nothing."""
+        folder = self.folder(FOLDER)
         source = self._there(folder)
         if source is None:
             raise FileNotFoundError(str(self.missing()))
         return folder, source
 
-    def _there(self, folder: Path) -> Literal["pack", "originals"] | None:
-        """What of the sources asked for is in the folder."""
-        if self.source != "originals" and (folder / pack.INDEX).is_file():
-            return "pack"
-        if self.source != "pack" and films.has_originals(folder):
-            return "originals"
+    def _there(self, folder: Path) -> Format | None:
+        """The kind of files asked for that the folder has."""
+        if self.source != "films" and (folder / tables.INDEX).is_file():
+            return "tables"
+        if self.source != "tables" and films.has_films(folder):
+            return "films"
         return None
-
-
-@dataclass(frozen=True)
-class SpeechFace(FaceSpeech):
-    """The other direction: the teacher hears the speech, the student sees the face as well."""
-
-    name: ClassVar[str] = "ravdess_audio"
-    title: ClassVar[str] = "RAVDESS, speech → speech + face"
-    alpha: ClassVar[str] = "speech"
-    beta: ClassVar[str] = "face"
-
-    recipe: Recipe = SPEECH_FIRST
-
-
-@dataclass(frozen=True)
-class FaceSpeechByActor(FaceSpeech):
-    """Face → face + speech, with all recordings of a few actors labelled."""
-
-    name: ClassVar[str] = "ravdess_actors"
-    title: ClassVar[str] = "RAVDESS, face → face + speech, labels by actor"
-
-    protocol: Protocol = "actor"
-
-
-@dataclass(frozen=True)
-class SpeechFaceByActor(SpeechFace):
-    """Speech → speech + face, with all recordings of a few actors labelled."""
-
-    name: ClassVar[str] = "ravdess_audio_actors"
-    title: ClassVar[str] = "RAVDESS, speech → speech + face, labels by actor"
-
-    protocol: Protocol = "actor"
 
 
 def _picture_encoder(shape: tuple[int, int, int], width: int) -> ConvEncoder:
@@ -296,7 +282,7 @@ def _face(face: np.ndarray, train: np.ndarray) -> Tensor | Stored:
 @lru_cache(maxsize=2)
 def _load(
     folder: Path,
-    source: Literal["pack", "originals"],
+    source: Format,
     content: str,  # what is read is kept for as long as this stays
     frames: int,
     side: int,
@@ -304,9 +290,9 @@ def _load(
     cache: str | None,
 ) -> Clips:
     split = read_split()
-    if source == "pack":
-        return pack.read_pack(folder, split, skip_bad=skip_bad)
-    return films.load_originals(
+    if source == "tables":
+        return tables.read_tables(folder, split, skip_bad=skip_bad)
+    return films.load_films(
         folder,
         split,
         films.Reading(frames, side),
@@ -315,5 +301,5 @@ def _load(
     )
 
 
-def _content_hash(folder: Path, source: Literal["pack", "originals"]) -> str:
-    return (films if source == "originals" else pack).content_hash(folder)
+def _content_hash(folder: Path, source: Format) -> str:
+    return (films if source == "films" else tables).content_hash(folder)

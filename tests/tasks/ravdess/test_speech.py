@@ -77,8 +77,8 @@ def test_statistics_worked_out_by_hand() -> None:
 
 @given(length=st.integers(12, 40), seed=st.integers(0, 99))
 def test_any_length_gives_720_numbers(length: int, seed: int) -> None:
-    told = statistics(np.random.default_rng(seed).normal(size=(length, BANDS)))
-    assert told.shape == (6 * 3 * BANDS,) and np.isfinite(told).all()
+    found = statistics(np.random.default_rng(seed).normal(size=(length, BANDS)))
+    assert found.shape == (6 * 3 * BANDS,) and np.isfinite(found).all()
 
 
 def test_too_short_or_broken_spectrograms_are_refused() -> None:
@@ -91,7 +91,7 @@ def test_too_short_or_broken_spectrograms_are_refused() -> None:
 
 
 @pytest.mark.data("ravdess")
-def test_the_packs_bands_are_those_of_its_sound(data_root: Path) -> None:
+def test_the_tables_bands_are_those_of_the_sound(data_root: Path) -> None:
     soundfile = pytest.importorskip("soundfile", reason="needs the extra mke_theory[data]")
     folder = data_root / "ravdess"
     with np.load(folder / "logmel40.npz") as stored:

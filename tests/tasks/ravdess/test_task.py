@@ -1,4 +1,4 @@
-"""RAVDESS as a task: who is labelled, what nobody may share, and nothing learnt from test."""
+"""RAVDESS as a task: labelled recordings, actors on one side, nothing learnt from test."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from torch import nn
 from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import refuse_shared_groups
+from mke_theory.method.transforms import ModalityDropout
 from mke_theory.study.arms import ARMS
+from mke_theory.study.overrides import changed
 from mke_theory.study.runner import Place, run, train_teacher
-from mke_theory.tasks.ravdess import task as ravdess
+from mke_theory.tasks.ravdess import Ravdess
+from mke_theory.tasks.ravdess import task as module
 from mke_theory.tasks.ravdess.clips import Clips
-from mke_theory.tasks.ravdess.split import Clip, Recording, all_speech, hash_of
-from mke_theory.tasks.ravdess.task import FaceSpeech, SpeechFace
+from mke_theory.tasks.ravdess.names import Clip, Recording
+from mke_theory.tasks.ravdess.split import hash_of
 from mke_theory.training.predict import predict
 from tests.tasks.files.clips import flat, write_clip, write_sound
+from tests.tasks.ravdess.all_speech import all_speech
 
 ROOT = Path("pretended")
-BOTH = pytest.mark.parametrize("task", [FaceSpeech(), SpeechFace()], ids=lambda task: task.name)
+BOTH = pytest.mark.parametrize(
+    "task", [Ravdess(), Ravdess(teacher="speech")], ids=lambda task: task.name
+)
 
 
 def numbered(offset: float = 0.0, **other: Any) -> Clips:
@@ -42,8 +48,8 @@ def numbered(offset: float = 0.0, **other: Any) -> Clips:
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Clips]]:
     """The task reads the clips in this list."""
     given = [numbered()]
-    monkeypatch.setattr(FaceSpeech, "_there", lambda *_: "pack")
-    monkeypatch.setattr(ravdess, "_load", lambda *_: given[0])
+    monkeypatch.setattr(Ravdess, "_there", lambda *_: "tables")
+    monkeypatch.setattr(module, "_load", lambda *_: given[0])
     yield given
 
 
@@ -56,14 +62,12 @@ def rows_of(pool: Pool) -> list[int]:
 
 @BOTH
 @pytest.mark.parametrize("seed", [0, 1])
-def test_forty_of_each_emotion_are_labelled(
-    task: FaceSpeech, seed: int, pretend: list[Clips]
-) -> None:
+def test_forty_of_each_emotion_are_labelled(task: Ravdess, seed: int, pretend: list[Clips]) -> None:
     problem = task.at(ROOT).problem(seed)
     assert torch.bincount(problem.labelled.labels).tolist() == [40] * 8
     assert (len(problem.unlabelled), len(problem.test)) == (760, 360)
-    assert problem.modalities == (task.alpha, task.beta) and problem.classes == 8
-    assert problem.labelled.modalities == (task.alpha,)
+    assert problem.modalities == task._modalities and problem.classes == 8
+    assert problem.labelled.modalities == (task.teacher,)
     parts = [rows_of(part) for part in (problem.labelled, problem.unlabelled, problem.test)]
     # Every recording is in one part, once.
     assert sorted(row for part in parts for row in part) == list(range(1440))
@@ -77,7 +81,7 @@ def test_forty_of_each_emotion_are_labelled(
 
 @pytest.mark.parametrize("count", [1, 4, 17])
 def test_whole_actors_are_labelled(count: int, pretend: list[Clips]) -> None:
-    task = FaceSpeech(protocol="actor", labelled_actors=count)
+    task = Ravdess(labels="by actor", labelled_actors=count)
     drawn = []
     for seed in (0, 1):
         problem = task.at(ROOT).problem(seed)
@@ -90,16 +94,17 @@ def test_whole_actors_are_labelled(count: int, pretend: list[Clips]) -> None:
 
 
 def test_both_directions_label_the_same_recordings(pretend: list[Clips]) -> None:
-    protocol: Any
-    for protocol in ("class", "actor"):
-        ways = [kind(protocol=protocol).at(ROOT).problem(3) for kind in (FaceSpeech, SpeechFace)]
+    labels: Any
+    for labels in ("by class", "by actor"):
+        tasks = (Ravdess(labels=labels), Ravdess(teacher="speech", labels=labels))
+        ways = [task.at(ROOT).problem(3) for task in tasks]
         assert rows_of(ways[0].labelled) == rows_of(ways[1].labelled)
-        again = FaceSpeech(protocol=protocol).at(ROOT).problem(3)
+        again = Ravdess(labels=labels).at(ROOT).problem(3)
         assert again.split_hash == ways[0].split_hash
 
 
 @BOTH
-def test_nothing_of_test_moves_what_is_trained_on(task: FaceSpeech, pretend: list[Clips]) -> None:
+def test_nothing_of_test_moves_what_is_trained_on(task: Ravdess, pretend: list[Clips]) -> None:
     before = task.at(ROOT).problem(0)
     pretend[0] = numbered(1e6)
     after = task.at(ROOT).problem(0)
@@ -124,12 +129,22 @@ def test_training_rows_have_mean_0_and_sd_1(pretend: list[Clips]) -> None:
     frames = rng.integers(0, 100, (1440, 2, 3, 8, 8), dtype=np.uint8)
     frames[:, :, 1] += 100
     pretend[0] = numbered(face=frames, speech=rng.normal(5, 2, (1440, 72)).astype(np.float32))
-    problem = FaceSpeech(labels_per_class=1).at(ROOT).problem(0)
+    problem = Ravdess(labels_per_class=1).at(ROOT).problem(0)
     face, speech = (problem.unlabelled.inputs[name] for name in ("face", "speech"))
     assert isinstance(face, Stored)  # bytes until they are needed
     whole = face[:]
     for x in (whole.transpose(0, 2).flatten(1).T, speech):
         assert x.mean(dim=0).abs().max() < 0.01 and (x.std(dim=0) - 1).abs().max() < 0.01
+
+
+def test_the_recipe_is_that_of_the_teacher() -> None:
+    for teacher, dropped in (("face", 0.5), ("speech", 0.75)):
+        for labels in ("by class", "by actor"):
+            task = changed(Ravdess(), f"teacher={teacher}", f"labels={labels}")
+            drop = ModalityDropout(dropped, only=(teacher,))
+            assert task.recipe.objective.transform[1] == drop
+    short = changed(Ravdess(teacher="speech"), "recipe.student.steps=7")
+    assert replace(short, teacher="face").recipe == short.recipe
 
 
 # A folder of twins
@@ -180,17 +195,17 @@ SMALL: dict[str, Any] = {"labels_per_class": 1, "frames": 1, "side": 18, "units"
 
 
 @BOTH
-@pytest.mark.parametrize("protocol", ["class", "actor"])
+@pytest.mark.parametrize("labels", ["by class", "by actor"])
 def test_twins_never_stand_on_two_sides(
-    task: FaceSpeech, protocol: Any, twins: tuple[Path, dict[Recording, str]]
+    task: Ravdess, labels: Any, twins: tuple[Path, dict[Recording, str]]
 ) -> None:
     root, split = twins
-    task = replace(task, protocol=protocol, labelled_actors=1, **SMALL)
+    task = replace(task, labels=labels, labelled_actors=1, **SMALL)
     assert len(list((root / "ravdess").glob("*/*"))) == 3 * len(split)
     problem = task.at(root).problem(0)
     parts = (problem.labelled, problem.unlabelled, problem.test)
     assert [len(part) for part in parts] == [8, 8, 8]
-    seen = [{x.numpy().tobytes() for x in part.inputs[task.alpha][:]} for part in parts]
+    seen = [{x.numpy().tobytes() for x in part.inputs[task.teacher][:]} for part in parts]
     assert [len(values) for values in seen] == [8, 8, 8]
     assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
 
@@ -221,8 +236,8 @@ def test_a_twin_smuggled_into_another_actors_folder_is_refused(
     twin = next(folder.glob("Actor_19/02-*"))
     twin.rename(folder / "Actor_01" / twin.name)
     with pytest.raises(ValueError, match="is a clip of actor 19 in another folder"):
-        FaceSpeech(**SMALL).at(tmp_path).problem(0)
-    task = FaceSpeech(**SMALL, skip_bad=True)
+        Ravdess(**SMALL).at(tmp_path).problem(0)
+    task = Ravdess(**SMALL, skip_bad=True)
     problem = task.at(tmp_path).problem(0)
     assert len(problem.test) == 8  # its film is there still
     (line,) = problem.skipped  # a record has to tell of it
@@ -231,22 +246,22 @@ def test_a_twin_smuggled_into_another_actors_folder_is_refused(
 
 @BOTH
 def test_a_run_on_films_goes_from_files_to_record(
-    task: FaceSpeech, twins: tuple[Path, dict[Recording, str]]
+    task: Ravdess, twins: tuple[Path, dict[Recording, str]]
 ) -> None:
     root, _ = twins
     brief = replace(task.recipe.teacher, steps=3, batch_size=4)
     recipe = replace(task.recipe, teacher=brief, student=brief)
-    task = replace(task, recipe=recipe, **SMALL)
-    assert task.at(root).missing() is None
-    problem = task.at(root).problem(0)
-    place = Place(root)
+    task = replace(task, recipe=recipe, **SMALL).at(root)
+    assert task.missing() is None
+    problem = task.problem(0)
+    place = Place()
     teacher = train_teacher(task, 0, problem, place)
     record, model = run(task, ARMS["mm_student"], 0, problem, teacher, place)
     assert record["counts"] | {"parameters": 0} == {
         "labelled": 8, "unlabelled": 8, "test": 8, "parameters": 0,
     }  # fmt: skip
     assert isinstance(model, nn.Module)
-    assert task.at(root).data_hash() is not None
+    assert record["config"]["task"]["frames"] == 1
 
 
 # Models
@@ -254,13 +269,13 @@ def test_a_run_on_films_goes_from_files_to_record(
 
 @BOTH
 def test_models_read_what_is_there_and_grow_with_the_width(
-    task: FaceSpeech, pretend: list[Clips]
+    task: Ravdess, pretend: list[Clips]
 ) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (1440, 2, 3, 16, 16), dtype=np.uint8)
     for clips in (numbered(), numbered(face=frames)):
         pretend[0] = clips
         problem = task.at(ROOT).problem(0)
-        for used in ((task.alpha,), (task.alpha, task.beta)):
+        for used in ((task.teacher,), task._modalities):
             sizes = []
             for width in (16, 32, None):
                 model = task.model(problem, used, width)
@@ -271,9 +286,9 @@ def test_models_read_what_is_there_and_grow_with_the_width(
 
 def test_scores_are_accuracy_and_macro_f1() -> None:
     truth = torch.arange(8).repeat(2)
-    said = truth.clone()
-    said[0] = 1  # one neutral recording of two is called calm
-    scores = FaceSpeech().scores(said, truth)
+    predictions = truth.clone()
+    predictions[0] = 1  # one neutral recording of two is called calm
+    scores = Ravdess().scores(predictions, truth)
     assert list(scores) == ["accuracy", "macro F1"]
     assert scores["accuracy"] == pytest.approx(15 / 16)
     # Neutral: precision 1, recall 1/2; calm: precision 2/3, recall 1.
@@ -290,39 +305,40 @@ def test_scores_are_accuracy_and_macro_f1() -> None:
         ({"labelled_actors": 0}, "labelled_actors is 0"),
         ({"frames": 0}, "frames is 0"),
         ({"side": 7}, "side is 7; it has to be at least 8"),
-        ({"protocol": "random"}, "protocol is 'random'; choose one of"),
+        ({"labels": "by chance"}, "labels is 'by chance'; choose one of"),
+        ({"teacher": "audio"}, "teacher is 'audio'; choose one of"),
         ({"source": "web"}, "source is 'web'; choose one of"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        FaceSpeech(**settings)
+        Ravdess(**settings)
 
 
 def test_more_labels_than_there_are_recordings_are_refused(pretend: list[Clips]) -> None:
     with pytest.raises(ValueError, match="is 72; there are 72 train recordings of neutral"):
-        FaceSpeech(labels_per_class=72).at(ROOT).problem(0)
+        Ravdess(labels_per_class=72).at(ROOT).problem(0)
     with pytest.raises(ValueError, match="is 18; there are 18 train actors"):
-        FaceSpeech(protocol="actor", labelled_actors=18).at(ROOT).problem(0)
+        Ravdess(labels="by actor", labelled_actors=18).at(ROOT).problem(0)
 
 
 @pytest.mark.parametrize(
-    ("source", "said", "unsaid"),
+    ("source", "named", "others"),
     [
         ("either", ("face_au.csv", "Actor_01 to Actor_24"), ()),
-        ("pack", ("face_au.csv",), ("with Actor_01",)),
-        ("originals", ("Actor_01 to Actor_24",), ("face_au.csv",)),
+        ("tables", ("face_au.csv",), ("with Actor_01",)),
+        ("films", ("Actor_01 to Actor_24",), ("face_au.csv",)),
     ],
 )
-def test_what_is_missing_is_told_with_the_remedy(
-    source: Any, said: tuple[str, ...], unsaid: tuple[str, ...], tmp_path: Path
+def test_what_is_missing_comes_with_the_remedy(
+    source: Any, named: tuple[str, ...], others: tuple[str, ...], tmp_path: Path
 ) -> None:
-    task = FaceSpeech(source=source)
+    task = Ravdess(source=source)
     message = task.at(tmp_path).missing()
     assert message is not None
-    for text in (*said, "zenodo.org/record/1188976", "CC BY-NC-SA 4.0", "prepare", str(tmp_path)):
+    for text in (*named, "zenodo.org/record/1188976", "CC BY-NC-SA 4.0", "prepare", str(tmp_path)):
         assert text in message
-    assert not any(text in message for text in unsaid)
+    assert not any(text in message for text in others)
     with pytest.raises(FileNotFoundError, match="no folder ravdess"):
         task.at(tmp_path).problem(0)
     with pytest.raises(FileNotFoundError, match="needs a data root"):
@@ -333,13 +349,13 @@ def test_what_is_missing_is_told_with_the_remedy(
 @pytest.mark.parametrize(
     ("source", "files", "found"),
     [
-        ("either", ("index.csv", "Actor_01/x"), "pack"),
-        ("either", ("Actor_01/x",), "originals"),
-        ("pack", ("index.csv", "Actor_01/x"), "pack"),
-        ("pack", ("Actor_01/x",), None),
-        ("originals", ("index.csv", "Actor_01/x"), "originals"),
-        ("originals", ("index.csv",), None),
-        ("originals", ("Actor_1/x", "Actors/x"), None),
+        ("either", ("index.csv", "Actor_01/x"), "tables"),
+        ("either", ("Actor_01/x",), "films"),
+        ("tables", ("index.csv", "Actor_01/x"), "tables"),
+        ("tables", ("Actor_01/x",), None),
+        ("films", ("index.csv", "Actor_01/x"), "films"),
+        ("films", ("index.csv",), None),
+        ("films", ("Actor_1/x", "Actors/x"), None),
     ],
 )
 def test_the_source_is_detected_or_forced(
@@ -348,7 +364,7 @@ def test_the_source_is_detected_or_forced(
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert FaceSpeech(source=source)._there(tmp_path) == found
+    assert Ravdess(source=source)._there(tmp_path) == found
 
 
 # Real data
@@ -356,22 +372,24 @@ def test_the_source_is_detected_or_forced(
 
 @pytest.mark.data("ravdess")
 @BOTH
-def test_the_pack_gives_the_task(task: FaceSpeech, data_root: Path) -> None:
+def test_the_tables_give_the_task(task: Ravdess, data_root: Path) -> None:
     assert task.at(data_root).missing() is None and task.at(data_root).problem(0).skipped == ()
     problem = task.at(data_root).problem(0)
     assert [len(p) for p in (problem.labelled, problem.unlabelled, problem.test)] == [320, 760, 360]
     assert problem.test.inputs["face"].shape == (360, 35)
     assert problem.test.inputs["speech"].shape == (360, 720)
     assert len(str(task.at(data_root).data_hash())) == 16
-    train = torch.cat([problem.labelled.inputs[task.alpha], problem.unlabelled.inputs[task.alpha]])
+    train = torch.cat(
+        [problem.labelled.inputs[task.teacher], problem.unlabelled.inputs[task.teacher]]
+    )
     assert train.mean(dim=0).abs().max() < 1e-4
 
 
 @pytest.mark.data("ravdess")
 def test_a_teacher_of_faces_is_far_above_chance(data_root: Path) -> None:
     """One draw: 1 of 8 is chance, which 360 recordings exceed by 0.125 once in 10^9 draws."""
-    task = FaceSpeech()
-    problem = task.at(data_root).problem(0)
-    teacher = train_teacher(task, 0, problem, Place(data_root)).model
-    said = predict(teacher, problem.test).argmax(dim=1)
-    assert task.scores(said, problem.test.labels)["accuracy"] > 0.25
+    task = Ravdess().at(data_root)
+    problem = task.problem(0)
+    teacher = train_teacher(task, 0, problem, Place()).model
+    predictions = predict(teacher, problem.test).argmax(dim=1)
+    assert task.scores(predictions, problem.test.labels)["accuracy"] > 0.25

@@ -1,4 +1,4 @@
-"""The pack: read in the split's order whatever its own, and every disagreement named."""
+"""Tables: read in the split's order whatever their own, and every disagreement named."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mke_theory.tasks.ravdess import Ravdess
+from mke_theory.tasks.ravdess.names import Recording
 from mke_theory.tasks.ravdess.speech import BANDS, statistics
-from mke_theory.tasks.ravdess.split import Part, Recording, read_split
-from mke_theory.tasks.ravdess.table_reader import (
+from mke_theory.tasks.ravdess.split import Part, read_split
+from mke_theory.tasks.ravdess.tables import (
     FACE,
     INDEX,
     SPEECH,
     SUMS,
-    check_pack,
+    check_tables,
     content_hash,
-    read_pack,
+    read_tables,
 )
-from mke_theory.tasks.ravdess.task import FaceSpeech
 
 UNITS = [f"AU{at:02}_r" for at in range(17)] + [f"AU{at:02}_c" for at in range(18)]
 SPLIT: dict[Recording, Part] = {
@@ -34,7 +35,7 @@ SPLIT: dict[Recording, Part] = {
 LENGTHS = (12, 20, 15, 13)
 
 
-def write_pack(folder: Path, order: list[int] | None = None) -> Path:
+def write_tables(folder: Path, order: list[int] | None = None) -> Path:
     """The recordings of SPLIT, row i with action units i/4 and the bands of `bands(i)`."""
     folder.mkdir(exist_ok=True)
     order = [0, 1, 2, 3] if order is None else order
@@ -71,7 +72,7 @@ def write_bands(folder: Path, **other: np.ndarray) -> None:
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
 def test_rows_come_in_the_order_of_the_split(tmp_path: Path, order: list[int]) -> None:
-    clips = read_pack(write_pack(tmp_path, order), SPLIT)
+    clips = read_tables(write_tables(tmp_path, order), SPLIT)
     assert clips.recordings == tuple(SPLIT) and clips.skipped == ()
     assert clips.face.tolist() == [[at / 4] * 35 for at in range(4)]
     assert np.array_equal(clips.speech, np.stack([statistics(bands(at)) for at in range(4)]))
@@ -105,11 +106,11 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda folder: (folder / SPEECH).write_bytes((folder / SPEECH).read_bytes()[:900]),
      r"logmel40\.npz: damaged"),
     (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 14])),
-     r"logmel40\.npz: clip .*-19 is said to be frames 47 to 61; .* there are 60"),
+     r"logmel40\.npz: clip .*-19 is listed as frames 47 to 61; .* there are 60"),
     (lambda folder: write_bands(folder, start=np.array([1, 13, 33, 48])),
-     r"logmel40\.npz: clip .*-01 is said to be frames 1 to 13; the clip before it ends at 0"),
+     r"logmel40\.npz: clip .*-01 is listed as frames 1 to 13; the clip before it ends at 0"),
     (lambda folder: write_bands(folder, start=np.array([12, 0, 32, 47])),
-     r"logmel40\.npz: clip .*-01 is said to be frames 12 to 24; the clip before it ends at 0"),
+     r"logmel40\.npz: clip .*-01 is listed as frames 12 to 24; the clip before it ends at 0"),
     (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 12])),
      r"logmel40\.npz: has 60 frames, but its clips end at 59"),
     (lambda folder: write_bands(folder, start=np.array(0)), "start and length are not"),
@@ -124,12 +125,12 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "why"), DAMAGE)
-def test_what_is_wrong_is_told_with_the_file(
+def test_what_is_wrong_is_named_by_file(
     tmp_path: Path, damage: Callable[[Path], object], why: str
 ) -> None:
-    damage(write_pack(tmp_path))
+    damage(write_tables(tmp_path))
     with pytest.raises(ValueError, match=why):
-        read_pack(tmp_path, SPLIT, skip_bad=True)
+        read_tables(tmp_path, SPLIT, skip_bad=True)
 
 
 def in_row(old: str, new: str) -> Callable[[Path], object]:
@@ -181,11 +182,11 @@ BAD_ROWS: list[tuple[Callable[[Path], object], str]] = [
 def test_a_damaged_recording_is_named_or_left_out(
     tmp_path: Path, damage: Callable[[Path], object], why: str
 ) -> None:
-    damage(write_pack(tmp_path))
+    damage(write_tables(tmp_path))
     with pytest.raises(ValueError, match=why) as caught:
-        read_pack(tmp_path, SPLIT)
+        read_tables(tmp_path, SPLIT)
     assert "--skip-bad" in str(caught.value)
-    clips = read_pack(tmp_path, SPLIT, skip_bad=True)
+    clips = read_tables(tmp_path, SPLIT, skip_bad=True)
     others = [one for one in SPLIT if str(one) != THIRD]
     assert list(clips.recordings) == others and len(clips.speech) == 3
     assert clips.face[:, 0].tolist() == [0.0, 0.25, 0.75]
@@ -193,24 +194,24 @@ def test_a_damaged_recording_is_named_or_left_out(
 
 
 def test_a_stray_quote_costs_no_other_row(tmp_path: Path) -> None:
-    in_row("0.5", '"0.5')(write_pack(tmp_path))
-    assert read_pack(tmp_path, SPLIT).face.tolist() == [[at / 4] * 35 for at in range(4)]
+    in_row("0.5", '"0.5')(write_tables(tmp_path))
+    assert read_tables(tmp_path, SPLIT).face.tolist() == [[at / 4] * 35 for at in range(4)]
 
 
 def test_the_hash_follows_the_files(tmp_path: Path) -> None:
     """Also within one process, and where the size stays."""
-    write_pack(tmp_path)
+    write_tables(tmp_path)
     found = [content_hash(tmp_path)]
     in_row("0.5", "0.6")(tmp_path)
     found.append(content_hash(tmp_path))
     (tmp_path / FACE).unlink()
     found.append(content_hash(tmp_path))
     assert len(set(found)) == 3 and len(found[0]) == 16
-    assert content_hash(write_pack(tmp_path)) == found[0]
+    assert content_hash(write_tables(tmp_path)) == found[0]
 
 
 def test_the_task_reads_again_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
-    folder, task = write_pack(tmp_path / "ravdess"), FaceSpeech(skip_bad=True)
+    folder, task = write_tables(tmp_path / "ravdess"), Ravdess(skip_bad=True)
     before, hashed = task.at(tmp_path)._clips(), task.at(tmp_path).data_hash()
     assert task.at(tmp_path)._clips() is before and before.face[2, 0] == 0.5
     in_row("0.5", "0.7")(folder)
@@ -220,51 +221,51 @@ def test_the_task_reads_again_what_has_changed_and_nothing_else(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", [INDEX, FACE, SPEECH])
-def test_missing_files_are_told(tmp_path: Path, name: str) -> None:
-    (write_pack(tmp_path) / name).unlink()
+def test_missing_files_are_named(tmp_path: Path, name: str) -> None:
+    (write_tables(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name}: no such file"):
-        read_pack(tmp_path, SPLIT)
+        read_tables(tmp_path, SPLIT)
 
 
 def test_absent_recordings_are_refused_or_noted(tmp_path: Path) -> None:
     more: dict[Recording, Part] = {Recording(1, 2, 1, 1, 1, 2): "train", **SPLIT}
     with pytest.raises(ValueError, match="1 of 2 recordings of actor 02 are not there\nAdd them"):
-        read_pack(write_pack(tmp_path), more)
-    clips = read_pack(tmp_path, more, skip_bad=True)
+        read_tables(write_tables(tmp_path), more)
+    clips = read_tables(tmp_path, more, skip_bad=True)
     assert clips.recordings == tuple(SPLIT)
     assert clips.skipped == (f"{tmp_path}: 1 of 2 recordings of actor 02 are not there",)
 
 
 def test_song_is_left_out_with_a_note(tmp_path: Path) -> None:
-    write_pack(tmp_path)
+    write_tables(tmp_path)
     for name in (INDEX, FACE):
         path = tmp_path / name
         path.write_text(path.read_text().replace("01-03-01-01-01-01", "02-03-01-01-01-01"))
     write_bands(tmp_path, clip=np.array(["02-03-01-01-01-01", *map(str, list(SPLIT)[1:])]))
     spoken = dict(list(SPLIT.items())[1:])
-    clips = read_pack(tmp_path, spoken)
+    clips = read_tables(tmp_path, spoken)
     assert clips.recordings == tuple(spoken)
     assert clips.skipped == ()  # no file is bad
     assert clips.notes == (f"{tmp_path / INDEX}: 1 clips of song left out; the task is speech",)
 
 
 def test_hashes_are_compared_where_there_are_some(tmp_path: Path) -> None:
-    write_pack(tmp_path)
-    assert "4 recordings, all readable; no SHA256SUMS" in check_pack(tmp_path, SPLIT)
+    write_tables(tmp_path)
+    assert "4 recordings, all readable; no SHA256SUMS" in check_tables(tmp_path, SPLIT)
     found = hashlib.sha256((tmp_path / FACE).read_bytes()).hexdigest()
     (tmp_path / SUMS).write_text(f"{found}  ./{FACE}\n")
-    assert "1 files are those of SHA256SUMS" in check_pack(tmp_path, SPLIT)
+    assert "1 files are those of SHA256SUMS" in check_tables(tmp_path, SPLIT)
     (tmp_path / FACE).write_text((tmp_path / FACE).read_text() + "\n")
     with pytest.raises(ValueError, match=rf"{FACE}: is not the file"):
-        check_pack(tmp_path, SPLIT)
+        check_tables(tmp_path, SPLIT)
     (tmp_path / SUMS).write_text(f"{found}  gone.csv\n")
     with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
-        check_pack(tmp_path, SPLIT)
+        check_tables(tmp_path, SPLIT)
 
 
 @pytest.mark.data("ravdess")
-def test_the_real_pack_is_whole(data_root: Path) -> None:
-    clips = read_pack(data_root / "ravdess", read_split())
+def test_the_real_tables_are_whole(data_root: Path) -> None:
+    clips = read_tables(data_root / "ravdess", read_split())
     assert clips.recordings == tuple(read_split()) and clips.skipped == ()
     assert clips.face.shape == (1440, 35) and clips.speech.shape == (1440, 720)
     table = pd.read_csv(data_root / "ravdess" / INDEX).set_index("clip")

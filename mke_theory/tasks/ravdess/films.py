@@ -1,4 +1,4 @@
-"""The films and recordings of RAVDESS: which are there, and what is read of them.
+"""The films and recordings of RAVDESS as their authors publish them, found and read.
 
 Layout of the folder, `<data root>/ravdess`:
 
@@ -25,22 +25,22 @@ from mke_theory.data.file_hashes import stamp_of
 from mke_theory.tasks.files.cache import collect, key_of, prepared
 from mke_theory.tasks.files.media import read_frames, read_sound
 from mke_theory.tasks.ravdess.clips import Clips, absent, in_order, listed, song_note
-from mke_theory.tasks.ravdess.speech import RATE, log_mel, statistics, trimmed
-from mke_theory.tasks.ravdess.split import (
+from mke_theory.tasks.ravdess.names import (
     BOTH,
     FACE,
     SONG,
     SOUND,
     SPEECH,
     Clip,
-    Part,
     Recording,
     parse_name,
     parse_recording,
 )
+from mke_theory.tasks.ravdess.speech import RATE, log_mel, statistics, trimmed
+from mke_theory.tasks.ravdess.split import Part
 
 ACTORS = "Actor_[0-9][0-9]/"
-"""How the folders of the actors are called; the slash keeps files out."""
+"""The names of the actors' folders; the slash keeps files out."""
 
 _VERSION = 3  # raise it when the same files and settings come to give other numbers
 _EVERY = 0.5  # seconds between two frames
@@ -50,7 +50,7 @@ _FILES_A_WORKER = 50  # fewer are read faster by one process than others are sta
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read of a recording: `frames` pictures of `side` × `side`, and its sound.
+    """A reader of `frames` pictures of `side` × `side` of a recording, and of its sound.
 
     Calling it with the files of one recording gives ([frames, 3, side, side] uint8, [d] float32).
     The pictures are the middle square, `frames` of those that come every half second, evenly
@@ -80,7 +80,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the face and the sound of one recording are read from."""
+    """The files that the face and the sound of one recording are read from."""
 
     face: Path
     sound: Path
@@ -88,7 +88,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds: complete recordings of speech, what is wrong, and how many songs."""
+    """Complete recordings of speech in a folder, lines on wrong files, and the number of songs."""
 
     recordings: dict[Recording, Files]
     wrong: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Found:
 
 
 def find(folder: Path) -> Found:
-    """The recordings under `folder`; names, folders and twins are looked at, contents are not.
+    """The recordings under `folder`, by names and folders alone; contents are not read.
 
     Files that are neither mp4 nor wav do not count, nor does what is hidden.
     """
@@ -130,7 +130,7 @@ def find(folder: Path) -> Found:
     return Found(complete, wrong, songs)
 
 
-def read_originals(
+def read_films(
     folder: Path,
     split: Mapping[Recording, Part],
     reading: Reading | None = None,
@@ -165,7 +165,7 @@ def read_originals(
     return Clips(kept, np.stack(faces), np.stack(speech), skipped, notes)
 
 
-def load_originals(
+def load_films(
     folder: Path,
     split: Mapping[Recording, Part],
     reading: Reading | None = None,
@@ -173,14 +173,14 @@ def load_originals(
     skip_bad: bool = False,
     cache: Path | None = None,
 ) -> Clips:
-    """What `read_originals` gives, kept in the cache folder while files and settings are the same.
+    """The clips of `read_films`, kept in the cache folder while files and settings are the same.
 
-    See `prepared.prepared` for the cache.
+    See `cache.prepared`.
     """
     reading = reading or Reading()
 
     def build() -> dict[str, np.ndarray]:
-        clips = read_originals(folder, split, reading, skip_bad=skip_bad)
+        clips = read_films(folder, split, reading, skip_bad=skip_bad)
         return {
             "recording": np.array([str(recording) for recording in clips.recordings]),
             "face": clips.face,
@@ -205,7 +205,7 @@ def load_originals(
 def content_hash(folder: Path) -> str:
     """A hash of all names of clips, and of the sizes, beginnings and ends of those that are read.
 
-    See `prepared.key_of`. One process reads them again only where a size or a time of change has
+    See `cache.key_of`. One process reads them again only where a size or a time of change has
     become another.
     """
     return _content_hash(folder, stamp_of(sorted(folder.glob("Actor_*/*"))))
@@ -219,13 +219,13 @@ def _content_hash(folder: Path, stamp: str) -> str:
     return key_of(_VERSION, {"names": names}, files)[:16]
 
 
-def has_originals(folder: Path) -> bool:
+def has_films(folder: Path) -> bool:
     """True where `folder` holds at least one folder of an actor."""
     return any(folder.glob(ACTORS))
 
 
 def _half(recording: Recording, there: Path, no_face: bool) -> str:
-    """What is told of a recording of which one modality is not there."""
+    """The line on a recording of which one modality is not there."""
     if no_face:
         others = f"{Clip(recording, BOTH)} and {Clip(recording, FACE)}"
         return f"{there}: its recording has no picture; {others} are missing"

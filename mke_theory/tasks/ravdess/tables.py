@@ -1,4 +1,4 @@
-"""RAVDESS in 15 MB: action units of the face and log-mel bands of the speech, no film or sound.
+"""RAVDESS as tables of 15 MB: action units of the face, log-mel bands of the speech, no film.
 
 Layout of the folder, `<data root>/ravdess`:
 
@@ -7,7 +7,7 @@ Layout of the folder, `<data root>/ravdess`:
     logmel40.npz    clip; frames [t, 40], those of all clips one after the other; start; length
     SHA256SUMS      optional: `<SHA-256>  <file>`, read by `check`
 
-A clip is named by its recording (see `ravdess_names`), channel first. The action units are those
+A clip is named by its recording (see `names`), channel first. The action units are those
 of OpenFace, means over the film.
 
 Ref: livingstone2018ravdess.
@@ -24,24 +24,26 @@ import pandas as pd
 from mke_theory.data.file_hashes import content_of, sha256_of
 from mke_theory.tasks.ravdess.action_units import read_units
 from mke_theory.tasks.ravdess.clips import LISTED, Clips, absent, in_order, listed, song_note
+from mke_theory.tasks.ravdess.names import SONG, Recording, parse_recording
 from mke_theory.tasks.ravdess.speech import BANDS, statistics
-from mke_theory.tasks.ravdess.split import SONG, Part, Recording, parse_recording
+from mke_theory.tasks.ravdess.split import Part
 
 INDEX, FACE, SPEECH, SUMS = "index.csv", "face_au.csv", "logmel40.npz", "SHA256SUMS"
-NEEDED = f"the pack is {INDEX}, {FACE} and {SPEECH}"
 
 
-def read_pack(folder: Path, split: Mapping[Recording, Part], *, skip_bad: bool = False) -> Clips:
-    """The recordings of `split` that the pack holds; song is left out.
+def read_tables(folder: Path, split: Mapping[Recording, Part], *, skip_bad: bool = False) -> Clips:
+    """The recordings of `split` that the tables hold; song is left out.
 
     Raises FileNotFoundError where a file is missing, and ValueError, with file and clip, where
     files disagree with each other, a label with its name or a part with `split`, or a recording is
     absent or its action units or its bands are damaged. With `skip_bad` absent and damaged ones are
-    left out, and `skipped` tells of them.
+    left out, with a line each in `skipped`.
     """
     for name in (INDEX, FACE, SPEECH):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name}: no such file; {NEEDED}")
+            raise FileNotFoundError(
+                f"{folder / name}: no such file; {INDEX}, {FACE} and {SPEECH} are needed"
+            )
     table = _read_index(folder / INDEX)
     names = table["clip"].tolist()
     face, bad = read_units(folder / FACE, names)
@@ -55,9 +57,9 @@ def read_pack(folder: Path, split: Mapping[Recording, Part], *, skip_bad: bool =
     clip = dict(zip(table["recording"], names, strict=True))
     lacking = absent(folder, split, clip, skip_bad=skip_bad)
     kept = in_order(folder, split, {r for r in clip if clip[r] in face and clip[r] in speech})
-    units, told = (np.stack([of[clip[r]] for r in kept]) for of in (face, speech))
+    units, bands = (np.stack([of[clip[r]] for r in kept]) for of in (face, speech))
     notes = song_note(folder / INDEX, int(table["sung"].sum()))
-    return Clips(kept, units, told, (*lacking, *bad), notes)
+    return Clips(kept, units, bands, (*lacking, *bad), notes)
 
 
 def content_hash(folder: Path) -> str:
@@ -65,11 +67,11 @@ def content_hash(folder: Path) -> str:
     return content_of((folder / name for name in (INDEX, FACE, SPEECH)), folder)
 
 
-def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:
-    """What is verified of the pack, in words.
+def check_tables(folder: Path, split: Mapping[Recording, Part]) -> str:
+    """A line on what is verified of the tables.
 
     All its files are compared with SHA256SUMS, where that is there, and then read. Raises as
-    `read_pack` does, and ValueError, with the file, where the content is another one.
+    `read_tables` does, and ValueError, with the file, where the content is another one.
     """
     count, sums = 0, folder / SUMS
     for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else ():
@@ -80,7 +82,7 @@ def check_pack(folder: Path, split: Mapping[Recording, Part]) -> str:
         if sha256_of(path) != wanted:
             raise ValueError(f"{path}: is not the file that {SUMS} lists; fetch it again")
         count += 1
-    found = len(read_pack(folder, split).recordings)
+    found = len(read_tables(folder, split).recordings)
     listed = f"{count} files are those of {SUMS}" if count else f"no {SUMS} to compare with"
     return f"{folder}: {found} recordings, all readable; {listed}"
 
@@ -126,14 +128,14 @@ def _read_speech(path: Path, clips: Sequence[str]) -> tuple[dict[str, np.ndarray
         )
     _refuse_other_places(path, names, starts, lengths, len(frames))
     at = {name: row for row, name in enumerate(names)}
-    told, bad = {}, []
+    found, bad = {}, []
     for clip in clips:
         start, length = int(starts[at[clip]]), int(lengths[at[clip]])
         try:
-            told[clip] = statistics(frames[start : start + length])
+            found[clip] = statistics(frames[start : start + length])
         except ValueError as error:
             bad.append(f"{path}: clip {clip}: {error}")
-    return told, bad
+    return found, bad
 
 
 def _refuse_other_places(
@@ -147,7 +149,7 @@ def _refuse_other_places(
     for name, start, length in zip(names, starts.tolist(), lengths.tolist(), strict=True):
         if start != end or length < 0 or end + length > total:
             raise ValueError(
-                f"{path}: clip {name} is said to be frames {start} to {start + length}; the clip "
+                f"{path}: clip {name} is listed as frames {start} to {start + length}; the clip "
                 f"before it ends at {end}, and there are {total}"
             )
         end += length
