@@ -1,1 +1,5 @@
 """NYU Depth V2: the class of every pixel."""
+
+from mke_theory.tasks.nyu_depth.task import NYUDepth
+
+__all__ = ["NYUDepth"]

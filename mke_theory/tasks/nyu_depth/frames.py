@@ -22,7 +22,6 @@ CLASSES: Path = Path(__file__).parent / "manifests" / "nyu_depth_classes.csv"
 """The 40 classes, 0 for unlabelled, and the 13 that they are merged to."""
 
 OTHERPROP = 40
-VOID = -1
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Frames:
     number: [n], from 1; 0 for a frame that is none of the 1,449.
     part: [n], "train", "test", or "extra" for a frame from elsewhere.
     group: [n], the scene, or where its name is unknown the block of consecutive frames.
-    block: [n], the block within the part, for the fixed cut.
+    block: [n], the block within the part, for the split by fixed blocks.
     image: uint8 [n, 3, h, w]. depth: float16 [n, h, w] in metres, 0 where missing.
     label: int8 [n, h, w], 1 to 40, and 0 where the class is unknown.
     bad: one line for each frame that was left out.
@@ -121,7 +120,7 @@ class ClassMap:
 
 
 def class_map(classes: int, *, otherprop_is_void: bool) -> ClassMap:
-    """The 40 classes in their order, or the 13 that they are officially merged to.
+    """The 40 classes in their order, or the 13 that they are merged to (couprie2013indoor).
 
     With `otherprop_is_void` pixels of class 40 do not count, so that of 40 classes 39 are left.
     """

@@ -1,8 +1,8 @@
-"""The public files of NYU Depth V2, fetched and looked through.
+"""The commands `prepare` and `check` of NYU Depth V2: its public files, fetched and verified.
 
 The addresses are those that the data set's page and public code name. There is no published hash
 for any of them, so that they are verified by what is in them: number of frames, shapes, ranges,
-names, the official split. That no pixel was changed on the way cannot be verified by that.
+names, the authors' split. That no pixel was changed on the way cannot be verified by that.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from mke_theory.data.file_hashes import sha256_of
 from mke_theory.tasks.files.commands import data_set, refuse_root_to_fill, run_command
 from mke_theory.tasks.files.depth import Array
 from mke_theory.tasks.files.download import download
-from mke_theory.tasks.nyu_depth.official_reader import (
+from mke_theory.tasks.nyu_depth.matlab import (
     FILES,
+    FOLDER,
     FRAMES_FILE,
     LABELS,
     MAPPING_FILE,
@@ -32,7 +33,7 @@ from mke_theory.tasks.nyu_depth.official_reader import (
     refuse_other_structure,
     texts,
 )
-from mke_theory.tasks.nyu_depth.picture_reader import INDEX, read_pack
+from mke_theory.tasks.nyu_depth.pictures import INDEX, read_pictures
 from mke_theory.tasks.nyu_depth.reader import content_hash
 from mke_theory.tasks.nyu_depth.split import FRAMES, SPLIT, refuse_other_split
 
@@ -40,7 +41,6 @@ FRAMES_URL = "http://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/nyu_depth_v2_
 SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
 MAPPING_URL = "https://github.com/ankurhanda/nyuv2-meta-data/raw/master/classMapping40.mat"
 
-FOLDER = "nyudv2"
 SHAPE = (FRAMES, 3, 640, 480)
 DEEPEST = 10.0
 """Metres: the authors' tools cut depth off here."""
@@ -60,11 +60,11 @@ def prepare(
     shape: tuple[int, int, int, int] = SHAPE,
     progress: bool = True,
 ) -> Path:
-    """Fetch what is missing into `<data_root>/nyudv2` and look through it; returns that folder.
+    """Fetch what is missing into `<data_root>/nyudv2` and verify it; returns that folder.
 
     The frames are 2.8 GB. May be stopped at any moment, the next call goes on. Files that are
     there stay; one that `check` refuses has to be removed by hand. Raises as `download` and
-    `check_official` do.
+    `check_matlab` do.
     """
     folder = data_root / FOLDER
     for url, name in zip(
@@ -72,12 +72,12 @@ def prepare(
     ):
         if not (folder / name).is_file():
             download(url, folder / name, sha256=None, progress=progress)
-    check_official(folder, shape)
+    check_matlab(folder, shape)
     return folder
 
 
-def check_official(folder: Path, shape: tuple[int, int, int, int] = SHAPE) -> None:
-    """Return if the .mat files in `folder` hold what the data set's description says.
+def check_matlab(folder: Path, shape: tuple[int, int, int, int] = SHAPE) -> None:
+    """Return if the .mat files in `folder` agree with the description of the data set.
 
     Every frame is read. Raises FileNotFoundError where a file is missing, and ValueError, with file
     and frame, for another number or size of frames, another split, names that contradict each
@@ -97,14 +97,14 @@ def check_official(folder: Path, shape: tuple[int, int, int, int] = SHAPE) -> No
 
 
 def check_pictures(folder: Path) -> str:
-    """The hash of a folder of pictures, where it is the one in the manifest of the split.
+    """The hash of a folder of pictures, if it is the one in the manifest of the split.
 
     Raises FileNotFoundError or ValueError, naming the first ten, where frames cannot be read, and
     ValueError where all can but some are others.
     """
-    frames = read_pack(folder, (8, 8))  # any size tells whether they can be read
+    frames = read_pictures(folder, (8, 8))  # any size tells whether they can be read
     wanted = json.loads(SPLIT.read_text(encoding="utf-8"))["pictures"]
-    found = content_hash(folder, "pack")
+    found = content_hash(folder, "pictures")
     if found != wanted:
         raise ValueError(
             f"{folder}: {len(frames)} frames can be read, but their content has hash {found}, not "
@@ -162,7 +162,7 @@ def _prepare_command(
     splits_url: str = SPLITS_URL,
     mapping_url: str = MAPPING_URL,
 ) -> None:
-    """Fetch the public originals (2.8 GB) into <data-root>/nyudv2 and look through them.
+    """Fetch the authors' files (2.8 GB) into <data-root>/nyudv2 and verify them.
 
     Args:
         data_root: folder above nyudv2; it is made where the folder above it is there.
@@ -174,11 +174,11 @@ def _prepare_command(
     folder = prepare(
         data_root, frames_url=frames_url, splits_url=splits_url, mapping_url=mapping_url
     )
-    _tell_official(folder)
+    _report_matlab(folder)
 
 
 def _check_command(data_root: Path) -> None:
-    """Look through what <data-root>/nyudv2 holds, the originals or a folder of pictures.
+    """Verify the files in <data-root>/nyudv2, be they the authors' or pictures.
 
     Args:
         data_root: folder above nyudv2.
@@ -188,11 +188,11 @@ def _check_command(data_root: Path) -> None:
     if (folder / INDEX).is_file():
         print(f"{folder}: pictures of {FRAMES} frames, unchanged (hash {check_pictures(folder)})")
     if (folder / FRAMES_FILE).is_file() or not (folder / INDEX).is_file():
-        check_official(folder)
-        _tell_official(folder)
+        check_matlab(folder)
+        _report_matlab(folder)
 
 
-def _tell_official(folder: Path) -> None:
+def _report_matlab(folder: Path) -> None:
     print(f"{folder}: {FRAMES} frames with the shapes, ranges, names and split they should have")
     print(f"{UNVERIFIED}:")
     for name in FILES:
@@ -201,8 +201,4 @@ def _tell_official(folder: Path) -> None:
 
 def main() -> None:
     """The commands `prepare` and `check`."""
-    run_command("nyu_depth_originals", {"prepare": _prepare_command, "check": _check_command})
-
-
-if __name__ == "__main__":
-    main()
+    run_command("nyu_depth", {"prepare": _prepare_command, "check": _check_command})

@@ -1,6 +1,6 @@
-"""Who is in train and who in test of NYU Depth V2, and who of train is labelled.
+"""Train and test frames of NYU Depth V2, and those of train that are labelled.
 
-Frames of one room follow each other and look alike, so the cut between labelled and unlabelled
+Frames of one room follow each other and look alike, so the split into labelled and unlabelled
 frames goes by blocks of consecutive train frames, or by scenes where their names are known.
 """
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from mke_theory.data.rng import seed_for
 
 SPLIT: Path = Path(__file__).parent / "manifests" / "nyu_depth_split.json"
-"""The authors' split into train and test, and the fixed cut, as frame numbers from 1."""
+"""The authors' split into train and test, and that by fixed blocks, as frame numbers from 1."""
 
 FRAMES = 1449
 BLOCK = 15
 """Consecutive train frames in a block."""
 EVERY = 8
-"""One block in so many is labelled in the fixed cut: blocks 0, 8, 16, …"""
+"""One block in so many is labelled in the split by fixed blocks: 0, 8, 16, …"""
 
 PARTS = ("train", "labelled", "test")
 Integers = NDArray[np.int64]
@@ -55,13 +55,13 @@ def refuse_other_split(where: str, number: Integers, part: NDArray[np.str_]) -> 
             f"{where}: lists frame {outside[0]}; the data set has frames 1 to {FRAMES}, take the "
             "others out"
         )
-    official = np.where(np.isin(number, read_split()["test"]), "test", "train")
-    other = np.flatnonzero(part != official)
+    right = np.where(np.isin(number, read_split()["test"]), "test", "train")
+    other = np.flatnonzero(part != right)
     if len(other):
         at = other[0]
         raise ValueError(
-            f"{where}: {len(other)} frames are not in the part of the official split, the first is "
-            f"frame {number[at]}, which is {str(official[at])!r} there; correct or fetch the file"
+            f"{where}: {len(other)} frames are not in the part of the authors' split, the first is "
+            f"frame {number[at]}, which is {str(right[at])!r} there; correct or fetch the file"
         )
 
 
@@ -71,7 +71,7 @@ def blocks(count: int, length: int = BLOCK) -> Integers:
 
 
 def fixed(block: Integers) -> NDArray[np.bool_]:
-    """True where a frame's block is labelled in the fixed cut."""
+    """True where a frame's block is labelled in the split by fixed blocks."""
     return block % EVERY == 0
 
 

@@ -1,10 +1,9 @@
-"""NYU Depth V2, the class of each pixel: colours → colours + depth, and the other way round.
+"""NYU Depth V2, the class of each pixel: colours → colours + depth, or depth → depth + colours.
 
 1,449 frames of a Kinect, 795 for training and 654 for test as their authors split them; where the
 files name the rooms, a room in both is refused. Some blocks of training frames are labelled, the
-others are D_u. Files and layout are described in `nyu_depth_pack.py` (pictures) and in
-`nyu_depth_official.py` (the authors' .mat files, which
-`python -m mke_theory.tasks.nyu_depth.prepare prepare --data-root DIR` fetches).
+others are D_u. Files and layout are described in `pictures.py` and in `matlab.py` (the authors'
+.mat files, which `python -m mke_theory.tasks.nyu_depth prepare --data-root DIR` fetches).
 Ref: silberman2012indoor; xue2021mke, experiment on NYU Depth V2.
 """
 
@@ -32,31 +31,34 @@ from mke_theory.models.segmentation import DenseFusion, segmenter, segmenter_on
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.files.depth import KINECT, DepthChannels, spread_of
 from mke_theory.tasks.files.standardise import colour_normaliser
-from mke_theory.tasks.nyu_depth import split as cutting
+from mke_theory.tasks.nyu_depth import split as splits
 from mke_theory.tasks.nyu_depth.frames import ClassMap, Frames, class_map
-from mke_theory.tasks.nyu_depth.official_reader import PREPARE, Reading
-from mke_theory.tasks.nyu_depth.picture_reader import INDEX, Coding
+from mke_theory.tasks.nyu_depth.matlab import FOLDER, PREPARE, Depth
+from mke_theory.tasks.nyu_depth.pictures import INDEX, Coding
 from mke_theory.tasks.nyu_depth.reader import Files, content_hash, load
+from mke_theory.tasks.settings import refuse_below, refuse_other_choices
 from mke_theory.training.loop import TrainConfig
 
 SHOWN = 5
-"""How many test frames a figure shows."""
+"""The number of test frames in a figure."""
 
-Source = Literal["either", "pack", "official"]
-Cut = Literal["random blocks", "fixed blocks"]
+Teacher = Literal["image", "depth"]
+Source = Literal["either", "pictures", "matlab"]
+Split = Literal["random blocks", "fixed blocks"]
 Geometry = Literal["depth", "normals"]
 
 _CHOICES = {
+    "teacher": get_args(Teacher),
     "source": get_args(Source),
-    "cut": get_args(Cut),
-    "depth": get_args(Reading),
+    "split": get_args(Split),
+    "depth": get_args(Depth),
     "geometry": get_args(Geometry),
     "extra_depth": get_args(Coding),
 }
 
 
 def recipe() -> Recipe:
-    """What breaks the copy: each sample shows one modality, and the evidence of both is added.
+    """A recipe that breaks the copy: a sample shows one modality, and the evidence of both adds up.
 
     A student that sees the teacher's modality beside its labels copies it. Here every sample loses
     one of the two, so that each branch learns the soft labels from its modality alone, and the sum
@@ -96,11 +98,12 @@ def recipe() -> Recipe:
 class NYUDepth(Task):
     """Frames of `size` (height, width) with one of `classes` for each pixel.
 
-    source: the folder of pictures ("pack"), the .mat files ("official"), or either, pictures first.
+    teacher: the modality that the teacher sees; the student sees both.
+    source: the folder of pictures, the authors' .mat files ("matlab"), or either, pictures first.
     classes: 13 or 40. With `otherprop_is_void` pixels of class 40 do not count, so that of 40
     classes 39 are left; the pictures allow nothing else, as their train frames use 40 for
     unlabelled pixels too.
-    cut: which frames are labelled. "random blocks" draws, by the seed, blocks of 15 consecutive
+    split: which frames are labelled. "random blocks" draws, by the seed, blocks of 15 consecutive
     train frames (whole scenes where their names are known) until there are `labelled_frames`;
     "fixed blocks" takes every eighth block, 105 frames, whatever the seed.
     depth: with holes filled in by the authors, or as measured (.mat files only).
@@ -108,30 +111,27 @@ class NYUDepth(Task):
     surface normal and how far below the camera it is (see `DepthChannels`).
     encoder: a small convolutional one of `channels` channels and more, or a published one of some
     size, which starts from `weights`, a folder or a name on the hub, or else from random numbers.
-    fusion: how the branches of the modalities come together (see `models.dense.Segmenter`).
+    fusion: how the branches of the modalities come together (see `models.segmentation.Segmenter`).
     extra: a folder of frames without labels that join D_u, their depth in `extra_depth`. That none
     of them shows a room of the test frames is for you to see to.
     """
 
-    name: ClassVar[str] = "nyu_depth"
-    title: ClassVar[str] = "NYU Depth V2, RGB → RGB + depth"
     varies: ClassVar[str] = (
-        "which blocks of frames are labelled (unless the cut is fixed), weights, noise; "
+        "which blocks of frames are labelled (unless the split is fixed), weights, noise; "
         "the test frames are the same"
     )
     metric: ClassVar[str] = "mIoU"
     lasts: ClassVar[bool] = True
-    alpha: ClassVar[str] = "image"
-    beta: ClassVar[str] = "depth"
 
     recipe: Recipe = recipe()
+    teacher: Teacher = "image"
     size: tuple[int, int] = (60, 80)
     classes: int = 13
     otherprop_is_void: bool = True
     source: Source = "either"
-    cut: Cut = "random blocks"
+    split: Split = "random blocks"
     labelled_frames: int = 105
-    depth: Reading = "in-painted"
+    depth: Depth = "in-painted"
     geometry: Geometry = "normals"
     extra: str = ""
     extra_depth: Coding = "millimetres"
@@ -144,26 +144,32 @@ class NYUDepth(Task):
     cache: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{self.name}.{name} is {getattr(self, name)!r}; choose one of {allowed}"
-                )
+        refuse_other_choices(self, _CHOICES)
+        refuse_below(self, {"labelled_frames": 1})
         if len(self.size) != 2 or min(self.size) < 8:
             raise ValueError(f"{self.name}.size is {self.size}; give height and width, at least 8")
         self.class_map()
-        if self.cut == "fixed blocks" and self.labelled_frames != NYUDepth.labelled_frames:
+        if self.split == "fixed blocks" and self.labelled_frames != NYUDepth.labelled_frames:
             raise ValueError(
-                f"{self.name}.labelled_frames is {self.labelled_frames}, but the fixed cut has "
-                f"{NYUDepth.labelled_frames}; draw them by cut='random blocks'"
+                f"{self.name}.labelled_frames is {self.labelled_frames}, but the fixed blocks have "
+                f"{NYUDepth.labelled_frames}; draw them by split='random blocks'"
             )
-        if self.labelled_frames < 1:
-            raise ValueError(f"{self.name}.labelled_frames is {self.labelled_frames}; at least 1")
         if self.encoder == "small" and (self.weights or self.encoder_size):
             raise ValueError(
                 f"{self.name}.encoder is 'small', which has no weights and no encoder_size; choose "
                 "another encoder, or leave both out"
             )
+
+    @property
+    def name(self) -> str:
+        """The key in the registry."""
+        return "nyu_depth" if self.teacher == "image" else "nyu_depth_from_depth"
+
+    @property
+    def title(self) -> str:
+        """The direction: what the teacher sees → what the student sees."""
+        pair = "RGB → RGB + depth" if self.teacher == "image" else "depth → depth + RGB"
+        return f"NYU Depth V2, {pair}"
 
     def missing(self) -> str | None:
         if absent := lacking("PIL", "h5py", *self._encoding()):
@@ -171,10 +177,10 @@ class NYUDepth(Task):
         if self.extra and not Path(self.extra).is_dir():
             return f"there is no folder {self.extra}, named by {self.name}.extra"
         root = self.data_root
-        if root is not None and (root / "nyudv2").is_dir():
+        if root is not None and (root / FOLDER).is_dir():
             return None
         return (
-            f"no folder nyudv2 in {root}; fetch it by `{PREPARE} {root}` (2.8 GB), or "
+            f"no folder {FOLDER} in {root}; fetch it by `{PREPARE} {root}` (2.8 GB), or "
             "name the folder above it by --data-root"
         )
 
@@ -185,8 +191,8 @@ class NYUDepth(Task):
 
     def libraries(self) -> tuple[str, ...]:
         files = self._files()
-        pictures = files.source == "pack" or files.extra is not None
-        matrices = files.source == "official"
+        pictures = files.source == "pictures" or files.extra is not None
+        matrices = files.source == "matlab"
         return (*["PIL"] * pictures, *["h5py"] * matrices, *self._encoding())
 
     def class_names(self) -> tuple[str, ...]:
@@ -203,7 +209,7 @@ class NYUDepth(Task):
         return class_map(self.classes, otherprop_is_void=self.otherprop_is_void)
 
     def problem(self, seed: int) -> Problem:
-        """The authors' train and test; the seed picks who of train is labelled (see `cut`)."""
+        """The authors' train and test; the seed picks which of train are labelled (see `split`)."""
         frames = self._frames()
         train = np.flatnonzero(frames.part == "train")
         labelled, left_over = self._labelled(frames, train, seed)
@@ -211,10 +217,10 @@ class NYUDepth(Task):
         unlabelled = np.setdiff1d(unlabelled, train[labelled | left_over])
         whole = self._pool(frames, train)
         return Problem.of(
-            labelled=whole.rows(train[labelled]).only([self.alpha]),
+            labelled=whole.rows(train[labelled]).only([self.teacher]),
             unlabelled=whole.rows(unlabelled),
             test=whole.rows(np.flatnonzero(frames.part == "test")),
-            teacher_modalities=(self.alpha,),
+            teacher_modalities=(self.teacher,),
             classes=len(self.class_map().names),
             skipped=tuple(frames.bad.tolist()),
         )
@@ -268,15 +274,15 @@ class NYUDepth(Task):
         self, frames: Frames, train: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Masks over the train frames: labelled, and left over beside them."""
-        if self.cut == "fixed blocks":
-            chosen = cutting.fixed(frames.block[train])
+        if self.split == "fixed blocks":
+            chosen = splits.fixed(frames.block[train])
             return chosen, np.zeros_like(chosen)
         if self.labelled_frames >= len(train):
             raise ValueError(
                 f"{self.name}.labelled_frames is {self.labelled_frames}; there are {len(train)} "
                 "train frames, and D_u has to be left some"
             )
-        labelled, left_over = cutting.drawn(frames.group[train], self.labelled_frames, seed)
+        labelled, left_over = splits.drawn(frames.group[train], self.labelled_frames, seed)
         if bool((labelled | left_over).all()) and not (frames.part == "extra").any():
             raise ValueError(
                 f"{self.name}.labelled_frames is {self.labelled_frames} of {len(train)} train "
@@ -292,7 +298,7 @@ class NYUDepth(Task):
             "image": Stored(frames.image, colour_normaliser(frames.image[fit_on])),
             "depth": Stored(frames.depth, DepthChannels(mean, sd, camera)),
         }
-        order = (self.alpha, self.beta)
+        order = ("image", "depth") if self.teacher == "image" else ("depth", "image")
         labels = torch.from_numpy(self.class_map().of_label[frames.label])
         return Pool({name: inputs[name] for name in order}, labels, frames.group)
 
@@ -300,19 +306,19 @@ class NYUDepth(Task):
         return load(self._files(), Path(self.cache) if self.cache else None)
 
     def _files(self) -> Files:
-        folder = self.folder("nyudv2")
+        folder = self.folder(FOLDER)
         source = self.source
         if source == "either":
-            source = "pack" if (folder / INDEX).is_file() else "official"
-        if source == "pack" and not self.otherprop_is_void:
+            source = "pictures" if (folder / INDEX).is_file() else "matlab"
+        if source == "pictures" and not self.otherprop_is_void:
             raise ValueError(
                 f"{folder}: in the pictures of the train frames class 40 is also what is "
-                f"unlabelled; leave {self.name}.otherprop_is_void on, or read source='official'"
+                f"unlabelled; leave {self.name}.otherprop_is_void on, or read source='matlab'"
             )
-        if source == "pack" and self.depth == "measured":
+        if source == "pictures" and self.depth == "measured":
             raise ValueError(
                 f"{folder}: the pictures hold in-painted depth alone; set {self.name}.depth to "
-                "'in-painted', or read source='official'"
+                "'in-painted', or read source='matlab'"
             )
         return Files(
             folder,
@@ -323,13 +329,3 @@ class NYUDepth(Task):
             self.extra_depth,
             self.skip_bad,
         )
-
-
-@dataclass(frozen=True)
-class DepthNYU(NYUDepth):
-    """The other direction: the teacher reads depth, the student sees the colours as well."""
-
-    name: ClassVar[str] = "nyu_depth_from_depth"
-    title: ClassVar[str] = "NYU Depth V2, depth → depth + RGB"
-    alpha: ClassVar[str] = "depth"
-    beta: ClassVar[str] = "image"

@@ -1,16 +1,20 @@
-"""Small folders laid out as NYU Depth V2 is, with content that tells where each pixel belongs."""
+"""Small folders laid out as NYU Depth V2 is, whose pixels show their frame, row and column."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from mke_theory.tasks.nyu_depth import NYUDepth
 from mke_theory.tasks.nyu_depth.split import read_split
 
-HEIGHT, WIDTH = 48, 64
+SIZE, WHOLE = (12, 16), (48, 64)
+HEIGHT, WIDTH = WHOLE
 LABELS = 894
 TRAIN = tuple(read_split()["train"][:40].tolist())
 """Frames 3 to 8, 10 to 13, 19, 20, 22 to 27, 44, 45, 48 to 55, 58 and 64 to 74."""
@@ -50,8 +54,10 @@ def labels40(frame: int) -> np.ndarray:
     return np.concatenate([[0], map_class()])[labels894(frame)].astype(np.uint8)
 
 
-def write_pack(folder: Path, train: tuple[int, ...] = TRAIN, test: tuple[int, ...] = TEST) -> Path:
-    """The folder of pictures, with the fixed cut of the train frames in its index."""
+def write_pictures(
+    folder: Path, train: tuple[int, ...] = TRAIN, test: tuple[int, ...] = TEST
+) -> Path:
+    """The folder of pictures, with the fixed blocks of the train frames in its index."""
     from PIL import Image
 
     rows = []
@@ -70,7 +76,21 @@ def write_pack(folder: Path, train: tuple[int, ...] = TRAIN, test: tuple[int, ..
     return folder
 
 
-def write_official(
+def extra_frames(folder: Path, names: tuple[str, ...] = ("b.2", "a"), scene: str = "") -> Path:
+    """A folder of frames without labels, depth in millimetres and missing in the first two rows."""
+    from PIL import Image
+
+    for kind in ("rgb", "depth"):
+        (folder / kind / scene).mkdir(parents=True, exist_ok=True)
+    for at, name in enumerate(names):
+        Image.fromarray(colours(at)).save(folder / "rgb" / scene / f"{name}.png")
+        measured = np.round(1000 * depth_in_metres(at)).astype(np.uint16)
+        measured[:2] = 0
+        Image.fromarray(measured).save(folder / "depth" / scene / f"{name}.png")
+    return folder
+
+
+def write_mat_files(
     folder: Path,
     train: tuple[int, ...] = (3, 4, 5, 6),
     test: tuple[int, ...] = (1, 2),
@@ -115,3 +135,18 @@ def _write_cells(file: Any, name: str, texts: list[str]) -> None:
         codes = np.array([ord(letter) for letter in text], dtype=np.uint16)[:, None]
         references[0, at] = group.create_dataset(f"{name}{at}", data=codes).ref
     file.create_dataset(name, data=references, dtype=h5py.ref_dtype)
+
+
+def task(cache: Path, labelled_frames: int = 15, **settings: object) -> NYUDepth:
+    """The task on small frames, with a cache of its own."""
+    return replace(
+        NYUDepth(size=SIZE, labelled_frames=labelled_frames, cache=str(cache)),
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def same_inputs(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    """Fail unless both have the same modalities and numbers."""
+    assert set(first) == set(second)
+    for name, x in first.items():
+        torch.testing.assert_close(x, second[name], rtol=0, atol=0)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from mke_theory.tasks.files.depth import KINECT, normals
-from mke_theory.tasks.files.media import read_picture
-from mke_theory.tasks.nyu_depth import prepare as originals
+from mke_theory.tasks.files.pictures import read_picture
+from mke_theory.tasks.nyu_depth import prepare as commands
 from mke_theory.tasks.nyu_depth.frames import Frames, class_table
-from mke_theory.tasks.nyu_depth.picture_reader import read_index
+from mke_theory.tasks.nyu_depth.pictures import read_index
 from mke_theory.tasks.nyu_depth.reader import Files, load
 from mke_theory.tasks.nyu_depth.split import read_split
 from mke_theory.tasks.nyu_depth.task import NYUDepth
@@ -33,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def frames(data_root: Path, cache: Path) -> Frames:
-    return load(Files(data_root / "nyudv2", "pack", (60, 80)), cache)
+    return load(Files(data_root / "nyudv2", "pictures", (60, 80)), cache)
 
 
 def test_the_table_of_classes_is_that_of_the_pictures(data_root: Path) -> None:
@@ -50,8 +50,8 @@ def test_the_split_is_that_of_the_index(data_root: Path) -> None:
     assert labelled.to_list() == split["labelled"].tolist()
 
 
-def test_sizes_of_the_fixed_cut(data_root: Path, cache: Path) -> None:
-    problem = NYUDepth(cut="fixed blocks", cache=str(cache)).at(data_root).problem(0)
+def test_sizes_of_the_fixed_blocks(data_root: Path, cache: Path) -> None:
+    problem = NYUDepth(split="fixed blocks", cache=str(cache)).at(data_root).problem(0)
     assert [len(getattr(problem, part)) for part in ("labelled", "unlabelled", "test")] == [
         105,
         690,
@@ -60,7 +60,7 @@ def test_sizes_of_the_fixed_cut(data_root: Path, cache: Path) -> None:
     assert problem.classes == 13 and problem.test.labels.shape == (654, 60, 80)
 
 
-def test_sizes_of_a_random_cut(data_root: Path, cache: Path) -> None:
+def test_sizes_of_random_blocks(data_root: Path, cache: Path) -> None:
     task = NYUDepth(classes=40, cache=str(cache))
     problem = task.at(data_root).problem(1)
     assert (len(problem.labelled), len(problem.unlabelled)) == (105, 690)
@@ -71,7 +71,7 @@ def test_sizes_of_a_random_cut(data_root: Path, cache: Path) -> None:
 
 
 def test_check_knows_these_pictures(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    originals._check_command(data_root)
+    commands._check_command(data_root)
     assert "of 1449 frames, unchanged" in capsys.readouterr().out
 
 
@@ -101,7 +101,7 @@ def test_frames_are_not_mirrored(data_root: Path) -> None:
     """
     folder = data_root / "nyudv2/label40"
     frames = read_split()["test"][::10]
-    labels = [read_picture(folder / f"{at:04d}.png", size=(240, 320), mode="L") for at in frames]
+    labels = [read_picture(folder / f"{at:04d}.png", mode="L") for at in frames]
     void = (np.stack(labels) == 0).mean(axis=(0, 1))
     assert (void[:4] == 1).all() and not (void[-4:] == 1).all()
     assert void[:8].sum() > void[-8:].sum() + 0.3

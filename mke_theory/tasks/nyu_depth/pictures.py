@@ -27,7 +27,7 @@ import pandas as pd
 
 from mke_theory.tasks.files.cache import collect
 from mke_theory.tasks.files.depth import Array, decoded
-from mke_theory.tasks.files.media import read_picture
+from mke_theory.tasks.files.pictures import read_picture
 from mke_theory.tasks.nyu_depth.frames import Frames, small, stacked
 from mke_theory.tasks.nyu_depth.split import blocks, fixed, refuse_other_split
 
@@ -35,10 +35,10 @@ INDEX = "index.csv"
 COLUMNS = ("frame", "split", "mke_split")
 ENDINGS = (".jpg", ".jpeg", ".png")
 
-Coding = Literal["millimetres", "pack"]
+Coding = Literal["millimetres", "8 bit"]
 
 
-def read_pack(folder: Path, size: tuple[int, int], *, skip_bad: bool = False) -> Frames:
+def read_pictures(folder: Path, size: tuple[int, int], *, skip_bad: bool = False) -> Frames:
     """The frames that the folder's index lists, at `size` (height, width).
 
     Raises FileNotFoundError or ValueError, with the file, where one is missing, damaged, of another
@@ -49,7 +49,7 @@ def read_pack(folder: Path, size: tuple[int, int], *, skip_bad: bool = False) ->
     block = np.zeros(len(number), dtype=np.int64)
     for name in ("train", "test"):
         block[part == name] = blocks(int((part == name).sum()))
-    _refuse_other_cut(folder, index, part, block)
+    _refuse_other_blocks(folder, index, part, block)
     refuse_other_split(str(folder / INDEX), number, part)
 
     def read(frame: int) -> dict[str, Array]:
@@ -89,7 +89,7 @@ def read_extra(
 ) -> Frames:
     """The unlabelled frames of a folder, at `size`, in the order of their names.
 
-    Raises as `read_pack` does, and FileNotFoundError where there is no picture in `rgb`.
+    Raises as `read_pictures` does, and FileNotFoundError where there is no picture in `rgb`.
     """
     pictures = sorted(
         path for path in (folder / "rgb").rglob("*") if path.suffix.lower() in ENDINGS
@@ -116,8 +116,8 @@ def read_extra(
     return stacked(nothing, part, group, nothing, found.arrays, found.bad)
 
 
-def files_of_pack(folder: Path) -> list[Path]:
-    """The files that `read_pack` reads, in order."""
+def picture_files(folder: Path) -> list[Path]:
+    """The files that `read_pictures` reads, in order."""
     index = read_index(folder)
     kinds = (("rgb", "jpg"), ("depth", "png"), ("label40", "png"))
     names = [f"{kind}/{frame:04d}.{end}" for kind, end in kinds for frame in index["frame"]]
@@ -125,38 +125,38 @@ def files_of_pack(folder: Path) -> list[Path]:
 
 
 def _labelled(folder: Path, frame: int, size: tuple[int, int]) -> dict[str, Array]:
-    image = read_picture(folder / "rgb" / f"{frame:04d}.jpg", size=None, mode="RGB")
+    image = read_picture(folder / "rgb" / f"{frame:04d}.jpg", mode="RGB")
     depth = folder / "depth" / f"{frame:04d}.png"
     label = folder / "label40" / f"{frame:04d}.png"
-    measured = decoded(read_picture(depth, size=None, mode="L"))
-    labels = read_picture(label, size=None, mode="L")
+    measured = decoded(read_picture(depth, mode="L"))
+    labels = read_picture(label, mode="L")
     return small(image, measured, labels, size, f"{folder}: frame {frame:04d}")
 
 
 def _unlabelled(
     folder: Path, picture: Path, name: Path, size: tuple[int, int], coding: Coding
 ) -> dict[str, Array]:
-    image = read_picture(picture, size=None, mode="RGB")
+    image = read_picture(picture, mode="RGB")
     path = folder / "depth" / name.parent / f"{name.name}.png"
-    if coding == "pack":
-        depth = decoded(read_picture(path, size=None, mode="L"))
+    if coding == "8 bit":
+        depth = decoded(read_picture(path, mode="L"))
     else:
-        depth = read_picture(path, size=None, mode="I;16").astype(np.float32) / np.float32(1000)
+        depth = read_picture(path, mode="I;16").astype(np.float32) / np.float32(1000)
     height, width = image.shape[:2]
     if 3 * width != 4 * height:
         raise ValueError(f"{picture}: is {width} by {height}; whole Kinect frames are 4 by 3")
     return small(image, depth, np.zeros(depth.shape, dtype=np.int8), size, str(picture))
 
 
-def _refuse_other_cut(
+def _refuse_other_blocks(
     folder: Path, index: pd.DataFrame, part: np.ndarray, block: np.ndarray
 ) -> None:
-    """Raise ValueError where `mke_split` is not the fixed cut."""
+    """Raise ValueError where `mke_split` is not the split by fixed blocks."""
     by_rule = np.where(part == "test", "test", np.where(fixed(block), "labelled", "unlabelled"))
     wrong = np.flatnonzero(index["mke_split"].to_numpy(dtype=str) != by_rule)
     if len(wrong):
         at = int(wrong[0])
         raise ValueError(
             f"{folder / INDEX}: frame {index['frame'][at]} is {index['mke_split'][at]!r} but by "
-            f"the rule of the cut (see nyu_depth_cut.py) it is {str(by_rule[at])!r}"
+            f"the rule of the fixed blocks (see split.py) it is {str(by_rule[at])!r}"
         )

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from mke_theory.tasks.nyu_depth.mat_files import Value, read_mat
-from mke_theory.tasks.nyu_depth.official_reader import read_parts
+from mke_theory.tasks.nyu_depth.matlab import read_parts
+from mke_theory.tasks.nyu_depth.matlab5 import Value, read_mat
 
 
 def element(kind: int, data: bytes, order: str = "<") -> bytes:

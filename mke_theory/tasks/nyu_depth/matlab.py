@@ -1,4 +1,4 @@
-"""Frames of NYU Depth V2 from the files that its authors publish.
+"""Frames of NYU Depth V2 from the .mat files that its authors publish.
 
     nyu_depth_v2_labeled.mat   all labelled frames; MATLAB 7.3, which is HDF5
     splits.mat                 trainNdxs and testNdxs, frame numbers from 1
@@ -28,7 +28,7 @@ from mke_theory.data.optional_imports import library
 from mke_theory.tasks.files.cache import collect
 from mke_theory.tasks.files.depth import Array
 from mke_theory.tasks.nyu_depth.frames import OTHERPROP, Frames, class_table, small, stacked
-from mke_theory.tasks.nyu_depth.mat_files import Value, read_mat
+from mke_theory.tasks.nyu_depth.matlab5 import Value, read_mat
 from mke_theory.tasks.nyu_depth.split import blocks, refuse_other_split
 
 FRAMES_FILE = "nyu_depth_v2_labeled.mat"
@@ -37,16 +37,19 @@ MAPPING_FILE = "classMapping40.mat"
 FILES = (FRAMES_FILE, SPLITS_FILE, MAPPING_FILE)
 LABELS = 894
 
-PREPARE = "python -m mke_theory.tasks.nyu_depth.prepare prepare --data-root"
-"""The command that fetches the files; it wants the folder above `nyudv2`."""
+FOLDER = "nyudv2"
+"""The folder of the data set under the data root."""
 
-Reading = Literal["in-painted", "measured"]
-DEPTHS: dict[Reading, str] = {"in-painted": "depths", "measured": "rawDepths"}
-"""Where the file keeps depth with its holes filled in, and depth as the sensor gave it."""
+PREPARE = "python -m mke_theory.tasks.nyu_depth prepare --data-root"
+"""The command that fetches the files; the folder above `nyudv2` follows it."""
+
+Depth = Literal["in-painted", "measured"]
+DEPTHS: dict[Depth, str] = {"in-painted": "depths", "measured": "rawDepths"}
+"""The arrays of depth with its holes filled in, and of depth as the sensor gave it."""
 
 
-def read_official(
-    folder: Path, size: tuple[int, int], reading: Reading, *, skip_bad: bool = False
+def read_matlab(
+    folder: Path, size: tuple[int, int], depth: Depth, *, skip_bad: bool = False
 ) -> Frames:
     """All frames of the .mat files in `folder`, at `size` (height, width).
 
@@ -64,7 +67,7 @@ def read_official(
             raise ValueError(f"{file.filename}: names {len(scenes)} scenes for {count} frames")
 
         def read(at: int) -> dict[str, Array]:
-            return _frame(file, at, size, DEPTHS[reading], mapping)
+            return _frame(file, at, size, DEPTHS[depth], mapping)
 
         found = collect(range(count), read, skip_bad=skip_bad, workers=1, progress="nyu_depth")
     block = np.zeros(count, dtype=np.int64)
