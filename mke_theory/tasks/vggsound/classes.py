@@ -1,14 +1,14 @@
-"""The classes that AudioSet and VGGSound share, by rule from their official names.
+"""The classes that AudioSet and VGGSound share, by rule from their published names.
 
 The paper used 46 shared classes and does not list them; the table here is derived from the names
 alone and is not the paper's. It is committed as `manifests/vggsound_audioset_classes.csv`, with the
-rule of each row; `python -m mke_theory.tasks.vggsound.classes DIR` derives it again.
+rule of each row; `python -m mke_theory.tasks.vggsound classes --data-root DIR` derives it again.
 
 Names are compared in small letters. Rules, the first that fits counts:
 
     name          the two names are the same
     punctuation   the same but for punctuation: "ambulance siren", "Ambulance (siren)"
-    bracket       AudioSet's without what stands in brackets: "wind noise"
+    bracket       AudioSet's without the part in brackets: "wind noise"
     synonym       one of AudioSet's names between commas: "airplane"
     playing       VGGSound says "playing" before a name that one of the rules above would match
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ from mke_theory.data.file_hashes import sha256_of
 from mke_theory.tasks.vggsound.lists import (
     AUDIOSET_CLASSES,
     CLASSES,
-    FOLDER,
     read_audioset_classes,
     read_classes,
 )
@@ -110,7 +108,7 @@ def table_text(folder: Path) -> str:
     rows = derive(read_classes(folder), read_audioset_classes(folder / AUDIOSET_CLASSES))
     lines = [
         "# Classes that VGGSound and AudioSet share, derived from their names by the rules in",
-        "# vggsound_classes.py. It is not the table of the paper, whose 46 classes are not listed.",
+        "# vggsound/classes.py. It is not the table of the paper, whose 46 classes are not listed.",
         f"# VGGSound {Path(CLASSES).name}, SHA-256 {sha256_of(folder / CLASSES)}, CC BY 4.0",
         f"# AudioSet {Path(AUDIOSET_CLASSES).name}, SHA-256 {sha256_of(folder / AUDIOSET_CLASSES)},"
         " CC BY 4.0",
@@ -154,17 +152,3 @@ _RULES: tuple[tuple[Rule, Forms, Forms], ...] = (
         lambda theirs: {_bare(theirs), _bare(_unbracketed(theirs)), *_synonyms(theirs)},
     ),
 )
-
-
-def main() -> None:
-    """Print the table that follows from the lists under a data root."""
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m mke_theory.tasks.vggsound.classes DATA_ROOT")
-    try:
-        print(table_text(Path(sys.argv[1]) / FOLDER), end="")
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
-
-
-if __name__ == "__main__":
-    main()

@@ -21,7 +21,7 @@ SECONDS = 10.0
 """The length of a clip in both sets."""
 
 MOST_SECONDS = 12.0
-"""A file that lasts longer was not cut, and its middle would be another part of the film."""
+"""A longer file is more than the clip, and its middle would be another part of the film."""
 
 MOST_APART = 1.0
 """By how many seconds sound and pictures of a clip may end apart; files end within some tenths."""
@@ -33,7 +33,7 @@ SOUNDS = (".wav", ".flac", ".ogg", ".m4a", *FILMS)
 
 @dataclass(frozen=True)
 class Reading:
-    """What of a clip is kept: `bands` over time of its sound, and pictures, side × side.
+    """The features of a clip: `bands` over time of its sound, and pictures, side × side.
 
     Sound is at `rate` Hz, with `hop` seconds between the windows, each `window` seconds long.
     """

@@ -1,4 +1,4 @@
-"""The official lists of AudioSet and VGGSound: which clips there are, and what is heard in them.
+"""The lists of AudioSet and VGGSound as their authors publish them: clips and their classes.
 
 Layout of the folder, `<data root>/av_event_metadata`, with the files as their authors publish them:
 
@@ -36,7 +36,7 @@ FULL = ("vggsound/vggsound.csv", "vggsound/train.csv")
 ANNOTATION = "vggsound/vggsounder.csv"
 
 Modality = Literal["A", "V", "AV"]
-"""How VGGSounder says that a class shows: it is heard, it is seen, or both."""
+"""The senses by which VGGSounder finds a class: it is heard, it is seen, or both."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -135,7 +135,7 @@ def read_vggsound(
 def read_vggsounder(
     path: Path, classes: Sequence[str]
 ) -> dict[Clip, tuple[tuple[str, Modality], ...]]:
-    """(class, how it shows) of everything that VGGSounder finds in each clip."""
+    """(class, heard or seen or both) of everything that VGGSounder finds in each clip."""
     known, found = frozenset(classes), dict[Clip, dict[str, Modality]]()
     for place, (name, label, modality, *_) in _rows(path, (6,)):
         if name == "video_id":
@@ -167,7 +167,7 @@ def read_ontology(path: Path) -> dict[str, frozenset[str]]:
 
 
 Place = Callable[[str], ValueError]
-"""From what is wrong to an error that says where."""
+"""A function from what is wrong to an error that says where."""
 
 
 def _rows(path: Path, columns: tuple[int, ...]) -> Iterator[tuple[Place, list[str]]]:

@@ -1,4 +1,4 @@
-"""The prepared clips of AudioSet and VGGSound as pools: who is at hand, and on what scale."""
+"""The prepared clips of AudioSet and VGGSound as pools of scaled samples."""
 
 from __future__ import annotations
 

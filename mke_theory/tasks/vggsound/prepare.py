@@ -1,15 +1,19 @@
-"""The clips of AudioSet and VGGSound turned into features, once: `prepare` and `missing`.
+"""The commands of AudioSet and VGGSound: `prepare`, `missing` and `classes`.
 
-    python -m mke_theory.tasks.vggsound.prepare missing --data-root DIR > missing.txt
+    python -m mke_theory.tasks.vggsound missing --data-root DIR > missing.txt
 
 counts the clips of each part that are listed, present and missing, and names the missing ones.
 
-    python -m mke_theory.tasks.vggsound.prepare prepare --data-root DIR [--skip-bad]
+    python -m mke_theory.tasks.vggsound prepare --data-root DIR [--skip-bad]
 
-reads the lists in DIR/av_event_metadata (see `vggsound_lists`) and the clips in DIR/audioset_clips
-and DIR/vggsound_clips (see `vggsound_clips`; any part of them will do), and writes shards into
+reads the lists in DIR/av_event_metadata (see `lists`) and the clips in DIR/audioset_clips
+and DIR/vggsound_clips (see `clips`; any part of them will do), and writes shards into
 DIR/vggsound_prepared, with report.json on what is missing or bad. It can be stopped at any moment
 and goes on from the last whole shard. Films are not fetched: their host's terms do not allow it.
+
+    python -m mke_theory.tasks.vggsound classes --data-root DIR
+
+prints the table of shared classes that follows from the lists.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mke_theory.tasks.files.commands import data_set, run_command
-from mke_theory.tasks.vggsound.classes import Sharing
+from mke_theory.tasks.vggsound.classes import Sharing, table_text
 from mke_theory.tasks.vggsound.clips import FILMS, SOUNDS, Found, Reading, find_clips
 from mke_theory.tasks.vggsound.lists import (
     ANNOTATION,
@@ -34,29 +38,29 @@ from mke_theory.tasks.vggsound.lists import (
 )
 from mke_theory.tasks.vggsound.shards import (
     CLIPS_PER_SHARD,
+    PREPARED,
     SETS,
     Made,
     Set,
     make_shards,
     write_index,
 )
-from mke_theory.tasks.vggsound.shards import PREPARED as PREPARED
-from mke_theory.tasks.vggsound.split import Annotation, cut_of
+from mke_theory.tasks.vggsound.split import Annotation, split_of
 
 CLIPS: dict[Set, str] = {"audioset": "audioset_clips", "vggsound": "vggsound_clips"}
 REPORT = "report.json"
 
 Part = Literal["labelled", "unlabelled", "test"]
-"""What clips are for: to train on with labels or without, or to test on."""
+"""The use of a clip: to train on with labels or without, or to test on."""
 
 _SET: dict[Part, Set] = {"labelled": "audioset", "unlabelled": "vggsound", "test": "vggsound"}
 _ENDINGS: dict[Set, tuple[str, ...]] = {"audioset": SOUNDS, "vggsound": FILMS}
-_LISTED = 10  # how many clips one message names
+_LISTED = 10  # the most clips that one message names
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was made of one set: the clips the lists want, their files, and the shards."""
+    """One set when it is prepared: the clips that the lists want, their files, and the shards."""
 
     wanted: frozenset[Clip]
     found: Found
@@ -125,17 +129,18 @@ def wanted_parts(lists: Path) -> tuple[dict[Part, frozenset[Clip]], tuple[str, .
     """The clips of each part that some setting asks for, and the notes of `wanted_clips`."""
     described, annotated = (lists / ONTOLOGY).is_file(), (lists / ANNOTATION).is_file()
     annotations: tuple[Annotation, ...] = ("list", "VGGSounder") if annotated else ("list",)
-    # More classes make D_l larger, which takes films from D_u: the largest cut does not hold all.
-    cuts = [
-        cut_of(lists, sharing=sharing, annotation=annotation, ontology=ontology)
+    # More classes make D_l larger, which takes films from D_u: the largest split does not hold all.
+    splits = [
+        split_of(lists, sharing=sharing, annotation=annotation, ontology=ontology)
         for ontology in ((True, False) if described else (False,))
         for sharing in reversed(get_args(Sharing))
         for annotation in annotations
     ]
     wanted = {
-        part: frozenset(clip for cut in cuts for clip in getattr(cut, part).clips) for part in _SET
+        part: frozenset(clip for split in splits for clip in getattr(split, part).clips)
+        for part in _SET
     }
-    return wanted, cuts[0].notes
+    return wanted, splits[0].notes
 
 
 def report_text(outcomes: Mapping[Set, Outcome], notes: Sequence[str]) -> str:
@@ -247,9 +252,18 @@ def _missing_command(
     print(*missing, sep="\n", end="\n" if missing else "")
 
 
+def _classes_command(data_root: Path) -> None:
+    """Print the table of the classes that both sets share, as it follows from their lists.
+
+    Args:
+        data_root: folder of av_event_metadata.
+    """
+    print(table_text(_lists(data_root)), end="")
+
+
 def _lists(data_root: Path) -> Path:
-    """The folder of the official lists; WrongRootError where there is none of them."""
-    remedy = f"put the official lists into {FOLDER} there, or name the folder above it"
+    """The folder of the authors' lists; WrongRootError where there is none of them."""
+    remedy = f"put the authors' lists into {FOLDER} there, or name the folder above it"
     return data_set(data_root, FOLDER, (AUDIOSET, CLASSES, TEST), remedy)
 
 
@@ -258,9 +272,10 @@ def _present(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -
 
 
 def main() -> None:
-    """The commands `prepare` and `missing`."""
-    run_command("vggsound_prepare", {"prepare": _prepare_command, "missing": _missing_command})
-
-
-if __name__ == "__main__":
-    main()
+    """The commands `prepare`, `missing` and `classes`."""
+    commands = {
+        "prepare": _prepare_command,
+        "missing": _missing_command,
+        "classes": _classes_command,
+    }
+    run_command("vggsound", commands)

@@ -1,7 +1,7 @@
 """The features of many clips on disk, some hundred to a shard: made, listed, and read back.
 
-A shard is a folder of `prepared.prepared`, which names it by a hash of the clips' files and of the
-settings. So what is done is found again, and a shard with a new clip, or of other settings, is made
+A shard is a folder of `cache.prepared`, which names it by a hash of the clips' files and of the
+settings. So a finished shard is found again, and one with a new clip, or of other settings, is made
 anew. `index.json` lists the shards that belong together, and which versions of the libraries that
 decode films they were made with: others may give slightly other numbers, but make nothing anew.
 """
@@ -26,7 +26,7 @@ from mke_theory.tasks.files.cache import SEAL, collect, key_of, libraries_of, pr
 from mke_theory.tasks.vggsound.clips import Reading, read_clip
 from mke_theory.tasks.vggsound.lists import Clip, parse_name
 
-PREPARE = "python -m mke_theory.tasks.vggsound.prepare prepare --data-root"
+PREPARE = "python -m mke_theory.tasks.vggsound prepare --data-root"
 PREPARED = "vggsound_prepared"
 
 CLIPS_PER_SHARD = 256
@@ -68,7 +68,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Shelf:
-    """What is prepared of one set: its clips in order, and their numbers.
+    """The prepared clips of one set, in order, and their numbers.
 
     audio: [n, 1, bands, frames] float16 and video: [n, pictures, 3, side, side] uint8, in shards;
     AudioSet has no video. moments: by modality the mean and the mean square of each channel of each
@@ -116,8 +116,8 @@ def make_shards(
 ) -> Made:
     """The shards of all wanted clips that have a file, made where they are not there already.
 
-    Wanted clip i is in shard i // size, whoever else is there, so that a clip
-    that is added later changes one shard. Bad files are noted, and left out of the shard.
+    Wanted clip i is in shard i // size whichever clips have files, so that a clip that is added
+    later changes one shard. Bad files are noted, and left out of the shard.
     """
     keys, bad, count = [], [], 0
     groups = [wanted[start : start + size] for start in range(0, len(wanted), size)]
@@ -163,7 +163,7 @@ def write_index(folder: Path, reading: Reading, made: Mapping[Set, Made]) -> Non
 
 
 def read_shards(folder: Path) -> Prepared:
-    """What the index of `folder` lists, memory-mapped.
+    """The clips that the index of `folder` lists, memory-mapped.
 
     Raises FileNotFoundError where there is no index, and ValueError where it was changed or is of
     another version, or a shard is missing or damaged. A shard that is not listed, as of a

@@ -1,10 +1,10 @@
-"""Which clips are D_l, D_u and test, and what is true of each, by the lists alone.
+"""The clips of D_l, D_u and test and their true classes, by the lists alone.
 
 D_l are AudioSet's balanced train segments with a shared class. D_u are VGGSound's train clips where
 a list of them is there, and test is VGGSound's test list. Where there is only the test list, a
-committed rule cuts it: a hash of the film's YTID decides, so that a film is on one side whatever
-its clips. AudioSet and VGGSound draw on the same site. A film of D_l is therefore kept out where it
-is also in test, and a film of D_u where it is in test or in D_l.
+committed rule splits it: a hash of the film's YTID decides, so that a film is on one side
+whatever its clips. AudioSet and VGGSound draw on the same site. A film of D_l is therefore kept out
+where it is also in test, and a film of D_u where it is in test or in D_l.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from mke_theory.tasks.vggsound.lists import (
     read_vggsounder,
 )
 
-MANIFEST: Path = Path(__file__).parent / "manifests" / "vggsound_cut.json"
-"""The SHA-256 of the official test list, and of the two halves into which the rule cuts it."""
+MANIFEST: Path = Path(__file__).parent / "manifests" / "vggsound_split.json"
+"""The SHA-256 of the published test list, and of the two halves into which the rule splits it."""
 
 Annotation = Literal[
     "list", "VGGSounder", "VGGSounder audible", "VGGSounder visible", "VGGSounder both"
 ]
-"""What is true of a clip of VGGSound: its one class in the list, or all that VGGSounder finds in
-it, of any kind, heard, seen, or both heard and seen."""
+"""The true classes of a clip of VGGSound: its one class in the list, or all that VGGSounder finds,
+of any kind, heard, seen, or both heard and seen."""
 
 Source = Literal["either", "train list", "test list"]
-"""Where D_u comes from; either takes the train list where it is there."""
+"""The list that D_u comes from; either takes the train list where it is there."""
 
 _SHOWN: dict[Annotation, frozenset[Modality]] = {
     "VGGSounder": frozenset({"A", "V", "AV"}),
@@ -78,10 +78,10 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Split:
     """The three parts as the lists have them, whether or not the clips are at hand.
 
-    `notes` says what was left out because a film would have been in two parts.
+    `notes` has lines on what was left out because a film would have been in two parts.
     """
 
     classes: tuple[SharedClass, ...]
@@ -91,15 +91,15 @@ class Cut:
     notes: tuple[str, ...]
 
 
-def cut_of(
+def split_of(
     folder: Path,
     *,
     sharing: Sharing = "names",
     annotation: Annotation = "list",
     source: Source = "either",
     ontology: bool = False,
-) -> Cut:
-    """The parts by the lists in `folder` (see `vggsound_lists`), each in the order of clip names.
+) -> Split:
+    """The parts by the lists in `folder` (see `lists`), each in the order of clip names.
 
     With `ontology` a segment of AudioSet also has the classes of which its classes are a kind.
     A D_u from the train list is of unknown truth under VGGSounder, which has test clips alone.
@@ -120,7 +120,7 @@ def cut_of(
     if annotation != "list":
         truth = _found(folder, vggsound, annotation, listed)
     if train is None:
-        refuse_stale_cut(folder / TEST, listed)
+        refuse_stale_split(folder / TEST, listed)
         unlabelled, test = _halves(_wanted(truth, names))
     else:
         of_train = _as_sets(read_vggsound(train, vggsound, split="train"))
@@ -146,16 +146,16 @@ def halves_hash(clips: Collection[Clip]) -> dict[str, str]:
     }
 
 
-def refuse_stale_cut(listed: Path, clips: Collection[Clip], manifest: Path = MANIFEST) -> None:
-    """Raise ValueError where the official list is cut otherwise than the manifest says.
+def refuse_stale_split(listed: Path, clips: Collection[Clip], manifest: Path = MANIFEST) -> None:
+    """Raise ValueError where the published list is split otherwise than the manifest says.
 
-    Another list than the official one is cut by the same rule, and not compared.
+    Another list than the published one is split by the same rule, and not compared.
     """
     committed = json.loads(manifest.read_text(encoding="utf-8"))
     if sha256_of(listed) == committed["list"] and halves_hash(clips) != committed["sha256"]:
         raise ValueError(
-            f"{manifest.name}: the rule no longer cuts {listed} as it did; published numbers would "
-            "be of another test set: restore part_of"
+            f"{manifest.name}: the rule no longer splits {listed} as it did; published numbers "
+            "would be of another test set: restore part_of"
         )
 
 
@@ -190,7 +190,7 @@ def _as_sets(listed: Mapping[Clip, str]) -> dict[Clip, frozenset[str]]:
 def _found(
     folder: Path, classes: Sequence[str], annotation: Annotation, listed: Collection[Clip]
 ) -> Truth:
-    """What VGGSounder finds in each clip; refused where it speaks of a clip not in the list."""
+    """The classes of each clip by VGGSounder; ValueError where it has clips that the list lacks."""
     if annotation not in _SHOWN:
         raise ValueError(f"annotation is {annotation!r}; choose list or one of {tuple(_SHOWN)}")
     shown = _SHOWN[annotation]
@@ -235,10 +235,10 @@ def _apart(
     unlabelled: Wanted,
     test: Wanted,
     tested: frozenset[str],
-) -> Cut:
+) -> Split:
     """The parts without the films that would be in two of them; `tested` are all of the test list.
 
-    Where the test list itself is cut, the films of both halves are kept out of D_l.
+    Where the test list itself is split, the films of both halves are kept out of D_l.
     """
     films = frozenset(clip.ytid for clip in test.clips)
     labelled, first = _without(labelled, tested)
@@ -249,7 +249,7 @@ def _apart(
         f"{second} clips left out of D_u: test has their film",
         f"{third} clips left out of D_u: D_l has their film",
     )
-    return Cut(shared, labelled, unlabelled, test, notes)
+    return Split(shared, labelled, unlabelled, test, notes)
 
 
 def _without(part: Wanted, films: frozenset[str]) -> tuple[Wanted, int]:

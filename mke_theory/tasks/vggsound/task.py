@@ -1,9 +1,9 @@
-"""AudioSet → VGGSound, which sounds a clip has: audio → audio + video, several classes a clip.
+"""AudioSet → VGGSound, the sounds in a clip: audio → audio + video, several classes a clip.
 
 D_l are clips of AudioSet, their sound alone, with its labels; D_u and test are clips of VGGSound
-with sound and pictures. The classes are those that both sets name (`vggsound_classes`: a table of
-our own, as the paper's 46 are not listed). Lists are described in `vggsound_lists`, clips in
-`vggsound_clips`; `vggsound_prepare` turns clips into the features that are read here.
+with sound and pictures. The classes are those that both sets name (`classes.py`: a table of our
+own, as the paper's 46 are not listed). Lists are described in `lists.py`, clips in `clips.py`;
+`prepare.py` turns clips into the features that are read here.
 
 Clips vanish from their host. The task runs on those at hand, and `VGGSound.bounds` says how far the
 missing ones could move each metric.
@@ -34,6 +34,7 @@ from mke_theory.models import Frames, multimodal
 from mke_theory.models.backbones import Kind, picture_encoder, sound_encoder
 from mke_theory.models.pretrained import weights_content
 from mke_theory.study.task import Recipe, Task
+from mke_theory.tasks.settings import refuse_below, refuse_other_choices
 from mke_theory.tasks.vggsound.classes import TABLE, Sharing
 from mke_theory.tasks.vggsound.encoders import projected, small
 from mke_theory.tasks.vggsound.lists import (
@@ -46,7 +47,7 @@ from mke_theory.tasks.vggsound.lists import (
     ONTOLOGY,
     TEST,
 )
-from mke_theory.tasks.vggsound.missing import Bounds, multilabel_bounds
+from mke_theory.tasks.vggsound.missing_clips import Bounds, multilabel_bounds
 from mke_theory.tasks.vggsound.pools import inputs_of, pool_of, present, row_of
 from mke_theory.tasks.vggsound.shards import (
     INDEX,
@@ -59,11 +60,11 @@ from mke_theory.tasks.vggsound.shards import (
 from mke_theory.tasks.vggsound.split import (
     MANIFEST,
     Annotation,
-    Cut,
     Source,
+    Split,
     Wanted,
-    cut_of,
     most_per_class,
+    split_of,
 )
 from mke_theory.training.loop import TrainConfig
 
@@ -94,12 +95,12 @@ def recipe() -> Recipe:
 class VGGSound(Task):
     """The clips at hand with at least one of the classes that AudioSet and VGGSound share.
 
-    sharing: which classes are shared, by equal names or also the instruments that are played.
-    annotation: what is true of a clip of VGGSound (see `vggsound_cut.Annotation`).
-    source: whether D_u comes from VGGSound's train list or is cut from its test list.
+    sharing: the classes that are shared, by equal names or also the instruments that are played.
+    annotation: the true classes of a clip of VGGSound (see `split.Annotation`).
+    source: the list that D_u comes from, VGGSound's train list or a half of its test list.
     ontology: a segment of AudioSet also has the classes of which its classes are a kind.
-    most_per_class: how many clips of a class D_l and D_u have at most, drawn by the seed; None
-    takes all. For D_u that reads the list, as who collects such clips does.
+    most_per_class: the most clips of a class in D_l and in D_u, drawn by the seed; None takes all.
+    For D_u this uses the classes in the list, as anyone does who collects such clips.
     picture, sound: "conv" for small encoders of the task's own, or published ones, from random
     weights or from `picture_weights` and `sound_weights`, a folder or a name on the hub.
     skip_bad: run although files that could not be read were left out when clips were prepared.
@@ -107,11 +108,9 @@ class VGGSound(Task):
 
     name: ClassVar[str] = "vggsound"
     title: ClassVar[str] = "AudioSet → VGGSound, audio → audio + video"
-    varies: ClassVar[str] = "weights, noise, and with most_per_class who is in D_l and D_u"
+    varies: ClassVar[str] = "weights, noise, and with most_per_class the clips of D_l and D_u"
     metric: ClassVar[str] = "mAP"
     lasts: ClassVar[bool] = True
-    alpha: ClassVar[str] = "audio"
-    beta: ClassVar[str] = "video"
 
     recipe: Recipe = recipe()
     sharing: Sharing = "names"
@@ -127,21 +126,15 @@ class VGGSound(Task):
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("sharing", get_args(Sharing)),
-            ("annotation", get_args(Annotation)),
-            ("source", get_args(Source)),
-            ("picture", ("conv", *get_args(Kind))),
-            ("sound", ("conv", "ast")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{self.name}.{name} is {getattr(self, name)!r}; choose one of {allowed}"
-                )
-        for name, least in (("most_per_class", 1), ("channels", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{self.name}.{name} is {value}; it has to be at least {least}")
+        choices: dict[str, tuple[object, ...]] = {
+            "sharing": get_args(Sharing),
+            "annotation": get_args(Annotation),
+            "source": get_args(Source),
+            "picture": ("conv", *get_args(Kind)),
+            "sound": ("conv", "ast"),
+        }
+        refuse_other_choices(self, choices)
+        refuse_below(self, {"most_per_class": 1, "channels": 1})
         for kind in ("picture", "sound"):
             weights = getattr(self, f"{kind}_weights")
             if weights is not None and getattr(self, kind) == "conv":
@@ -154,7 +147,7 @@ class VGGSound(Task):
         for name in self._lists():
             if root is None or not (root / FOLDER / name).is_file():
                 return (
-                    f"no {FOLDER}/{name} in {root}; put the official lists there, or name the "
+                    f"no {FOLDER}/{name} in {root}; put the authors' lists there, or name the "
                     "folder above by --data-root"
                 )
         assert root is not None
@@ -173,57 +166,56 @@ class VGGSound(Task):
         return " ".join([content, *(weights_content(one) for one in weights if one)])
 
     def libraries(self) -> tuple[str, ...]:
-        """Who decoded the clips is in the index of the shards, and so in the hash of the data."""
+        """Those of the encoders; the decoders are in the index of the shards, so in `data_hash`."""
         return () if (self.picture, self.sound) == ("conv", "conv") else ("transformers",)
 
     def knows_truth(self) -> bool:
-        return not bool((self.cut().unlabelled.truth == UNKNOWN).any())
+        return not bool((self.split().unlabelled.truth == UNKNOWN).any())
 
     def scores(self, predictions: Tensor, truth: Tensor) -> dict[str, float]:
         """MAP, mAUC and d′ over the classes (see `metrics.multilabel`)."""
         return metrics.multilabel(predictions, truth)
 
-    def cut(self) -> Cut:
+    def split(self) -> Split:
         """The parts as the lists have them, whether or not the clips are at hand."""
         folder = self.folder(FOLDER)
         lists = tuple(folder / name for name in (*self._lists(), *FULL))
         settings = self.sharing, self.annotation, self.source, self.ontology
-        return _cut(folder, *settings, content_of(lists))
+        return _split(folder, *settings, content_of(lists))
 
     def absent(self) -> Wanted:
         """The clips of test that are missing or bad, with their truth."""
         prepared = self._prepared()
-        test, there = self.cut().test, frozenset(prepared.vggsound.clips)
+        test, there = self.split().test, frozenset(prepared.vggsound.clips)
         return test.rows(np.flatnonzero([clip not in there for clip in test.clips]))
 
     def bounds(self, predictions: Tensor, truth: Tensor) -> dict[str, Bounds]:
         """The least and greatest value of each of `scores` over the whole test list.
 
         `predictions` and `truth` are of the test part, [n, k]; predictions of the missing clips
-        can be anything. Exact: see `missing`.
+        can be anything. Exact: see `missing_clips`.
         """
         return multilabel_bounds(predictions.numpy(), truth.numpy(), self.absent().truth)
 
     def problem(self, seed: int) -> Problem:
         """The parts by the lists, of the clips at hand; the seed draws if `most_per_class` does."""
-        cut, prepared = self.cut(), self._prepared()
+        split, prepared = self.split(), self._prepared()
         place = row_of(prepared)
-        labelled = self._drawn(present(cut.labelled, "audioset", place), seed, "labelled")
-        unlabelled = self._drawn(present(cut.unlabelled, "vggsound", place), seed, "unlabelled")
-        test = present(cut.test, "vggsound", place)
+        labelled = self._drawn(present(split.labelled, "audioset", place), seed, "labelled")
+        unlabelled = self._drawn(present(split.unlabelled, "vggsound", place), seed, "unlabelled")
+        test = present(split.test, "vggsound", place)
         for name, part in (("labelled", labelled), ("unlabelled", unlabelled), ("test", test)):
             if not part[0].clips:
                 raise ValueError(
                     f"{self.name}: no clip of the {name} part is at hand; prepare more clips"
                 )
         inputs = inputs_of(prepared, np.concatenate([labelled[1], unlabelled[1]]))
-        both = (self.alpha, self.beta)
         return Problem.of(
-            labelled=pool_of(inputs, *labelled, modalities=(self.alpha,)),
-            unlabelled=pool_of(inputs, *unlabelled, modalities=both),
-            test=pool_of(inputs, *test, modalities=both),
-            teacher_modalities=(self.alpha,),
-            classes=len(cut.classes),
+            labelled=pool_of(inputs, *labelled, modalities=("audio",)),
+            unlabelled=pool_of(inputs, *unlabelled, modalities=("audio", "video")),
+            test=pool_of(inputs, *test, modalities=("audio", "video")),
+            teacher_modalities=("audio",),
+            classes=len(split.classes),
             skipped=prepared.bad,
         )
 
@@ -235,7 +227,7 @@ class VGGSound(Task):
         encoders: dict[str, nn.Module] = {}
         for name in modalities:
             shape = tuple(problem.test.inputs[name].shape)
-            if name == self.alpha:
+            if name == "audio":
                 encoders[name] = self._hearing(shape, width)
             else:
                 encoders[name] = Frames(self._seeing(shape, width))
@@ -283,16 +275,18 @@ class VGGSound(Task):
 
 
 @lru_cache(maxsize=4)
-def _cut(
+def _split(
     folder: Path,
     sharing: Sharing,
     annotation: Annotation,
     source: Source,
     ontology: bool,
     content: str,
-) -> Cut:
+) -> Split:
     """`content` is the hash of the lists, so that changed ones are read anew."""
-    return cut_of(folder, sharing=sharing, annotation=annotation, source=source, ontology=ontology)
+    return split_of(
+        folder, sharing=sharing, annotation=annotation, source=source, ontology=ontology
+    )
 
 
 @lru_cache(maxsize=1)

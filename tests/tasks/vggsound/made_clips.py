@@ -1,4 +1,4 @@
-"""Small lists and clips in the official layout and names: each class has a tone and a colour."""
+"""Small lists and clips in the published layout: each class has a tone and a colour."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mke_theory.tasks.vggsound import VGGSound
 from mke_theory.tasks.vggsound.classes import shared_classes
 from mke_theory.tasks.vggsound.clips import Reading
 from mke_theory.tasks.vggsound.lists import (
@@ -23,6 +24,7 @@ from mke_theory.tasks.vggsound.lists import (
     TEST,
     Clip,
 )
+from mke_theory.tasks.vggsound.prepare import Outcome, prepare
 from mke_theory.tasks.vggsound.shards import Set
 from mke_theory.tasks.vggsound.split import part_of
 from tests.tasks.files.clips import write_clip, write_sound
@@ -33,6 +35,11 @@ CLASSES_USED = ("helicopter", "child speech, kid speaking", "thunder")
 MIDS_USED = ("/m/09ct_", "/m/0ytgt", "/m/0ngt1")
 TONES = (400.0, 1000.0, 2500.0)
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
+
+PARTS = ("labelled", "unlabelled", "test")
+TASK = VGGSound(channels=8)
+A = "A1b2C3d4-_5"
+"""A film of no list."""
 
 PER_CLASS = {"labelled": 6, "unlabelled": 8, "test": 6}
 
@@ -77,8 +84,13 @@ def make_corpus(root: Path, *, clips: bool = True) -> Corpus:
     return corpus
 
 
+def again(corpus: Corpus, *, skip_bad: bool = False) -> dict[Set, Outcome]:
+    """Prepare the corpus, in shards of 16 clips."""
+    return prepare(corpus.root, reading=READING, clips_per_shard=16, skip_bad=skip_bad)
+
+
 def _parts() -> dict[str, dict[Clip, int]]:
-    """Film n has the YTID n, in eleven digits; D_u and test as the rule cuts the test list."""
+    """Film n has the YTID n, in eleven digits; D_u and test as the rule splits the test list."""
     numbers = count()
     parts: dict[str, dict[Clip, int]] = {part: {} for part in PER_CLASS}
     for part, per_class in PER_CLASS.items():

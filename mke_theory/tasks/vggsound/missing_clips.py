@@ -1,4 +1,4 @@
-"""How far clips that are missing could move a metric: exact bounds, from arrays alone.
+"""Exact bounds on a metric over all clips where some are missing, from arrays alone.
 
 Clips vanish from their host, so a metric is known on the clips at hand. The labels of the missing
 ones are in the lists, a model's scores for them are not; each bound here is the least or greatest
@@ -21,20 +21,6 @@ class Bounds(NamedTuple):
 
     low: float
     high: float
-
-
-def share_bounds(value: float, present: int, missing: int) -> Bounds:
-    """Of a mean of numbers in [0, 1] (accuracy, say) that is `value` over the `present` ones.
-
-    A missing clip adds 0 at worst and 1 at best.
-    """
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"value is {value}; a share lies in [0, 1]")
-    _refuse_counts(present=present, missing=missing)
-    if present + missing == 0:
-        raise ValueError("there is no clip at all, present or missing")
-    right = value * present
-    return Bounds(right / (present + missing), (right + missing) / (present + missing))
 
 
 def average_precision_bounds(

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mke_theory.evaluation import metrics
-from mke_theory.tasks.vggsound.missing import (
+from mke_theory.tasks.vggsound.missing_clips import (
     auc_bounds,
     average_precision_bounds,
     multilabel_bounds,
-    share_bounds,
 )
 
 
@@ -42,12 +41,6 @@ def every_ranking(score: np.ndarray, missing: int) -> list[np.ndarray]:
 
 
 # Values computed by hand
-
-
-def test_a_share_counts_every_missing_clip_as_wrong_or_as_right() -> None:
-    assert share_bounds(0.75, 8, 2) == (0.6, 0.8)
-    assert share_bounds(0.75, 8, 0) == (0.75, 0.75)
-    assert share_bounds(0.0, 0, 3) == (0.0, 1.0)
 
 
 def test_average_precision_with_one_positive_missing_by_hand() -> None:
@@ -177,9 +170,6 @@ def test_with_all_clips_missing_a_class_is_bounded_by_its_worst_and_best_order()
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: share_bounds(1.2, 3, 1), "share"),
-        (lambda: share_bounds(0.5, 3, -1), "negative"),
-        (lambda: share_bounds(0.5, 0, 0), "no clip at all"),
         (lambda: average_precision_bounds(np.ones(2), np.zeros(2), 0, 1), "no positive"),
         (lambda: average_precision_bounds(np.ones(2), np.ones(3), 0, 0), "one shape"),
         (lambda: average_precision_bounds(np.array([np.nan]), np.ones(1), 0, 0), "finite"),

@@ -1,0 +1,32 @@
+"""A small corpus: its lists alone, prepared, and a copy to be damaged."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.vggsound.made_clips import Corpus, again, make_corpus
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Corpus:
+    """The lists without the clips."""
+    return make_corpus(tmp_path, clips=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The corpus, prepared; no test changes it."""
+    corpus = make_corpus(tmp_path_factory.mktemp("whole"))
+    again(corpus)
+    return corpus
+
+
+@pytest.fixture
+def corpus(made: Corpus, tmp_path: Path) -> Corpus:
+    """A copy of its own for each test."""
+    shutil.copytree(made.root, tmp_path / "copy")
+    return replace(made, root=tmp_path / "copy")
