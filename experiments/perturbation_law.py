@@ -59,7 +59,7 @@ from mke_theory.study.records import Record, write_atomic
 from mke_theory.study.result import Cell, Failure, Run
 from mke_theory.study.runner import run, train_teachers
 from mke_theory.study.task import Task
-from mke_theory.tasks.av_digits.task import AVDigits, VADigits
+from mke_theory.tasks.av_digits import AVDigits
 from mke_theory.tasks.registry import data_root_or_default
 from mke_theory.tasks.toy.digits import Digits
 from mke_theory.tasks.toy.twomoon import TwoMoon
@@ -115,7 +115,7 @@ Study = World | Real
 MOONS = Real(TwoMoon(), (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 8), "sd of x₁")
 DIGITS = tuple(
     Real(task, (0, 0.5, 1, 2, 4, 8, 16, 32), "strength")
-    for task in (Digits(), AVDigits(), VADigits())
+    for task in (Digits(), AVDigits(), AVDigits(teacher="image"))
 )
 WORLDS = tuple(
     World(m_t, m_b, pairs, 200)

@@ -1,4 +1,4 @@
-"""The tasks by name: where the data come from, how they are cut, and what model fits them."""
+"""The tasks by name, with their default settings."""
 
 from __future__ import annotations
 
@@ -6,31 +6,24 @@ import os
 from pathlib import Path
 
 from mke_theory.study.task import Task
-from mke_theory.tasks.av_digits.task import AVDigits, VADigits
-from mke_theory.tasks.nyu_depth.task import DepthNYU, NYUDepth
-from mke_theory.tasks.ravdess.task import (
-    FaceSpeech,
-    FaceSpeechByActor,
-    SpeechFace,
-    SpeechFaceByActor,
-)
-from mke_theory.tasks.toy.arrays import Arrays
-from mke_theory.tasks.toy.digits import Digits
-from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
-from mke_theory.tasks.vggsound.task import VGGSound
+from mke_theory.tasks.av_digits import AVDigits
+from mke_theory.tasks.nyu_depth import NYUDepth
+from mke_theory.tasks.ravdess import Ravdess
+from mke_theory.tasks.toy import Arrays, Digits, TwoMoon, TwoMoonPublished
+from mke_theory.tasks.vggsound import VGGSound
 
 _ALL: tuple[Task, ...] = (
     TwoMoonPublished(),
     TwoMoon(),
     Digits(),
     AVDigits(),
-    VADigits(),
-    FaceSpeech(),
-    SpeechFace(),
-    FaceSpeechByActor(),
-    SpeechFaceByActor(),
+    AVDigits(teacher="image"),
+    Ravdess(),
+    Ravdess(teacher="speech"),
+    Ravdess(labels="by actor"),
+    Ravdess(teacher="speech", labels="by actor"),
     NYUDepth(),
-    DepthNYU(),
+    NYUDepth(teacher="depth"),
     VGGSound(),
     Arrays(),
 )
