@@ -15,7 +15,7 @@ from mke_theory.study.task import Task
 from mke_theory.tasks.registry import TASKS, data_root_or_default
 from mke_theory.tasks.toy import Digits, TwoMoon, TwoMoonPublished
 from mke_theory.training.predict import predict
-from tests.tasks.toy.own_arrays import PARTS, content, parts, saved, sizes
+from tests.tasks.toy.own_arrays import PARTS, content, parts, saved, sizes, true_classes
 
 
 @pytest.fixture(params=["twomoon", "twomoon_fair", "digits", "arrays"])
@@ -123,8 +123,8 @@ def test_every_row_is_in_one_part(task: Task, monkeypatch: pytest.MonkeyPatch) -
         problem = from_source(monkeypatch, task, x, y, seed)
         found = rows_by_part(problem)
         assert sorted(np.concatenate(list(found.values()))) == list(range(len(y)))
-        for part, pool in parts(problem).items():  # and takes its label along
-            np.testing.assert_array_equal(pool.labels, y[found[part]])
+        for part, own in true_classes(problem).items():  # and takes its label along
+            np.testing.assert_array_equal(own, y[found[part]])
 
 
 @without_files

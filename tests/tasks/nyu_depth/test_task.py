@@ -210,7 +210,7 @@ def test_extra_frames_join_the_unlabelled(made: Path, tmp_path: Path) -> None:
     joined = task(tmp_path, extra=str(extra))
     problem, plain = joined.at(made).problem(0), task(tmp_path).at(made).problem(0)
     assert len(problem.unlabelled) == len(plain.unlabelled) + 2
-    assert bool((problem.unlabelled.labels[-2:] == -1).all())
+    assert bool((problem.truth.labels[-2:] == -1).all())
     assert not joined.at(made).knows_truth() and task(tmp_path).at(made).knows_truth()
     assert joined.at(made).data_hash() != task(tmp_path).at(made).data_hash()
     measured = problem.unlabelled[slice(len(plain.unlabelled), None)].inputs["depth"][:, 1]

@@ -11,23 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import refuse_shared_groups
 from mke_theory.method.transforms import ModalityDropout
 from mke_theory.study.arms import ARMS
+from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.overrides import changed
-from mke_theory.study.runner import Place, run, train_teacher
+from mke_theory.study.recording import record_of
+from mke_theory.study.result import Cell, Result, Run
+from mke_theory.study.runner import run
 from mke_theory.tasks.ravdess import Ravdess
 from mke_theory.tasks.ravdess import task as module
 from mke_theory.tasks.ravdess.clips import Clips
 from mke_theory.tasks.ravdess.names import Clip, Recording
 from mke_theory.tasks.ravdess.split import hash_of
-from mke_theory.training.predict import predict
 from tests.tasks.files.clips import flat, write_clip, write_sound
 from tests.tasks.ravdess.all_speech import all_speech
+from tests.tasks.toy.own_arrays import true_classes
 
 ROOT = Path("pretended")
 BOTH = pytest.mark.parametrize(
@@ -73,9 +75,10 @@ def test_forty_of_each_emotion_are_labelled(task: Ravdess, seed: int, pretend: l
     assert sorted(row for part in parts for row in part) == list(range(1440))
     for part, pool in zip(parts, (problem.labelled, problem.unlabelled, problem.test), strict=True):
         recordings = [pretend[0].recordings[row] for row in part]
-        assert [one.label for one in recordings] == pool.labels.tolist()
         assert pool.groups is not None
         assert [f"actor {one.actor:02}" for one in recordings] == pool.groups.tolist()
+    for part, own in zip(parts, true_classes(problem).values(), strict=True):
+        assert [pretend[0].recordings[row].label for row in part] == own.tolist()
     assert {pretend[0].recordings[row].actor for row in parts[2]} == set(range(19, 25))
 
 
@@ -253,15 +256,11 @@ def test_a_run_on_films_goes_from_files_to_record(
     recipe = replace(task.recipe, teacher=brief, student=brief)
     task = replace(task, recipe=recipe, **SMALL).at(root)
     assert task.missing() is None
-    problem = task.problem(0)
-    place = Place()
-    teacher = train_teacher(task, 0, problem, place)
-    record, model = run(task, ARMS["mm_student"], 0, problem, teacher, place)
-    assert record["counts"] | {"parameters": 0} == {
-        "labelled": 8, "unlabelled": 8, "test": 8, "parameters": 0,
-    }  # fmt: skip
-    assert isinstance(model, nn.Module)
-    assert record["config"]["task"]["frames"] == 1
+    (result,) = run([Run(task, ARMS["mm_student"], 0)])
+    assert isinstance(result, Result)
+    record = record_of(result, RunConfiguration())
+    assert [record.counts[part] for part in ("labelled", "unlabelled", "test")] == [8, 8, 8]
+    assert record.task == task.name and record.config["task"]["frames"] == 1
 
 
 # Models
@@ -389,7 +388,6 @@ def test_the_tables_give_the_task(task: Ravdess, data_root: Path) -> None:
 def test_a_teacher_of_faces_is_far_above_chance(data_root: Path) -> None:
     """One draw: 1 of 8 is chance, which 360 recordings exceed by 0.125 once in 10^9 draws."""
     task = Ravdess().at(data_root)
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, Place()).model
-    predictions = predict(teacher, problem.test).argmax(dim=1)
-    assert task.scores(predictions, problem.test.labels)["accuracy"] > 0.25
+    (result,) = run([Cell(task, 0).teacher])
+    assert isinstance(result, Result)
+    assert result.test_accuracy > 0.25

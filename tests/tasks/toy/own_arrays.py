@@ -43,3 +43,10 @@ def parts(problem: Problem) -> dict[str, Pool]:
 
 def sizes(problem: Problem) -> list[int]:
     return [len(pool) for pool in parts(problem).values()]
+
+
+def true_classes(problem: Problem) -> dict[str, np.ndarray]:
+    """The true classes of each part; training sees those of D_u as −1."""
+    assert bool((problem.unlabelled.labels == -1).all())
+    known = {"unlabelled": problem.truth.labels}
+    return {name: known.get(name, pool.labels).numpy() for name, pool in parts(problem).items()}

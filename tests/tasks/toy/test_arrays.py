@@ -18,14 +18,22 @@ from hypothesis import strategies as st
 from mke_theory.tasks.toy import Arrays
 from mke_theory.tasks.toy.arrays import read_arrays
 from mke_theory.training.predict import predict
-from tests.tasks.toy.own_arrays import Content, content, given_parts, parts, saved, sizes
+from tests.tasks.toy.own_arrays import (
+    Content,
+    content,
+    given_parts,
+    parts,
+    saved,
+    sizes,
+    true_classes,
+)
 
 
 def test_arrays_without_parts_keep_a_share_of_the_labelled_rows_for_test(tmp_path: Path) -> None:
     problem = saved(tmp_path, content()).problem(0)
     assert sizes(problem) == [14, 10, 6]
     assert problem.modalities == ("sound", "image") and problem.classes == 3
-    assert (problem.unlabelled.labels == -1).all()
+    assert (problem.truth.labels == -1).all()
     seen = torch.cat([problem.labelled.labels, problem.test.labels])
     assert torch.bincount(seen).tolist() == [7, 7, 6]
 
@@ -34,8 +42,10 @@ def test_arrays_with_parts_keep_every_row_where_it_was_put(tmp_path: Path) -> No
     task = saved(tmp_path, given_parts())
     problem = task.problem(0)
     assert sizes(problem) == [9, 12, 9]
-    for pool in parts(problem).values():  # D_u carries its classes, and the account can be drawn up
-        np.testing.assert_array_equal(pool.labels, np.arange(len(pool)) % 3)
+    for own in true_classes(
+        problem
+    ).values():  # D_u carries its classes, and the account can be drawn up
+        np.testing.assert_array_equal(own, np.arange(len(own)) % 3)
     assert task.problem(1).split_hash == problem.split_hash
 
 

@@ -15,7 +15,10 @@ from sklearn.metrics import average_precision_score
 from mke_theory.data.pool import Pool
 from mke_theory.models import count_parameters
 from mke_theory.study.arms import ARMS
-from mke_theory.study.runner import Place, run, train_teacher, word_of
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.recording import record_of
+from mke_theory.study.result import Result, Run
+from mke_theory.study.runner import run
 from mke_theory.tasks.vggsound import VGGSound
 from mke_theory.tasks.vggsound.lists import FOLDER, FULL, TEST
 from mke_theory.tasks.vggsound.prepare import REPORT
@@ -73,8 +76,9 @@ def test_the_parts_hold_the_clips_of_the_lists(made: Corpus) -> None:
     for part in PARTS:
         pool: Pool = getattr(problem, part)
         assert clips_of(pool) == sorted(clip.ytid for clip in made.clips[part])
-        assert pool.labels.dtype == torch.float32
-        assert sorted(pool.labels.sum(0).tolist())[-4:] == [0.0, *[float(PER_CLASS[part])] * 3]
+        own = problem.truth.labels if part == "unlabelled" else pool.labels
+        assert own.dtype == torch.float32
+        assert sorted(own.sum(0).tolist())[-4:] == [0.0, *[float(PER_CLASS[part])] * 3]
 
 
 def test_a_sample_is_the_sound_and_the_film_of_one_clip(made: Corpus) -> None:
@@ -141,7 +145,7 @@ def test_truth_is_unknown_where_the_annotation_does_not_reach(corpus: Corpus) ->
     task = replace(TASK, annotation="VGGSounder", most_per_class=5)
     assert not task.at(corpus.root).knows_truth() and TASK.at(corpus.root).knows_truth()
     problem = task.at(corpus.root).problem(0)
-    assert (problem.unlabelled.labels == -1).all() and len(problem.test) == 41
+    assert (problem.truth.labels == -1).all() and len(problem.test) == 41
 
 
 def test_models_answer_for_every_class_and_grow_with_their_width(made: Corpus) -> None:
@@ -212,29 +216,25 @@ def test_too_few_clips_are_refused(corpus: Corpus) -> None:
 
 
 def test_every_arm_runs_and_is_recorded_in_mean_average_precision(made: Corpus) -> None:
-    task, place = short(TASK, steps=2).at(made.root), Place()
-    problem = task.at(made.root).problem(0)
-    teacher = train_teacher(task, 0, problem, place)
-    for arm in ARMS.values():
-        if arm.errors == "independent":  # stands for hard labels alone
-            continue
-        record, _ = run(task, arm, 0, problem, teacher, place)
-        assert record["metric"] == "mAP"
-        assert list(record["scores"]["test"]) == ["mAP", "mAUC", "d′"]
+    task = short(TASK, steps=2).at(made.root)
+    # Random errors stand for hard labels alone.
+    arms = [arm for arm in ARMS.values() if arm.errors == "teacher's"]
+    for result in run([Run(task, arm, 0) for arm in arms]):
+        assert isinstance(result, Result)
+        record = record_of(result, RunConfiguration())
+        assert record.metric == "mAP"
+        assert list(record.scores["test"]) == ["mAP", "mAUC", "d′"]
 
 
 @pytest.mark.slow
 def test_a_student_of_the_pseudo_labels_beats_chance(made: Corpus) -> None:
-    """Chance is the same answers to clips in another order: of 999 orders none is as good.
+    """Chance is the same predictions of clips in another order: of 999 orders none is as good.
 
     A student that knows nothing passes with probability 1/1000.
     """
-    task, place = short(TASK).at(made.root), Place()
-    problem = task.at(made.root).problem(0)
-    teacher = train_teacher(task, 0, problem, place)
-    record, student = run(task, ARMS["mm_student"], 0, problem, teacher, place)
-    truth = problem.test.labels.numpy()
-    predictions = word_of(student, problem.test, True).numpy()
+    (result,) = run([Run(short(TASK).at(made.root), ARMS["mm_student"], 0)])
+    assert isinstance(result, Result)
+    truth, predictions = result.problem.test.labels.numpy(), result.predictions["test"].numpy()
     used = truth.any(axis=0)
 
     def precision(order: np.ndarray) -> float:
@@ -242,4 +242,4 @@ def test_a_student_of_the_pseudo_labels_beats_chance(made: Corpus) -> None:
 
     rng = np.random.default_rng(0)
     chance = [precision(rng.permutation(len(truth))) for _ in range(999)]
-    assert record["metrics"]["test"] > max(chance)
+    assert precision(np.arange(len(truth))) > max(chance)
