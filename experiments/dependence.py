@@ -31,7 +31,7 @@ from cluster import recorded
 from worlds import LINEAR, StudyOptions, recipe
 
 from mke_theory.report import tables
-from mke_theory.report.plots.phase import Curve, gain_along_knob
+from mke_theory.report.plots import Curve, gain_along_knob, save
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.records import Record, write_atomic
 from mke_theory.study.study import plan
@@ -119,7 +119,7 @@ def run(options: Options) -> list[Path]:
             options.out / "dependence.csv", found.to_csv(index=False, lineterminator="\n")
         ),
         write_atomic(options.out / "dependence.md", text + "\n"),
-        gain_along_knob(panels(found), options.out / "dependence.png", title),
+        save(gain_along_knob(panels(found), title), options.out / "dependence.png"),
     ]
 
 

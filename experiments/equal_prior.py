@@ -21,7 +21,7 @@ from dataclasses import replace
 import pandas as pd
 
 from mke_theory.report import tables
-from mke_theory.study.arms import REFERENCE
+from mke_theory.study.arms import MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record
 
 TASK = "nyu_depth"
@@ -48,7 +48,7 @@ def markdown(usual: Iterable[Record], others: Iterable[Record]) -> str:
 
 
 def _gain(runs: list[Record], name: str, arm: str) -> str:
-    if arm == tables.MM_STUDENT:
+    if arm == MM_STUDENT.name:
         return "reference"
-    found = tables.gains(runs, name, base=arm).set_index("arm")
-    return tables.gain_cell(found.loc[tables.MM_STUDENT].to_dict())
+    found = tables.gains(runs, name, reference=arm).set_index("arm")
+    return tables.gain_cell(found.loc[MM_STUDENT.name].to_dict())

@@ -36,7 +36,7 @@ from worlds import StudyOptions, chosen, moved
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import GaussianNoise
 from mke_theory.report import tables
-from mke_theory.report.plots.phase import Surface, phase_diagram
+from mke_theory.report.plots import Surface, phase_diagram, save
 from mke_theory.study import records
 from mke_theory.study.adaptive_sweep import (
     Floats,
@@ -154,10 +154,11 @@ def run(options: Options) -> list[Path]:
         cells[surface.label] = [surface.gain[j, i] for i, j in sorted(found)]
     text = told(cells, sweep, found, surfaces)
     print(text)
+    diagram = phase_diagram(cells, sweep.knobs, surfaces, caption(options))
     files = [
         write_atomic(options.out / "cells.csv", cells.to_csv(index=False, lineterminator="\n")),
         write_atomic(options.out / "cells.md", f"{text}\n\n{markdown(cells, sweep.knobs)}\n"),
-        phase_diagram(cells, sweep.knobs, options.out / "phase.png", surfaces, caption(options)),
+        save(diagram, options.out / "phase.png"),
     ]
     if not options.agreement:
         return files

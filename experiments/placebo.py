@@ -31,7 +31,7 @@ from worlds import WORLDS, StudyOptions, recipe
 
 from mke_theory.evaluation.stats import summarise
 from mke_theory.report import tables
-from mke_theory.report.plots import gains as plots
+from mke_theory.report.plots import gain_by_arm, save
 from mke_theory.study.arms import ARMS
 from mke_theory.study.records import Record, write_atomic
 from mke_theory.study.study import plan
@@ -85,7 +85,7 @@ def run(options: Options) -> list[Path]:
     return [
         write_atomic(options.out / "placebo.md", text + "\n"),
         write_atomic(options.out / "placebo.csv", table),
-        plots.gain_by_arm(done, options.out / "placebo.png"),
+        save(gain_by_arm(done), options.out / "placebo.png"),
     ]
 
 

@@ -27,13 +27,13 @@ import semi_supervised
 import twomoon
 import tyro
 from calls import refused
+from mke_theory.report.plots.semi_supervised import gains_by_method
 
 from mke_theory.report import published as published_numbers
 from mke_theory.report import tables
 from mke_theory.report import theory as theory_report
 from mke_theory.report.plots import confusion as plots_confusion
 from mke_theory.report.plots import gains as plots
-from mke_theory.report.plots.semi_supervised import gains_by_method
 from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
 from mke_theory.study.arms import ARMS

@@ -33,7 +33,7 @@ from cluster import spread
 
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
 from mke_theory.method import relatives
-from mke_theory.report.plots.semi_supervised import gains_by_method
+from mke_theory.report.plots import gain_by_method, save
 from mke_theory.report.tables import cell
 from mke_theory.study import records
 from mke_theory.study.arms import REFERENCE
@@ -121,7 +121,7 @@ def run_all(options: Options) -> int:
                 text = markdown(rows)
                 print(text)
                 print(records.write_atomic(options.out / "semi_supervised.md", text))
-                print(gains_by_method(rows, options.out / "semi_supervised.png"))
+                print(save(gain_by_method(rows), options.out / "semi_supervised.png"))
         except ValueError as problem:  # of the cluster, before any work
             return refused(problem)
         except OSError as problem:

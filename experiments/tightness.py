@@ -36,7 +36,7 @@ from sklearn.datasets import make_moons
 from sklearn.neighbors import KNeighborsClassifier
 
 from mke_theory.data.rng import seed_for
-from mke_theory.report.plots.theory import Comparison, bound_against_error
+from mke_theory.report.plots import Comparison, bound_against_error, save
 from mke_theory.study import keys, records
 from mke_theory.study.keys import config_hash
 from mke_theory.study.processes import available_cores, record_all
@@ -451,7 +451,7 @@ def figure(cases: pd.DataFrame, path: Path) -> Path:
         f"{worlds:,} worlds; up to {DRAWN} of the cases with a value are drawn; shaded: the bound "
         "is broken"
     )
-    return bound_against_error(panels, path, caption, columns=5)
+    return save(bound_against_error(panels, caption, columns=5), path)
 
 
 def _share(count: int, total: int) -> str:

@@ -50,22 +50,6 @@ def data_root() -> Path:
     return data_folder()
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The matplotlib figures that are saved while the test runs."""
-    from matplotlib.figure import Figure
-
-    figures: list[Any] = []
-    save = Figure.savefig
-
-    def keep(figure: Figure, *args: Any, **settings: Any) -> None:
-        figures.append(figure)
-        save(figure, *args, **settings)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     random.seed(0)

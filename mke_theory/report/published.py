@@ -16,7 +16,7 @@ from mke_theory.study.records import Record
 class Reported:
     """One column of numbers by the paper's authors: metric in percent by arm, and where they stand.
 
-    `tasks` are ours that stand beside it; `apart` says how their set-up differs.
+    `tasks` are ours that stand beside it; `apart` is how their set-up differs.
     """
 
     title: str
@@ -45,7 +45,7 @@ PAPER: tuple[Reported, ...] = (
             "mm_student": 48.88,
         },
         ("nyu_depth",),
-        "by default ours tells 13 classes in 80 × 60 pixels, learns from scratch with small "
+        "by default ours has 13 classes in 80 × 60 pixels, learns from scratch with small "
         "networks, and has D_l (105 frames) and D_u (690) cut from the 795 train frames; the "
         "paper's networks, resolution and D_u are not stated in the material at hand",
     ),
@@ -71,7 +71,7 @@ PAPER: tuple[Reported, ...] = (
 def beside(records: Iterable[Record]) -> pd.DataFrame:
     """A row for each of the six arms; for each of the paper's tasks its numbers and ours, in %.
 
-    Ours are test metrics as mean ± sd (seeds). What was not reported or not run is "not available".
+    Ours are test metrics as mean ± sd (seeds); "not available" is not reported or not run.
     """
     ours = summary(records)
     columns: dict[str, list[str]] = {}
@@ -91,5 +91,5 @@ def beside(records: Iterable[Record]) -> pd.DataFrame:
 def markdown(records: Iterable[Record]) -> str:
     """The table, arms in columns' order turned so that it fits a page, and what differs."""
     rows = beside(records).T.rename_axis("in %")
-    told = [f"- {reported.title}: {reported.apart}." for reported in PAPER]
-    return "\n".join([rows.to_markdown(disable_numparse=True), "", *told, ""])
+    notes = [f"- {reported.title}: {reported.apart}." for reported in PAPER]
+    return "\n".join([rows.to_markdown(disable_numparse=True), "", *notes, ""])

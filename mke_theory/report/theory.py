@@ -1,6 +1,6 @@
-"""What the theory says of a study, for people: a table a task, a sentence, and the ledgers.
+"""The theory on a study, for people: a table and a sentence a task, and the ledgers.
 
-All of it is built from the records of appraisals (`appraisals`).
+All of it is built from the records of appraisals (`study.theory_on_runs`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _COLUMNS = {
     "certificate": "certificate",
     "trivial": "without graph",
 }
-_VERDICTS = ("says more", "vacuous", "violated", "not checkable")
+ROUNDING = 1e-9
+"""Certificates closer than this to the bound without a graph are equal to it."""
+
+_VERDICTS = ("useful", "vacuous", "violated", "not checkable")
 
 
 def frame(appraisals: Sequence[Record]) -> pd.DataFrame:
@@ -55,7 +58,7 @@ def table(appraisals: Sequence[Record], task: str) -> pd.DataFrame:
 
 
 def sentence(appraisals: Sequence[Record], task: str) -> str:
-    """What the second modality does to the bound: from the graph by α alone to those with β."""
+    """The effect of the second modality on the bound: graph by α alone, by both, by β alone."""
     found = frame(_of(appraisals, task))
     kinds = {kind: own["certificate"] for kind, own in found.groupby("kind", sort=False)}
     if not {"α", "β", "both"} <= kinds.keys():
@@ -68,19 +71,26 @@ def sentence(appraisals: Sequence[Record], task: str) -> str:
     )
 
 
+def vacuous(appraisals: Sequence[Record], task: str) -> str:
+    """A sentence on the graphs whose certificate is, at every seed, no better than without graph.
+
+    Empty where every graph helps at some seed.
+    """
+    found = frame(_of(appraisals, task))
+    helps = (found["certificate"] < found["trivial"] - ROUNDING).groupby(found["view"], sort=False)
+    names = [str(view) for view, own in helps if not own.any()]
+    if not names:
+        return ""
+    return f"Vacuous, that is no better than without any graph: {'; '.join(names)}."
+
+
 def show(appraisals: Sequence[Record]) -> None:
-    """Print for each task the table, the sentence, and the ledger of the first seed, by both."""
-    for task in dict.fromkeys(record.task for record in appraisals):
-        own = _of(appraisals, task)
-        print(f"\n## Theory on D_u of {own[0].title} ({task}), MM student (MKE)\n")
-        print(table(appraisals, task).to_markdown())
-        print(f"\n{sentence(appraisals, task)}")
-        print(
-            "Certificates hold for every truth in which the teacher errs on at most ε and the "
-            "graph's\nedges are cut on at most μ; both numbers are those of the truth here."
-        )
-        view = _by_both(own[0])
-        print(f"\nLedger, graph by {view['view']}, seed {own[0].seed}:\n\n{view['short']}")
+    """Print one sentence for each task."""
+    tasks = dict.fromkeys(record.task for record in appraisals)
+    if tasks:
+        print("\n## Certified bound on the error of the MM student on D_u\n")
+    for task in tasks:
+        print(f"- {task}: {sentence(appraisals, task)}")
 
 
 def write(appraisals: Sequence[Record], folder: Path) -> list[Path]:
@@ -115,21 +125,21 @@ def markdown_of_verdicts(appraisals: Sequence[Record]) -> str:
 def verdicts_of(view: dict[str, Any]) -> dict[str, dict[str, int]]:
     """Theorem → verdict → number of rows, of one view's ledger.
 
-    "says more" and "vacuous" are rows whose hypotheses hold, with a value below and not below what
-    is known without the theorem.
+    "useful" and "vacuous" are rows whose hypotheses hold, with a value below and not below the
+    error that is known without the theorem.
     """
     counts: dict[str, dict[str, int]] = {}
     for row in view["ledger"]:
         verdict = row["status"]
         if verdict == "holds":
-            verdict = "vacuous" if row["vacuous"] or row["value"] is None else "says more"
+            verdict = "vacuous" if row["vacuous"] or row["value"] is None else "useful"
         own = counts.setdefault(row["theorem"], {})
         own[verdict] = own.get(verdict, 0) + 1
     return counts
 
 
 def verdicts(appraisals: Sequence[Record]) -> pd.DataFrame:
-    """A row for each theorem: of how many rows of all ledgers the hypotheses hold, and what for."""
+    """A row for each theorem: the verdicts on its rows of all ledgers, counted."""
     total: dict[str, dict[str, int]] = {}
     for view in (view for record in appraisals for view in record.extra["theory"]):
         for theorem, counts in (view.get("verdicts") or verdicts_of(view)).items():
@@ -154,11 +164,6 @@ def _of(appraisals: Sequence[Record], task: str) -> list[Record]:
     """The appraisals of a task by seed, whatever order they were finished in."""
     own = [record for record in appraisals if record.task == task]
     return sorted(own, key=lambda record: record.seed)
-
-
-def _by_both(record: Record) -> dict[str, str]:
-    views = record.extra["theory"]
-    return next((view for view in views if view["kind"] == "both"), views[-1])
 
 
 def _spread(values: pd.Series) -> str:

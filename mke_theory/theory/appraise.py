@@ -10,7 +10,7 @@ data whose truth is known: it shows the worth of ε and μ to somebody who had o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,14 +47,6 @@ class View:
     certificate: Certificate
     ledger: Ledger
 
-    @property
-    def short_ledger(self) -> Ledger:
-        """The ledger without its rows for single classes, where there are more than two."""
-        if self.pool.classes == 2:
-            return self.ledger
-        whole = [bound for bound in self.ledger.bounds if not bound.scope.startswith("class ")]
-        return replace(self.ledger, bounds=tuple(whole))
-
     def to_dict(self) -> dict[str, Any]:
         """Numbers and text alone, as a record holds them."""
         rows = self.ledger.to_frame().astype(object)
@@ -73,7 +65,6 @@ class View:
             "by_method": dict(self.certificate.by_method),
             "ledger": rows.where(rows.notna(), None).to_dict("records"),
             "text": str(self.ledger),
-            "short": str(self.short_ledger),
         }
 
 

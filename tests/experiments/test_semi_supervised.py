@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 
 from experiments import semi_supervised
 from experiments.semi_supervised import Options, all_tasks, main, main_study, markdown
-from mke_theory.report.plots.semi_supervised import gains_by_method
 from mke_theory.study import records
 from mke_theory.study.records import Record
 from mke_theory.study.semi_supervised.contestants import Entrant, entrants
@@ -188,21 +186,3 @@ def test_a_difference_whose_interval_leaves_out_zero_is_bold() -> None:
     assert rows[12]["arm"] == "uda_both"
     text = markdown(rows)
     assert "| UDA | **+9.7 [8.2, 11.1] (3)** |" in text
-
-
-def test_the_figure_is_a_function_of_the_records(tmp_path: Path) -> None:
-    first = gains_by_method(made_up(), tmp_path / "a.svg").read_text()
-    assert gains_by_method(made_up(), tmp_path / "b.svg").read_text() == first
-    for words in ("FixMatch", "the student reads α and β", "n = 3 seeds", "gaussian"):
-        assert words in first
-    assert "simulated" not in first
-    rows = json.loads(json.dumps(made_up()))
-    rows[3]["metrics"]["test"] = 0.99
-    assert gains_by_method(rows, tmp_path / "c.svg").read_text() != first
-
-
-def test_a_figure_without_teacher_or_students_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="um_teacher"):
-        gains_by_method(made_up()[3:], tmp_path / "a.png")
-    with pytest.raises(ValueError, match="no method was run"):
-        gains_by_method(made_up()[:3], tmp_path / "a.png")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from experiments import tightness
 from mke_theory.study import records
@@ -200,9 +201,9 @@ def test_projections_gain_what_they_have_to(seed: int) -> None:
 def test_the_figure_thins_evenly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     panels = []
 
-    def kept(found: list[Any], path: Path, *_: Any, **__: Any) -> Path:
+    def kept(found: list[Any], *_: Any, **__: Any) -> Figure:
         panels.extend(found)
-        return path
+        return Figure()
 
     monkeypatch.setattr(tightness, "bound_against_error", kept)
     errors = np.linspace(0, 1, 4 * tightness.DRAWN)

@@ -244,7 +244,7 @@ def test_the_sentence_says_what_the_second_modality_does_to_the_bound() -> None:
 def test_verdicts_are_counted_over_all_ledgers() -> None:
     table = theory_report.verdicts(BY_HAND)
     assert table.loc["A"].to_dict() == {
-        "says more": 6,
+        "useful": 6,
         "vacuous": 2,
         "violated": 0,
         "not checkable": 0,

@@ -1,21 +1,18 @@
-"""The figure of certificates: bounds as curves beside the truth, computing no theory.
-
-Style, formats and reproducibility are those of `plots`.
-"""
+"""The figure of certificates: bounds as curves beside the truth, computing no theory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mke_theory.report.plots.gains import BLUE, GREY, ORANGE, STYLE, _panels, _save
+from mke_theory.report.plots.style import BLUE, GREY, ORANGE, STYLE, GivenAxes, panels
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _COLOURS = (BLUE, ORANGE, "#00704F", "#5B3A9E")
@@ -48,25 +45,27 @@ class BoundPanel:
 
 
 @matplotlib.rc_context(STYLE)
-def bounds_beside_the_truth(panels: Sequence[BoundPanel], path: str | Path) -> Path:
-    """The path of a figure with one panel a question, errors in percent on shared axes.
+def bounds_beside_the_truth(
+    questions: Sequence[BoundPanel], *, axes: GivenAxes | None = None
+) -> Figure:
+    """A figure with one panel a question, errors in percent on shared axes.
 
     Raises ValueError where there is no panel.
     """
-    if not panels:
+    if not questions:
         raise ValueError("there is no panel to draw; give at least one BoundPanel")
-    figure, axes = _panels(len(panels), width=2.7, height=2.9, left=0.4)
-    for one, panel in zip(axes, panels, strict=True):
-        if panel.bars:
-            _draw_bars(one, panel)
+    shown = panels(axes, len(questions), size=(2.7, 2.9), margin=(0.4, 0.7), sharey=True)
+    for one, question in zip(shown.axes, questions, strict=True):
+        if question.bars:
+            _draw_bars(one, question)
         else:
-            _draw_curves(one, panel)
-        _draw_levels(one, panel)
-        one.set_title(panel.title)
-        one.set_xlabel(panel.label)
-    axes[0].set_ylim(bottom=0)
-    figure.supylabel("student's error on the pool (%)", fontsize=9)
-    return _save(figure, path)
+            _draw_curves(one, question)
+        _draw_levels(one, question)
+        one.set_title(question.title)
+        one.set_xlabel(question.label)
+    shown.axes[0].set_ylim(bottom=0)
+    shown.describe(y="student's error on the pool (%)")
+    return shown.figure
 
 
 def _draw_curves(axes: Axes, panel: BoundPanel) -> None:

@@ -1,31 +1,30 @@
-"""The figure of confusion: what each true class is taken for, by the teacher and by its student.
-
-Style, formats and reproducibility are those of `plots`.
-"""
+"""The figure of confusion: the classes that each true class is taken for, arm by arm."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from mke_theory.report.plots.gains import STYLE, _save, _seeds, _title
+from mke_theory.report.plots.style import STYLE, GivenAxes, arm_title, panels, seeds
+from mke_theory.study.arms import MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record
 
-ARMS_SHOWN = ("um_teacher", "mm_student")
+ARMS_SHOWN = (REFERENCE, MM_STUDENT.name)
 
 
 @matplotlib.rc_context(STYLE)
 def confusion(
-    records: Iterable[Record], path: str | Path, arms: Sequence[str] = ARMS_SHOWN
-) -> Path:
-    """The path of a figure with a row a task and a column an arm: shares of each true class, in %.
+    records: Iterable[Record],
+    arms: Sequence[str] = ARMS_SHOWN,
+    *,
+    axes: GivenAxes | None = None,
+) -> Figure:
+    """A figure with a row a task and a column an arm: shares of each true class, in %.
 
     Counts on test are summed over seeds; each row of a matrix adds up to 100. Tasks without a
     recorded matrix for each arm are passed over; raises ValueError where none is left.
@@ -33,18 +32,24 @@ def confusion(
     tables = tables_of(list(records), arms)
     if not tables:
         raise ValueError(f"no task has a confusion matrix for each of {', '.join(arms)}")
-    widest = max(len(names) for names, _, _ in tables.values())
-    side = 1.0 + 0.3 * widest
-    size = (side * len(arms) + 0.6, (side + 0.2) * len(tables))
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.04))
-    grid = figure.subplots(len(tables), len(arms), squeeze=False, sharey="row")
-    for row, (task, (names, runs, counts)) in zip(grid, tables.items(), strict=True):
-        for axes, arm in zip(row, arms, strict=True):
-            _draw(axes, counts[arm], names)
-            axes.set_title(f"{task}: {_title(arm)}\n{_seeds(runs[arm])}")
+    side = 1.0 + 0.3 * max(len(names) for names, _, _ in tables.values())
+    shown = panels(
+        axes,
+        len(tables) * len(arms),
+        size=(side, side + 0.2),
+        margin=(0.6, 0.0),
+        columns=len(arms),
+        sharey="row",
+    )
+    for row, (task, (names, runs, counts)) in zip(
+        shown.grid(len(arms)), tables.items(), strict=True
+    ):
+        for one, arm in zip(row, arms, strict=True):
+            _draw(one, counts[arm], names)
+            one.set_title(f"{task}: {arm_title(arm)}\n{seeds(runs[arm])}")
         row[0].set_ylabel("true class")
-    figure.supxlabel("answer, in % of the true class", fontsize=9)
-    return _save(figure, path)
+    shown.describe(x="predicted class, in % of the true class")
+    return shown.figure
 
 
 def tables_of(

@@ -1,13 +1,9 @@
-"""Expansion against separation, and the sets that expand least: a figure, computing no theory.
-
-Style, formats and reproducibility are those of `plots`.
-"""
+"""The figure of expansion against separation, and of the sets that expand least."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -17,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from mke_theory.report.plots.gains import BLUE, GREY, INKS, ORANGE, STYLE, _caption, _save
+from mke_theory.report.plots.style import BLUE, GREY, INKS, ORANGE, STYLE, GivenAxes, panels
 
 Floats = NDArray[np.floating[Any]]
 
@@ -87,9 +83,13 @@ class Reached:
 
 @matplotlib.rc_context(STYLE)
 def expansion_against_separation(
-    frontiers: Sequence[Frontier], maps: Sequence[Reached], path: str | Path, caption: str = ""
-) -> Path:
-    """The path of a figure: a panel for each frontier, then one for each map of a class.
+    frontiers: Sequence[Frontier],
+    maps: Sequence[Reached] = (),
+    caption: str = "",
+    *,
+    axes: GivenAxes | None = None,
+) -> Figure:
+    """A figure with a panel for each frontier, then one for each map of a class.
 
     A curve joins the middles of the intervals of c in order of radius; its larger end is the
     larger radius. Raises ValueError where there is nothing to draw.
@@ -97,24 +97,16 @@ def expansion_against_separation(
     count = len(frontiers) + len(maps)
     if count == 0:
         raise ValueError("there is no panel to draw; give at least one Frontier or Reached")
-    across = min(count, 2)
-    down = -(-count // across)
-    figure = Figure(figsize=(3.3 * across, 0.6 + 2.9 * down), layout="constrained")
-    panels = list(figure.subplots(down, across, squeeze=False).flat)
-    for unused in panels[count:]:
-        unused.remove()
-    for axes, frontier in zip(panels, frontiers, strict=False):
-        _draw_frontier(axes, frontier)
-    for axes, one in zip(panels[len(frontiers) :], maps, strict=False):
-        _draw_map(axes, one)
+    shown = panels(axes, count, size=(3.3, 2.9), columns=2)
+    for one, frontier in zip(shown.axes, frontiers, strict=False):
+        _draw_frontier(one, frontier)
+    for one, reached in zip(shown.axes[len(frontiers) :], maps, strict=True):
+        _draw_map(one, reached)
+    shown.describe(caption=caption)
     names = list(dict.fromkeys(name for each in frontiers for name in each.curves))
-    handles = [_handle(at, name) for at, name in enumerate(names)]
-    if handles:
-        figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    if caption:
-        figure.supxlabel(" ", fontsize=9)
-        _caption(figure, caption)
-    return _save(figure, path)
+    if names:
+        shown.explain([_handle(at, name) for at, name in enumerate(names)], columns=3)
+    return shown.figure
 
 
 def _draw_frontier(axes: Axes, frontier: Frontier) -> None:

@@ -1,13 +1,13 @@
-from __future__ import annotations
+"""Bounds stand beside the truth, in percent."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import numpy as np
 import pytest
 
 from mke_theory.report.plots.certificates import BoundPanel, bounds_beside_the_truth
 
-PANELS = [
+QUESTIONS = [
     BoundPanel(
         "curves",
         "r",
@@ -20,21 +20,24 @@ PANELS = [
 ]
 
 
-def test_equal_panels_give_an_equal_file(tmp_path: Path) -> None:
-    files = [bounds_beside_the_truth(PANELS, tmp_path / name) for name in ("a.png", "b.png")]
-    first, second = (file.read_bytes() for file in files)
-    assert first == second
-    assert first.startswith(b"\x89PNG")
-    other = bounds_beside_the_truth(PANELS[:1], tmp_path / "c.png").read_bytes()
-    assert other != first
+def test_curves_levels_and_bars_are_drawn_in_percent() -> None:
+    figure = bounds_beside_the_truth(QUESTIONS)
+    curves, bars = figure.axes
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in curves.lines}
+    # Where there is no value there is no point.
+    np.testing.assert_allclose(lines["certificate"], [[0.1, 30], [0.2, np.nan], [0.3, 20]])
+    np.testing.assert_allclose(lines["trivial"][:, 1], 40)
+    levels = [line.get_ydata() for line in curves.lines if len(set(line.get_ydata())) == 1]
+    assert [10.0, 10.0] in [list(level) for level in levels]
+    assert [patch.get_height() for patch in bars.patches] == pytest.approx([20])
+    assert {"student", " μ"} <= {text.get_text() for text in curves.texts}
+    assert (curves.get_title(), curves.get_xlabel()) == ("curves", "r")
 
 
-def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no panel"):
-        bounds_beside_the_truth([], tmp_path / "a.png")
+        bounds_beside_the_truth([])
     with pytest.raises(ValueError, match="'empty' has neither curves nor bars"):
         BoundPanel("empty", "x")
     with pytest.raises(ValueError, match="'c' has 1 values"):
         BoundPanel("short", "x", np.array([1.0, 2.0]), {"c": [0.1]})
-    with pytest.raises(ValueError, match=r"ends with '\.txt'"):
-        bounds_beside_the_truth(PANELS, tmp_path / "a.txt")

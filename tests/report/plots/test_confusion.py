@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,13 +38,16 @@ def test_counts_are_summed_over_seeds() -> None:
     assert np.array_equal(counts["mm_student"], [[7, 1], [0, 8]])
 
 
-def test_the_figure_is_the_same_twice_and_depends_on_the_counts(tmp_path: Path) -> None:
-    first = confusion(RECORDS, tmp_path / "a.png").read_bytes()
-    assert first == confusion(RECORDS, tmp_path / "b.png").read_bytes()
-    other = [*RECORDS[:3], record("emotions", "mm_student", 1, [[0, 4], [4, 0]])]
-    assert first != confusion(other, tmp_path / "c.png").read_bytes()
+def test_shares_of_each_true_class_are_drawn() -> None:
+    figure = confusion(RECORDS)
+    teacher, student = figure.axes
+    assert teacher.get_title() == "emotions: UM teacher\n2 seeds"
+    np.testing.assert_allclose(teacher.images[0].get_array(), [[87.5, 12.5], [37.5, 62.5]])
+    np.testing.assert_allclose(student.images[0].get_array(), [[87.5, 12.5], [0, 100]])
+    assert [text.get_text() for text in student.texts] == ["88", "12", "0", "100"]
+    assert [tick.get_text() for tick in student.get_xticklabels()] == ["calm", "angry"]
 
 
-def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
+def test_nothing_to_draw_is_refused() -> None:
     with pytest.raises(ValueError, match="no task has a confusion matrix"):
-        confusion(RECORDS[4:], tmp_path / "a.png")
+        confusion(RECORDS[4:])

@@ -1,19 +1,16 @@
-"""The figure of semi-supervised methods beside each other: from records alone, training nothing.
-
-Style, formats and reproducibility are those of `plots`.
-"""
+"""The figure of semi-supervised methods beside each other, a panel a task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mke_theory.report.plots.gains import BLUE, ORANGE, STYLE, _caption, _panels, _save, _seeds
+from mke_theory.report.plots.style import BLUE, ORANGE, STYLE, GivenAxes, panels, seeds
 from mke_theory.report.tables import gains
 from mke_theory.study.arms import REFERENCE
 from mke_theory.study.records import Record
@@ -23,8 +20,8 @@ SIGHTS = {"α": (ORANGE, "s", -0.16), "α and β": (BLUE, "o", 0.16)}
 
 
 @matplotlib.rc_context(STYLE)
-def gains_by_method(records: Iterable[Record], path: str | Path) -> Path:
-    """The path of a figure with one panel a task: what each method gains over the teacher.
+def gain_by_method(records: Iterable[Record], *, axes: GivenAxes | None = None) -> Figure:
+    """A figure with one panel a task: each method's paired gain over the teacher, in points.
 
     A row is a method, with a square for its student of α alone and a circle for that of both; lines
     are Student's 95% intervals of the differences, paired by seed. Raises ValueError where no
@@ -34,35 +31,35 @@ def gains_by_method(records: Iterable[Record], path: str | Path) -> Path:
     found = gains(records)
     if found.empty:
         raise ValueError(f"no method was run at a seed at which {REFERENCE} was run too")
-    told = {record.arm: (record.arm_title, record.extra["sees"]) for record in records}
-    found["method"] = [told[arm][0] for arm in found["arm"]]
-    found["sees"] = [told[arm][1] for arm in found["arm"]]
+    arms = {record.arm: (record.arm_title, record.extra["sees"]) for record in records}
+    found["method"] = [arms[arm][0] for arm in found["arm"]]
+    found["sees"] = [arms[arm][1] for arm in found["arm"]]
     titles = {record.task: record.title for record in records}
-    methods = list(dict.fromkeys(title for arm, (title, _) in told.items() if arm != REFERENCE))
+    methods = list(dict.fromkeys(title for arm, (title, _) in arms.items() if arm != REFERENCE))
     tasks = [task for task in titles if (found["task"] == task).any()]
-    figure, panels = _panels(
-        len(tasks), width=2.6, height=0.9 + 0.26 * len(methods), left=1.5, columns=4
-    )
-    for axes, task in zip(panels, tasks, strict=True):
+    size = (2.6, 0.9 + 0.26 * len(methods))
+    shown = panels(axes, len(tasks), size=size, margin=(1.5, 0.7), columns=4, sharey=True)
+    for one, task in zip(shown.axes, tasks, strict=True):
         rows = found[found["task"] == task]
-        _draw(axes, rows, methods)
-        low, high = int(rows["n"].min()), int(rows["n"].max())
-        count = _seeds(high) if low == high else f"{low} to {_seeds(high)}"
-        axes.set_title(f"{titles[task].removeprefix('simulated: ')}\nn = {count}")
-    figure.supxlabel("gain in test accuracy over the UM teacher (percentage points)\n", fontsize=9)
-    _caption(figure, "mean and 95% interval of the paired differences")
+        _draw(one, rows, methods)
+        count = seeds(int(rows["n"].min()), int(rows["n"].max()))
+        one.set_title(f"{titles[task].removeprefix('simulated: ')}\nn = {count}")
+    shown.describe(
+        x="gain in test accuracy over the UM teacher (percentage points)",
+        caption="mean and 95% interval of the paired differences",
+    )
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=4.5, label=f"the student reads {s}")
         for s, (colour, marker, _) in SIGHTS.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    return _save(figure, path)
+    shown.explain(handles, columns=2)
+    return shown.figure
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     for row in rows.to_dict("records"):
-        colour, marker, off = SIGHTS[row.extra["sees"]]
+        colour, marker, off = SIGHTS[row["sees"]]
         at = methods.index(row["method"]) + off
         if row["low"] is not None:
             ends = [100 * row["low"], 100 * row["high"]]

@@ -1,13 +1,12 @@
-"""Figures of sweeps: from tables of cells to a file, training nothing.
+"""The phase diagram: the gain over two knobs, its zero line, and how sure that line is.
 
-Style, formats and reproducibility are those of `plots`: a gain is blue, a loss orange.
+A gain is blue, a loss orange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -21,13 +20,12 @@ from matplotlib.patches import Patch
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from mke_theory.report.plots.gains import BLUE, GREY, ORANGE, STYLE, _caption, _panels, _save
+from mke_theory.report.plots.style import BLUE, GREY, ORANGE, STYLE, GivenAxes, panels
 
 Floats = NDArray[np.float64]
 
 GAINS = LinearSegmentedColormap.from_list("gains", [ORANGE, "#F7DDC4", "#FFFFFF", "#CBE0EE", BLUE])
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
-STYLES = ((BLUE, "o"), (ORANGE, "s"), ("#00704F", "^"), ("#A0497C", "D"))
 TITLES = {
     "m_alpha": r"signal of α, $m_\alpha$",
     "m_beta": r"signal of β, $m_\beta$",
@@ -65,51 +63,48 @@ class Surface:
 def phase_diagram(
     cells: pd.DataFrame,
     knobs: tuple[str, str],
-    path: str | Path,
     surfaces: Sequence[Surface] = (),
     caption: str = "",
-) -> Path:
-    """The path of a figure: the gain over two knobs, its zero line, and how sure that line is.
+    *,
+    axes: GivenAxes | None = None,
+) -> Figure:
+    """A figure of one panel: the gain over two knobs, its zero line, and where the sign is open.
 
-    `cells` has the columns of `sweep.table`: both knobs, n, mean, low and high, as shares. Between
-    cells all is linear. The hatched band is where the 95% interval of a cell contains 0 (a cell
-    without one counts as such); broken lines are where a surface, a closed form, is 0.
+    `cells` has the columns of `adaptive_sweep.table`: both knobs, n, mean, low and high, as shares.
+    Between cells all is linear. The hatched band is where the 95% interval of a cell contains 0 (a
+    cell without one counts as such); broken lines are where a surface, a closed form, is 0.
 
     Raises ValueError where a column is missing or the cells do not span a plane.
     """
     lacking = {*knobs, "n", "mean", "low", "high"} - set(cells.columns)
     if lacking:
-        raise ValueError(f"the cells lack {sorted(lacking)}; take them from sweep.table")
+        raise ValueError(f"the cells lack {sorted(lacking)}; take them from adaptive_sweep.table")
     x, y = (cells[knob].to_numpy(dtype=np.float64) for knob in knobs)
     if min(np.ptp(x), np.ptp(y)) == 0:
         raise ValueError("the cells lie on a line; a diagram needs two values of each knob")
-    figure = Figure(figsize=(4.4, 3.9 if caption else 3.6), layout="constrained")
-    axes = figure.subplots()
+    shown = panels(axes, 1, size=(4.4, 3.3 if caption else 3.0))
+    (one,) = shown.axes
     # Nodes of a lattice lie on circles by the dozen, and only in units of it are they found alike.
     mesh = Triangulation((x - x.min()) / np.ptp(x), (y - y.min()) / np.ptp(y))
     mesh = Triangulation(x, y, mesh.triangles)
-    handles = _draw_gain(figure, axes, mesh, cells)
-    handles += [_draw_border(axes, s, at) for s, at in zip(surfaces, DASHES, strict=False)]
-    axes.set_xlabel(_title(knobs[0]))
-    axes.set_ylabel(_title(knobs[1]))
-    axes.set_xlim(x.min(), x.max())
-    axes.set_ylim(y.min(), y.max())
-    axes.set_title(f"n = {len(cells)} cells, {int(cells['n'].sum()):,} draws")
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    if caption:
-        figure.supxlabel(" ", fontsize=9)
-        _caption(figure, caption)
-    return _save(figure, path)
+    handles = _draw_gain(one, mesh, cells)
+    handles += [_draw_border(one, s, at) for s, at in zip(surfaces, DASHES, strict=False)]
+    one.set_xlabel(knob_title(knobs[0]))
+    one.set_ylabel(knob_title(knobs[1]))
+    one.set_xlim(x.min(), x.max())
+    one.set_ylim(y.min(), y.max())
+    one.set_title(f"n = {len(cells)} cells, {int(cells['n'].sum()):,} draws")
+    shown.describe(caption=caption)
+    shown.explain(handles, columns=2)
+    return shown.figure
 
 
-def _draw_gain(
-    figure: Figure, axes: Axes, mesh: Triangulation, cells: pd.DataFrame
-) -> list[Line2D | Patch]:
+def _draw_gain(axes: Axes, mesh: Triangulation, cells: pd.DataFrame) -> list[Line2D | Patch]:
     points = 100 * cells["mean"].to_numpy(dtype=np.float64)
     most = max(float(np.abs(points).max()), 1e-6)
     scale = CenteredNorm(0.0, most)  # a point gained is as blue as a point lost is orange
     shown = axes.tripcolor(mesh, points, cmap=GAINS, norm=scale, shading="gouraud", rasterized=True)
-    bar = figure.colorbar(shown, ax=axes, label="gain over the teacher (points)")
+    bar = axes.figure.colorbar(shown, ax=axes, label="gain over the teacher (points)")
     bar.outline.set_visible(False)
     handles: list[Line2D | Patch] = []
     if points.min() < 0 < points.max():
@@ -147,78 +142,6 @@ def _draw_border(axes: Axes, surface: Surface, dashes: Any) -> Line2D:
     return Line2D([], [], color=colour, linewidth=1.3, linestyle=dashes, label=label)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One kind of student along a knob: measured means with their intervals, and a formula.
-
-    x, mean, low and high are [k], as shares; `formula` [k] or None.
-
-    Raises ValueError where lengths differ.
-    """
-
-    label: str
-    x: Floats
-    mean: Floats
-    low: Floats
-    high: Floats
-    formula: Floats | None = None
-
-    def __post_init__(self) -> None:
-        parts = (self.x, self.mean, self.low, self.high)
-        lengths = [
-            len(part) for part in (*parts, *(() if self.formula is None else (self.formula,)))
-        ]
-        if len(set(lengths)) != 1 or lengths[0] == 0:
-            raise ValueError(
-                f"curve {self.label!r} has parts of lengths {lengths}; give one length"
-            )
-
-
-@matplotlib.rc_context(STYLE)
-def gain_along_knob(
-    panels: Mapping[str, tuple[str, Sequence[Curve]]], path: str | Path, caption: str = ""
-) -> Path:
-    """The path of a figure with a panel for each title: (name of the knob, its curves).
-
-    Points are means with 95% intervals, lines formulas. Raises ValueError without any curve.
-    """
-    if not panels or any(not curves for _, curves in panels.values()):
-        raise ValueError("there is no curve to draw; give at least one Curve a panel")
-    figure, grid = _panels(len(panels), width=3.2, height=2.6, left=0.5, columns=2)
-    for axes, (title, (knob, curves)) in zip(grid, panels.items(), strict=True):
-        axes.axhline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
-        for (colour, shape), curve in zip(STYLES, curves, strict=False):
-            _draw_curve(axes, curve, colour, shape)
-        axes.set_title(title)
-        axes.set_xlabel(_title(knob) + ("\n" if caption else ""))
-    figure.supylabel("gain over the teacher (points)", fontsize=9)
-    found = {
-        label: handle
-        for axes in grid
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=2)
-    if caption:
-        _caption(figure, caption)
-    return _save(figure, path)
-
-
-def _draw_curve(axes: Axes, curve: Curve, colour: str, shape: str) -> None:
-    reach = 100 * np.stack([curve.mean - curve.low, curve.high - curve.mean])
-    axes.errorbar(
-        curve.x,
-        100 * curve.mean,
-        yerr=reach,
-        fmt=shape,
-        color=colour,
-        markersize=4,
-        linewidth=1.2,
-        label=curve.label,
-    )
-    if curve.formula is not None:
-        label = f"{curve.label}: closed form"
-        axes.plot(curve.x, 100 * curve.formula, color=colour, linewidth=1.2, label=label)
-
-
-def _title(knob: str) -> str:
+def knob_title(knob: str) -> str:
+    """The name of a knob on an axis."""
     return TITLES.get(knob, knob)

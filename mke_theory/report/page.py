@@ -1,0 +1,254 @@
+"""One page on a study, in a file that needs nothing beside itself: report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mke_theory.report import differences, html, table_files, tables, theory
+from mke_theory.report.plots.style import seeds
+from mke_theory.study.arms import ARMS, MM_STUDENT, PLACEBOS, REFERENCE
+from mke_theory.study.records import Record, write_atomic
+
+NAME = "report.html"
+
+BETTER, WORSE = "better", "worse"
+UNCLEAR, TOO_FEW = "no clear difference", "too few seeds to tell"
+FEW_SEEDS = 5
+"""Fewer seeds than this are warned of."""
+
+STRONG = (ARMS[REFERENCE].title, MM_STUDENT.title)
+"""The rows of a table that stand out."""
+
+CAPTIONS = {
+    "gain_by_arm": (
+        "Gain of each arm over the UM teacher on test, in points: mean and 95% interval of the "
+        "paired differences; faint dots are single seeds, rings placebos and rivals."
+    ),
+    "account_by_class": (
+        "The teacher's labels on unlabelled data by true class, and their fate in the MM student: "
+        "up to the end of “corrected” the student is right."
+    ),
+    "confusion": "Predicted classes on test in percent of each true class, summed over seeds.",
+    "regions_": "Decisions over the plane of both modalities, and the test points by true class.",
+    "scenes_": "Frames of test: input, truth and the classes that each arm predicts.",
+}
+"""The caption of a figure by its file's name, or the beginning of it."""
+
+
+def write(
+    records: Sequence[Record],
+    appraisals: Sequence[Record],
+    folder: Path,
+    *,
+    figures: Sequence[Path] = (),
+    command: str = "",
+    date: str = "",
+) -> Path:
+    """The path of report.html in `folder`: tables, theory and figures, and how they were made.
+
+    `figures` are PNG files, such as `summary.figures` returns; `command` and `date` are shown as
+    given. Equal input gives an equal file. Raises ValueError where there is no record.
+    """
+    if not records:
+        raise ValueError("there is no record; run the study first")
+    tasks = {task: tables.of_task(records, task) for task in dict.fromkeys(_tasks(records))}
+    body = [
+        *_head(tasks, appraisals),
+        *_whole(records, figures, tasks),
+        *(line for own in tasks.values() for line in _task(own, appraisals, figures)),
+        *_theory(appraisals),
+        *_how_made(records, command, date),
+    ]
+    title = f"Multimodal knowledge expansion: {len(tasks)} task{'s' * (len(tasks) > 1)}"
+    return write_atomic(folder / NAME, html.document(title, body))
+
+
+def verdict(gain: Mapping[str, Any] | None) -> str:
+    """A word or two on a row of `tables.gains`: the student beside the arm it is compared with."""
+    if gain is None:
+        return tables.NOT_AVAILABLE
+    if gain["low"] is None:
+        return TOO_FEW
+    if gain["low"] > 0:
+        return BETTER
+    return WORSE if gain["high"] < 0 else UNCLEAR
+
+
+def cautions(own: Sequence[Record]) -> list[str]:
+    """Sentences on a task for whoever reads its table in haste."""
+    gains = tables.gains_of_arms(list(own))
+    titles = {record.arm: record.arm_title for record in own}
+    found = []
+    worse = [titles[arm] for arm, row in gains.items() if verdict(row) == WORSE]
+    if worse:
+        found.append(f"Worse than the teacher: {', '.join(worse)}.")
+    for arm in (one.name for one in PLACEBOS if one.errors == MM_STUDENT.errors):
+        if arm in gains and verdict(gains[arm]) == BETTER:
+            found.append(f"{titles[arm]} gains as well: {tables.gain_cell(gains[arm])}.")
+    for title, reference in tables.COMPARED_WITH.items():
+        row = _gain(own, reference)
+        if reference != REFERENCE and row and verdict(row) != BETTER:
+            found.append(f"{title}: {tables.gain_cell(row)}, {verdict(row)}.")
+    few = max((row["n"] for row in gains.values()), default=0)
+    if few < FEW_SEEDS:
+        found.append(f"{seeds(few)}: intervals over so few are wide.")
+    return found
+
+
+def _tasks(records: Iterable[Record]) -> list[str]:
+    return [record.task for record in records]
+
+
+def _head(tasks: Mapping[str, Sequence[Record]], appraisals: Sequence[Record]) -> list[str]:
+    verdicts = [verdict(_gain(own)) for own in tasks.values()]
+    counted = "; ".join(
+        f"{word} on {verdicts.count(word)}"
+        for word in (BETTER, WORSE, UNCLEAR, TOO_FEW, tables.NOT_AVAILABLE)
+        if word in verdicts
+    )
+    links = [(task, own[0].title) for task, own in tasks.items()]
+    links += [("theory", "Theory")] if appraisals else []
+    return [
+        html.text("h1", "Multimodal knowledge expansion"),
+        html.text(
+            "p",
+            "A teacher reads one modality and labels unlabelled samples of two; a student learns "
+            "those labels from both, under a perturbation. Does it end up better than its teacher, "
+            "and is it the second modality that makes it so?",
+        ),
+        html.text("p", f"The MM student beside its teacher, by task: {counted}."),
+        html.links([*links, ("made", "How it was made")]),
+    ]
+
+
+def _gain(own: Sequence[Record], reference: str = REFERENCE) -> dict[str, Any] | None:
+    return tables.gains_of_arms(list(own), reference).get(MM_STUDENT.name)
+
+
+def _whole(
+    records: Sequence[Record], figures: Sequence[Path], tasks: Mapping[str, Sequence[Record]]
+) -> list[str]:
+    by_arm = tables.overview(records)
+    compared = [name for name in by_arm if name in tables.COMPARED_WITH]
+    gains = by_arm[compared].assign(
+        **{"student beside its teacher": [verdict(_gain(own)) for own in tasks.values()]}
+    )
+    own = [path for path in figures if _task_of(path) not in tasks]
+    return [
+        html.text("h2", "Overview"),
+        html.text("p", table_files.LEGEND, "note"),
+        html.text("h3", "Gains of the MM student"),
+        html.table(gains, kinds={BETTER: "good", WORSE: "bad"}),
+        html.text("h3", "Every arm on test"),
+        html.table(by_arm.drop(columns=compared).T.rename_axis("arm"), STRONG),
+        *(html.picture(path, _caption(path)) for path in own),
+    ]
+
+
+def _task(
+    own: Sequence[Record], appraisals: Sequence[Record], figures: Sequence[Path]
+) -> list[str]:
+    task, titles = own[0].task, {record.arm: record.arm_title for record in own}
+    lines = [
+        html.text("h2", own[0].title, anchor=task),
+        html.text("p", f"{task}. The MM student beside its teacher: {verdict(_gain(own))}."),
+        html.table(tables.table(own, task).rename(index=titles), STRONG),
+        html.text("p", differences.beyond_declared(own)),
+    ]
+    if warnings := cautions(own):
+        lines += [html.text("h3", "Read with care"), html.bullets(warnings)]
+    if tables.has_more_scores(own):
+        scores = tables.scores(own, task).rename(index=titles)
+        lines += [html.text("h3", "Every metric on test"), html.table(scores, STRONG)]
+    lines += [html.picture(path, _caption(path)) for path in figures if _task_of(path) == task]
+    if task in _tasks(appraisals):
+        lines += [
+            html.text("h3", "Certificates on D_u"),
+            html.table(theory.table(appraisals, task)),
+            html.text("p", theory.sentence(appraisals, task)),
+            html.text("p", theory.vacuous(appraisals, task)),
+        ]
+    lines += [html.text("h3", "How it was made"), html.text("p", table_files.samples(own))]
+    if table_files.left_out(own):
+        lines.append(html.text("p", table_files.left_out(own)))
+    settings = _flat(own[0].config.get("task", {}))
+    return [
+        *lines,
+        html.table(differences.table(own)),
+        html.folded("Settings of the task", html.table(_column(settings, "setting"))),
+    ]
+
+
+def _theory(appraisals: Sequence[Record]) -> list[str]:
+    if not appraisals:
+        return []
+    return [
+        html.text("h2", "Theory", anchor="theory"),
+        html.text(
+            "p",
+            "A certificate is the largest error of the student that is possible on its pool if the "
+            "teacher errs on no more than a share ε of it and the truth changes over no more than "
+            "a share μ of the graph's edges; both are those of the truth here. Published bounds "
+            "are evaluated on the same graphs. Of the rows of all ledgers, hypotheses hold and the "
+            "value is below the error known without the theorem (useful), hold and it is not "
+            "(vacuous), are violated, or cannot be checked:",
+        ),
+        html.table(theory.verdicts(appraisals)),
+    ]
+
+
+def _how_made(records: Sequence[Record], command: str, date: str) -> list[str]:
+    facts = {"command": command, "date": date} if command or date else {}
+    facts = {name: value for name, value in facts.items() if value}
+    facts["runs"] = f"{len(records):,}"
+    facts["seconds, all runs together"] = f"{sum(run.seconds or 0 for run in records):,.0f}"
+    facts["version of the code"] = ", ".join(dict.fromkeys(run.code for run in records))
+    versions: dict[str, dict[str, None]] = {}
+    for run in records:
+        for name, value in run.environment.items():
+            versions.setdefault(name, {})[str(value)] = None
+    facts |= {name: ", ".join(values) for name, values in versions.items()}
+    return [
+        html.text("h2", "How it was made", anchor="made"),
+        html.text(
+            "p",
+            "Every number is computed from the records of runs (records.jsonl) in this folder; "
+            "ledgers and tables of single tasks are files beside this page. Between seeds vary "
+            "only the things named with each task, and intervals speak of nothing else.",
+        ),
+        html.table(_column(facts, "")),
+    ]
+
+
+def _task_of(path: Path) -> str:
+    """The task of a figure named KIND_TASK."""
+    return path.stem.partition("_")[2]
+
+
+def _caption(path: Path) -> str:
+    names = [name for name in CAPTIONS if path.stem.startswith(name)]
+    return CAPTIONS[names[0]] if names else path.stem.replace("_", " ")
+
+
+def _column(values: Mapping[str, Any], head: str) -> pd.DataFrame:
+    frame = pd.DataFrame({"value": pd.Series(values, dtype=object)})
+    return frame.rename_axis(head)
+
+
+def _flat(settings: Any, path: str = "") -> dict[str, str]:
+    """Settings by their dotted path, as `--set` names them."""
+    inside: Iterable[tuple[str, Any]]
+    if isinstance(settings, Mapping):
+        inside = ((str(name), value) for name, value in settings.items())
+    elif isinstance(settings, list) and any(isinstance(one, Mapping) for one in settings):
+        inside = ((str(at), value) for at, value in enumerate(settings))
+    else:
+        return {path: str(settings)}
+    found: dict[str, str] = {}
+    for name, value in inside:
+        found |= _flat(value, f"{path}.{name}" if path else name)
+    return found
