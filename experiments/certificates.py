@@ -11,7 +11,7 @@ which graph, by how much, what further knowledge adds, and how far μ may be off
 samples. The last row needs no theory: the same number of looked-up labels, used directly.
 
 Hardware: two CPU cores, about fifteen minutes; it can be stopped and goes on where it was.
-Expected: `paper/results/certificates.md`.
+Expected: `docs/results/generated/certificates.md`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ Which variants to report was decided at seeds 100 to 111; nothing was tuned on t
 
     python experiments/perturbation_law.py --data-root DATA      everything
     python experiments/perturbation_law.py --quick               smaller, without real data
-    python experiments/perturbation_law.py --publish paper/results
 
 Noise is on α alone, without consistency term. "errors": m_t from the teacher's cross-validated
 errors on D_l; "values": from t on D_l; "confusion": from its confusion by class. "truth" is not an
@@ -20,12 +19,11 @@ estimate: the law of least squares fed with the truth of D_u, which tells its ow
 of its estimate.
 
 Hardware: two CPU cores, 25 minutes beside other work; it can be stopped and goes on where it was.
-Expected: `paper/results/perturbation_law.md`.
+Expected: `docs/results/generated/perturbation_law.md`.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,7 +53,7 @@ from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.keys import config_hash, run_key, versions
 from mke_theory.study.processes import available_cores, record_all
-from mke_theory.study.records import Record, write_atomic
+from mke_theory.study.records import Record
 from mke_theory.study.result import Cell, Failure, Run
 from mke_theory.study.runner import run, train_teachers
 from mke_theory.study.task import Task
@@ -139,8 +137,6 @@ class Options:
     """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
     out: Path = Path("results/perturbation_law")
     """Folder for the records."""
-    publish: Path | None = None
-    """Folder for the compact records and the table, if wanted."""
     workers: int = field(default_factory=available_cores)
     """Runs carried out at the same time."""
     first_seed: int = 0
@@ -159,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_all(options: Options) -> int:
-    """Do what is missing, then print (and publish) what all records of the plan show."""
+    """Do what is missing, then print what all records of the plan show."""
     try:
         refuse_below_one(options, "workers")
         root = data_root_or_default(options.data_root)
@@ -174,8 +170,6 @@ def run_all(options: Options) -> int:
         print(f"failed: {study.name} seed {seed}: {error}", file=sys.stderr)
     for part in ("test", "unlabelled"):
         print(f"\n## Error on {part}, percent\n\n{markdown(done, part)}")
-    if options.publish is not None:
-        publish(done, options.publish)
     return 1 if lost else 0
 
 
@@ -483,16 +477,11 @@ def compact(record: Record) -> Record:
     return replace(record, metrics=metrics)
 
 
-def publish(done: Sequence[Record], folder: Path) -> None:
-    """Compact records and tables in `folder`, built from the compact records."""
-    kept = [compact(record) for record in done]
-    lines = "".join(json.dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in kept)
-    write_atomic(folder / "perturbation_law.jsonl", lines)
-    write_atomic(folder / "perturbation_law.md", text_of(kept))
-
-
 def text_of(done: Sequence[Record]) -> str:
-    """The published page: error on test, then on D_u."""
+    """Both tables, error on test and on D_u, with studies in the order of the plan."""
+    studies: tuple[Study, ...] = (*WORLDS, *NETWORKS, MOONS, *DIGITS)
+    names = [study.name for study in studies]
+    done = sorted(done, key=lambda record: (names.index(record.task), record.seed))
     return f"Error on test, percent\n\n{markdown(done, 'test')}\n\nError on D_u, percent\n\n" + (
         f"{markdown(done, 'unlabelled')}\n"
     )

@@ -1,21 +1,21 @@
-"""Put results into the form that is committed: compact records, tables, figures, and the README.
+"""Put results into the form that is committed: compact records, tables, figures.
 
     python experiments/publish.py --real results/real --few results/few --twomoon results/twomoon
     python experiments/publish.py --benchmarks results/benchmarks
     python experiments/publish.py --theory results/theory --certificates results/certificates
     python experiments/publish.py            rebuild from the committed records
 
-Tables between the lines `<!-- results: FILE -->` and `<!-- end of results -->` of the README are
-replaced by the content of FILE, so that no number there is written by hand.
+Records go to paper/results, figures to paper/figures and tables to docs/results/generated, where
+the pages of the documentation include them. The one table of the README, between the lines
+`<!-- results:begin -->` and `<!-- results:end -->`, is written too: no number is written by hand.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,17 +23,22 @@ import certificates
 import dependence
 import equal_prior
 import pandas as pd
+import perturbation_law
 import semi_supervised
 import twomoon
 import tyro
 from calls import refused
-from mke_theory.report.plots.semi_supervised import gains_by_method
 
 from mke_theory.report import published as published_numbers
-from mke_theory.report import tables
+from mke_theory.report import table_files, tables
 from mke_theory.report import theory as theory_report
-from mke_theory.report.plots import confusion as plots_confusion
-from mke_theory.report.plots import gains as plots
+from mke_theory.report.plots import (
+    account_by_class,
+    confusion,
+    gain_by_arm,
+    gain_by_method,
+    save,
+)
 from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
 from mke_theory.study.arms import ARMS
@@ -44,17 +49,25 @@ from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "paper" / "results"
 FIGURES = ROOT / "paper" / "figures"
+TABLES = ROOT / "docs" / "results" / "generated"
 README = ROOT / "README.md"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+"""The lines of the README between which its table stands."""
 
-_BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
-_FIGURES = {"real": ("regions_*.png",), "benchmarks": ("scenes_*.png",)}
-"""What a run alone can draw."""
+IN_README = [
+    *(ARMS[arm].title for arm in ("um_teacher", "um_student", "mm_student", "mm_student_sup")),
+    *(ARMS[arm].title for arm in ("mm_student_shuffled",)),
+    "gain of MKE",
+]
+"""The columns of the README's table, of those of the overview."""
 
-_BUDGET = ("steps", "batch_size", "optimizer", "learning_rate")
-_COUNTS = ("n", "corrected", "kept", "damaged", "inherited", "copied")
+DRAWN_BY_RUNS = {"real": ("regions_*.png",), "benchmarks": ("scenes_*.png",)}
+"""Figures that need the arrays of a run, and not its records alone."""
 
+BUDGET = ("steps", "batch_size", "optimizer", "learning_rate")
+COUNTS = ("n", "corrected", "kept", "damaged", "inherited", "copied")
 
-SYNTHETIC = (
+AS_WRITTEN = (
     ("phase", "cells.csv"),
     ("phase", "closed_form.csv"),
     ("phase", "closed_form.md"),
@@ -64,10 +77,7 @@ SYNTHETIC = (
     ("placebo", "placebo.csv"),
     ("placebo", "placebo.md"),
 )
-"""What is kept of the studies of worlds, whose thousands of records stay where they were made."""
-
-AS_WRITTEN = ("closed_form.md", "ensemble.md")
-"""Tables of the README that their own study writes."""
+"""Files kept of the studies of worlds, whose thousands of records stay where they were made."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,10 @@ class Options:
     """Output folder of certificates.py."""
     semi_supervised: Path | None = None
     """Output folder of semi_supervised.py."""
+    perturbation_law: Path | None = None
+    """Output folder of perturbation_law.py."""
+    tightness: Path | None = None
+    """Output folder of tightness.py."""
     synthetic: Path | None = None
     """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
 
@@ -106,42 +120,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def publish(options: Options) -> None:
     """Commit the records of finished studies, then write and draw all that records decide."""
-    for place in (RESULTS, FIGURES):
+    for place in (RESULTS, FIGURES, TABLES):
         place.mkdir(parents=True, exist_ok=True)
-    for name, folder in (
-        ("real", options.real),
-        ("benchmarks", options.benchmarks),
-        ("prior", options.prior),
-        ("few", options.few),
-        ("twomoon", options.twomoon),
-    ):
+    for name in ("real", "benchmarks", "prior", "few", "twomoon"):
+        folder: Path | None = getattr(options, name)
         if folder is None:
             continue
-        kept = (TwoMoonPublished.name,) if name == "twomoon" else ()
-        _commit(name, folder, compact, kept)
-        for pattern in _FIGURES.get(name, ()):
+        # Of TwoMoon's two protocols one has thousands of records, which a table stands for.
+        _commit(name, folder, compact, (TwoMoonPublished.name,) if name == "twomoon" else ())
+        for pattern in DRAWN_BY_RUNS.get(name, ()):
             for drawn in folder.glob(pattern):
                 shutil.copyfile(drawn, FIGURES / drawn.name)
-        if name == "twomoon":
-            shutil.copyfile(folder / twomoon.PAIRS, RESULTS / twomoon.PAIRS)
-    for name, folder, compacted in (
-        ("theory", options.theory and options.theory / appraisals.FOLDER, compact_appraisal),
-        (
-            "certificates",
-            options.certificates and options.certificates / "certificates",
-            lambda record: record,
-        ),
-        ("semi_supervised", options.semi_supervised, compact_contestant),
-    ):
-        if folder is not None:
-            _commit(name, folder, compacted)
-    if options.synthetic is not None:
-        for study, name in SYNTHETIC:
-            source = options.synthetic / study / name
-            shutil.copyfile(source, (FIGURES if name.endswith(".png") else RESULTS) / name)
-    for path, text in build().items():
-        write_atomic(path, text)
+    if options.theory is not None:
+        _commit("theory", options.theory / appraisals.FOLDER, compact_appraisal)
+    if options.certificates is not None:
+        _commit("certificates", options.certificates / "certificates", lambda record: record)
+    if options.semi_supervised is not None:
+        _commit("semi_supervised", options.semi_supervised, compact_contestant)
+    if options.perturbation_law is not None:
+        _commit("perturbation_law", options.perturbation_law, perturbation_law.compact)
+    for source in _as_written(options):
+        place = {".csv": RESULTS, ".png": FIGURES, ".md": TABLES}[source.suffix]
+        shutil.copyfile(source, place / source.name)
+    for name, text in build().items():
+        write_atomic(TABLES / name, text)
+    write_atomic(RESULTS / "summary.json", summary())
+    write_atomic(README, with_table(README.read_text(encoding="utf-8"), readme_table()))
     draw()
+
+
+def _as_written(options: Options) -> list[Path]:
+    """Files that a study wrote and that are kept as they are."""
+    found = []
+    if options.twomoon is not None:
+        found.append(options.twomoon / twomoon.PAIRS)
+    if options.tightness is not None:
+        found += [options.tightness / name for name in ("tightness.md", "tightness.png")]
+    if options.synthetic is not None:
+        found += [options.synthetic / study / name for study, name in AS_WRITTEN]
+    return found
 
 
 def _commit(
@@ -152,7 +169,7 @@ def _commit(
 ) -> None:
     """The records of `folder` in compact form, in place of those committed under this name.
 
-    `tasks` are those whose records are kept, by default all: thousands are told by a table.
+    `tasks` are those whose records are kept, by default all.
     """
     read = records.read(folder)
     found = [compacted(record) for record in read if not tasks or record.task in tasks]
@@ -163,7 +180,7 @@ def _commit(
 def compact(record: Record) -> Record:
     """The record without settings, intervals and confidence bins: those follow from the command."""
     account = {
-        part: {"by_class": [{name: one[name] for name in _COUNTS} for one in whole["by_class"]]}
+        part: {"by_class": [{name: one[name] for name in COUNTS} for one in whole["by_class"]]}
         for part, whole in record.account.items()
     }
     return replace(record, config={}, history=[], artifacts={}, training={}, account=account)
@@ -172,7 +189,7 @@ def compact(record: Record) -> Record:
 def compact_appraisal(record: Record) -> Record:
     """The appraisal without its single rows; the text of a ledger is kept for the first seed."""
     views = [
-        {name: x for name, x in view.items() if name not in ("ledger", "short", "text")}
+        {name: x for name, x in view.items() if name not in ("ledger", "text")}
         | {"verdicts": theory_report.verdicts_of(view)}
         | ({"text": view["text"]} if record.seed == 0 else {})
         for view in record.extra["theory"]
@@ -183,7 +200,7 @@ def compact_appraisal(record: Record) -> Record:
 def compact_contestant(record: Record) -> Record:
     """The record of a semi-supervised method: accuracies, time, and the budget of its task."""
     student = record.config["task"]["recipe"]["student"]
-    budget = {name: student[name] for name in _BUDGET}
+    budget = {name: student[name] for name in BUDGET}
     return replace(
         compact(record),
         account={},
@@ -200,7 +217,7 @@ def committed(name: str) -> list[Record]:
     path = RESULTS / f"{name}.jsonl"
     if not path.is_file():
         raise FileNotFoundError(f"no committed records {path}; give --{name.replace('_', '-')}")
-    return [Record.of(json.loads(line)) for line in path.read_text().splitlines()]
+    return [Record.of(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
 
 
 def runs(name: str) -> list[Record]:
@@ -209,59 +226,84 @@ def runs(name: str) -> list[Record]:
     return sorted(committed(name), key=lambda run: (tasks.index(run.task), arms.index(run.arm)))
 
 
-def build() -> dict[Path, str]:
-    """Every text that the committed records decide, by its path: tables, summary, README."""
-    real, published = runs("real"), committed("twomoon")
-    texts = {
-        RESULTS / "summary.json": json.dumps(tables.summary(real), indent=2) + "\n",
-        RESULTS / "overview.md": tables.overview(real).T.to_markdown() + "\n",
-        RESULTS / "overview_few_labels.md": tables.overview(runs("few")).T.to_markdown() + "\n",
+def summary() -> str:
+    """The content of summary.json: mean, sd and n of every metric of the main job."""
+    return json.dumps(tables.summary(runs("real")), indent=2) + "\n"
+
+
+def build() -> dict[str, str]:
+    """Every table that the committed records decide, as Markdown by the name of its file."""
+    real, benchmarks = runs("real"), runs("benchmarks")
+    contestants = semi_supervised.in_order(committed("semi_supervised"))
+    return {
+        "overview.md": _overview(real),
+        "overview_few_labels.md": _overview(runs("few")),
+        "overview_benchmarks.md": _overview(benchmarks),
+        "beside_the_paper.md": published_numbers.markdown([*real, *benchmarks]),
+        "nyu_depth_prior.md": equal_prior.markdown(benchmarks, runs("prior")) + "\n",
+        **{f"results_{task}.md": table_files.markdown(real, task) for task in _tasks(real)},
+        **{
+            f"results_{task}.md": table_files.markdown(benchmarks, task)
+            for task in _tasks(benchmarks)
+        },
+        "twomoon_published.md": _plain(twomoon.published_table(committed("twomoon"))),
+        "twomoon_fair.md": twomoon.fair_markdown(pd.read_csv(RESULTS / twomoon.PAIRS)) + "\n",
+        **_of_theory(committed("theory")),
+        "certificates.md": certificates.markdown(committed("certificates")),
+        "semi_supervised.md": semi_supervised.markdown(contestants) + "\n",
+        "semi_supervised_against_mke.md": semi_supervised.against_mke(contestants) + "\n",
+        "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
+        "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
     }
-    benchmarks = runs("benchmarks")
-    texts[RESULTS / "overview_benchmarks.md"] = tables.overview(benchmarks).T.to_markdown() + "\n"
-    texts[RESULTS / "beside_the_paper.md"] = published_numbers.markdown([*real, *benchmarks])
-    texts[RESULTS / "nyu_depth_prior.md"] = equal_prior.markdown(benchmarks, runs("prior")) + "\n"
-    for found in (real, benchmarks):
-        for task in dict.fromkeys(record.task for record in found):
-            texts[RESULTS / f"results_{task}.md"] = tables.markdown(found, task)
-    texts[RESULTS / "twomoon_published.md"] = (
-        twomoon.published_table(published).to_markdown(disable_numparse=True) + "\n"
-    )
-    pairs = pd.read_csv(RESULTS / twomoon.PAIRS)
-    texts[RESULTS / "twomoon_fair.md"] = twomoon.fair_markdown(pairs) + "\n"
-    told = committed("theory")
-    for task in dict.fromkeys(record.task for record in told):
-        name, text = theory_report.ledgers(told, task)
-        texts[RESULTS / name] = text
-    texts[RESULTS / "theory.md"] = theory_report.markdown(told)
-    texts[RESULTS / "theory_verdicts.md"] = theory_report.markdown_of_verdicts(told)
-    texts[RESULTS / "certificates.md"] = certificates.markdown(committed("certificates"))
-    methods = semi_supervised.in_order(committed("semi_supervised"))
-    texts[RESULTS / "semi_supervised.md"] = semi_supervised.markdown(methods) + "\n"
-    texts[RESULTS / "semi_supervised_against_mke.md"] = semi_supervised.against_mke(methods) + "\n"
-    found = pd.read_csv(RESULTS / "dependence.csv")
-    texts[RESULTS / "dependence.md"] = dependence.markdown(found) + "\n"
-    texts |= {RESULTS / name: (RESULTS / name).read_text() for name in AS_WRITTEN}
-    return texts | {README: filled(README.read_text(), texts)}
 
 
-def filled(text: str, texts: dict[Path, str]) -> str:
-    """`text` with every block of results replaced by the file that it names."""
-    return _BLOCK.sub(lambda m: f"{m[1]}\n{texts[ROOT / m[2]]}\n{m[3]}", text)
+def _of_theory(appraised: list[Record]) -> dict[str, str]:
+    return {
+        "theory.md": theory_report.markdown(appraised),
+        "theory_verdicts.md": theory_report.markdown_of_verdicts(appraised),
+        **dict(theory_report.ledgers(appraised, task) for task in _tasks(appraised)),
+    }
+
+
+def _overview(found: list[Record]) -> str:
+    return tables.overview(found).T.to_markdown() + "\n"
+
+
+def _plain(table: pd.DataFrame) -> str:
+    return table.to_markdown(disable_numparse=True) + "\n"
+
+
+def _tasks(found: Iterable[Record]) -> list[str]:
+    return list(dict.fromkeys(record.task for record in found))
+
+
+def readme_table() -> pd.DataFrame:
+    """The one table of the README: a row for each task of the main job."""
+    return tables.overview([*runs("real"), *runs("benchmarks")])[IN_README]
+
+
+def with_table(text: str, table: pd.DataFrame) -> str:
+    """`text` with the table between its two lines; ValueError where they are not there."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the README has no lines {BEGIN} and {END}; put them back")
+    return f"{before}{BEGIN}\n\n{_plain(table)}\n{END}{after}"
 
 
 def draw() -> None:
     """The figures that the committed records decide."""
-    real = runs("real")
-    plots.gain_by_arm(real, FIGURES / "gain_by_arm.png")
-    plots.account_by_class(real, FIGURES / "account_by_class.png")
-    benchmarks = runs("benchmarks")
-    plots.gain_by_arm(benchmarks, FIGURES / "gain_by_arm_benchmarks.png")
+    real, benchmarks = runs("real"), runs("benchmarks")
+    contestants = semi_supervised.in_order(committed("semi_supervised"))
     named = [record for record in benchmarks if record.class_names]
-    plots_confusion.confusion(named, FIGURES / "confusion.png")
-    gains_by_method(
-        semi_supervised.in_order(committed("semi_supervised")), FIGURES / "semi_supervised.png"
-    )
+    for name, figure in (
+        ("gain_by_arm", gain_by_arm(real)),
+        ("account_by_class", account_by_class(real)),
+        ("gain_by_arm_benchmarks", gain_by_arm(benchmarks)),
+        ("confusion", confusion(named)),
+        ("semi_supervised", gain_by_method(contestants)),
+    ):
+        save(figure, FIGURES / f"{name}.png")
 
 
 if __name__ == "__main__":

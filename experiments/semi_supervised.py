@@ -15,7 +15,7 @@ first look: UDA's answering view drops modalities too (at chance on two worlds w
 of several rounds share the budget out, with the whole of it a round in rows of their own.
 
 Hardware: two CPU cores, about half an hour; it can be stopped and goes on where it was.
-Expected: `paper/results/semi_supervised.md`.
+Expected: `docs/results/generated/semi_supervised.md`.
 """
 
 from __future__ import annotations

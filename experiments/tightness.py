@@ -6,7 +6,6 @@ of magnitude between theorems. A certificate, which spends the whole graph, alwa
 
     python experiments/tightness.py                    120 worlds of each family
     python experiments/tightness.py --quick            12 of each
-    python experiments/tightness.py --publish paper    also paper/results and paper/figures
 
 Families: random finite worlds; clusters whose points all reach each other; worlds with independent
 views; pools of Gaussian blobs and of moons; and, for the theorem on squared losses, students that
@@ -15,7 +14,7 @@ comparison of theorems on the same worlds. A case is a world, a student and, whe
 of one class, a class. ε and μ of the certificate are those of the truth.
 
 Hardware: two CPU cores, two to four minutes; it can be stopped and goes on where it was.
-Expected: `paper/results/tightness.md` and `paper/figures/tightness.png`; no bound broken.
+Expected: `docs/results/generated/tightness.md` and `paper/figures/tightness.png`; no bound broken.
 """
 
 from __future__ import annotations
@@ -93,8 +92,6 @@ class Options:
     """A tenth of the worlds."""
     out: Path = Path("results/tightness")
     """Folder for records, tables and figure."""
-    publish: Path | None = None
-    """Folder whose results/ and figures/ are written too, if wanted."""
     workers: int = field(default_factory=available_cores)
     """Worlds computed at the same time."""
 
@@ -112,11 +109,6 @@ def run_all(options: Options) -> int:
     """Do what is missing, then print and write what all records of the plan show."""
     try:
         refuse_below_one(options, "worlds", "workers")
-        places = [(options.out, options.out)]
-        if options.publish is not None:
-            places.append((options.publish / "results", options.publish / "figures"))
-        for folder in {folder for place in places for folder in place}:
-            folder.mkdir(parents=True, exist_ok=True)
         kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
@@ -130,9 +122,8 @@ def run_all(options: Options) -> int:
     cases = cases_of(done)
     text = markdown(cases)
     print(text)
-    for results, figures in places:
-        print(records.write_atomic(results / "tightness.md", text))
-        print(figure(cases, figures / "tightness.png"))
+    print(records.write_atomic(options.out / "tightness.md", text))
+    print(figure(cases, options.out / "tightness.png"))
     return 1 if lost or broken(cases).any() else 0
 
 

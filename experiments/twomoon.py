@@ -10,8 +10,8 @@ It still loses to its teacher in some draws.
 
 Hardware: two CPU cores, under three minutes for the draws, whose students are trained in stacks,
 and one for the published protocol, one student at a time; stopped, it goes on where it was.
-Expected: `paper/results/twomoon_published.md` and `twomoon_fair.md`; as published within 0.6 points
-of the notebook.
+Expected: `twomoon_published.md` and `twomoon_fair.md` in `docs/results/generated`; as published
+within 0.6 points of the notebook.
 """
 
 from __future__ import annotations

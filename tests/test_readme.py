@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -14,16 +13,6 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
-
-@pytest.fixture(scope="module")
-def publish() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "experiments"))
-    try:
-        import publish
-    finally:
-        sys.path.pop(0)
-    return publish
 
 
 def test_the_examples_print_what_the_readme_says() -> None:
@@ -76,21 +65,8 @@ def test_the_example_for_arrays_of_ones_own_can_be_read(tmp_path: Path) -> None:
     assert len(problem.unlabelled) == 8
 
 
-def test_every_table_comes_out_of_the_committed_records(publish: ModuleType) -> None:
-    built = publish.build()
-    assert built[publish.README] == README
-    for path, text in built.items():
-        assert path.read_text() == text, path.name
-
-
-def test_every_block_of_results_in_the_readme_is_filled() -> None:
-    files = re.findall(r"<!-- results: (\S+) -->\n\n(?:\||\w)", README)
-    assert files == re.findall(r"<!-- results: (\S+) -->", README)
-    assert len(files) >= 3
-
-
 def test_every_file_that_the_readme_names_exists() -> None:
-    named = re.findall(r"`((?:mke_theory|paper|experiments)/[\w./]+)`", README)
+    named = re.findall(r"`((?:mke_theory|paper|experiments|docs)/[\w./]+)`", README)
     shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert len(named) >= 3
     assert len(shown) >= 2
@@ -109,17 +85,3 @@ def test_every_option_that_the_readme_names_exists() -> None:
     names = listed.split()
     assert len(names) == 10
     assert [name for name in names if name not in told] == []
-
-
-def test_publishing_what_is_not_there_is_one_line(
-    publish: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for place in ("RESULTS", "FIGURES"):
-        monkeypatch.setattr(publish, place, tmp_path / place)
-    assert publish.main([]) == 2
-    assert "real.jsonl; give --real" in capsys.readouterr().err
-    assert publish.main(["--real", str(tmp_path / "absent")]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -79,8 +79,15 @@ def document(title: str, body: Iterable[str]) -> str:
 
 def text(tag: str, content: str, kind: str = "", anchor: str = "") -> str:
     """An element with text, which is escaped."""
-    attributes = (f' class="{kind}"' if kind else "") + (f' id="{anchor}"' if anchor else "")
+    attributes = (f' class="{kind}"' if kind else "") + (
+        f' id="{escape(anchor)}"' if anchor else ""
+    )
     return f"<{tag}{attributes}>{escape(content)}</{tag}>"
+
+
+def paragraphs(*lines: str) -> list[str]:
+    """A paragraph for each line that says anything."""
+    return [text("p", line) for line in lines if line]
 
 
 def bullets(lines: Iterable[str], kind: str = "") -> str:

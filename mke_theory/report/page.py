@@ -9,16 +9,19 @@ from typing import Any
 import pandas as pd
 
 from mke_theory.report import differences, html, table_files, tables, theory
-from mke_theory.report.plots.style import seeds
-from mke_theory.study.arms import ARMS, MM_STUDENT, PLACEBOS, REFERENCE
+from mke_theory.report.cautions import (
+    BETTER,
+    TOO_FEW,
+    UNCLEAR,
+    WORSE,
+    cautions,
+    gain_of_student,
+    verdict,
+)
+from mke_theory.study.arms import ARMS, MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record, write_atomic
 
 NAME = "report.html"
-
-BETTER, WORSE = "better", "worse"
-UNCLEAR, TOO_FEW = "no clear difference", "too few seeds to tell"
-FEW_SEEDS = 5
-"""Fewer seeds than this are warned of."""
 
 STRONG = (ARMS[REFERENCE].title, MM_STUDENT.title)
 """The rows of a table that stand out."""
@@ -67,44 +70,12 @@ def write(
     return write_atomic(folder / NAME, html.document(title, body))
 
 
-def verdict(gain: Mapping[str, Any] | None) -> str:
-    """A word or two on a row of `tables.gains`: the student beside the arm it is compared with."""
-    if gain is None:
-        return tables.NOT_AVAILABLE
-    if gain["low"] is None:
-        return TOO_FEW
-    if gain["low"] > 0:
-        return BETTER
-    return WORSE if gain["high"] < 0 else UNCLEAR
-
-
-def cautions(own: Sequence[Record]) -> list[str]:
-    """Sentences on a task for whoever reads its table in haste."""
-    gains = tables.gains_of_arms(list(own))
-    titles = {record.arm: record.arm_title for record in own}
-    found = []
-    worse = [titles[arm] for arm, row in gains.items() if verdict(row) == WORSE]
-    if worse:
-        found.append(f"Worse than the teacher: {', '.join(worse)}.")
-    for arm in (one.name for one in PLACEBOS if one.errors == MM_STUDENT.errors):
-        if arm in gains and verdict(gains[arm]) == BETTER:
-            found.append(f"{titles[arm]} gains as well: {tables.gain_cell(gains[arm])}.")
-    for title, reference in tables.COMPARED_WITH.items():
-        row = _gain(own, reference)
-        if reference != REFERENCE and row and verdict(row) != BETTER:
-            found.append(f"{title}: {tables.gain_cell(row)}, {verdict(row)}.")
-    few = max((row["n"] for row in gains.values()), default=0)
-    if few < FEW_SEEDS:
-        found.append(f"{seeds(few)}: intervals over so few are wide.")
-    return found
-
-
 def _tasks(records: Iterable[Record]) -> list[str]:
     return [record.task for record in records]
 
 
 def _head(tasks: Mapping[str, Sequence[Record]], appraisals: Sequence[Record]) -> list[str]:
-    verdicts = [verdict(_gain(own)) for own in tasks.values()]
+    verdicts = [verdict(gain_of_student(own)) for own in tasks.values()]
     counted = "; ".join(
         f"{word} on {verdicts.count(word)}"
         for word in (BETTER, WORSE, UNCLEAR, TOO_FEW, tables.NOT_AVAILABLE)
@@ -125,17 +96,13 @@ def _head(tasks: Mapping[str, Sequence[Record]], appraisals: Sequence[Record]) -
     ]
 
 
-def _gain(own: Sequence[Record], reference: str = REFERENCE) -> dict[str, Any] | None:
-    return tables.gains_of_arms(list(own), reference).get(MM_STUDENT.name)
-
-
 def _whole(
     records: Sequence[Record], figures: Sequence[Path], tasks: Mapping[str, Sequence[Record]]
 ) -> list[str]:
     by_arm = tables.overview(records)
     compared = [name for name in by_arm if name in tables.COMPARED_WITH]
     gains = by_arm[compared].assign(
-        **{"student beside its teacher": [verdict(_gain(own)) for own in tasks.values()]}
+        **{"student beside its teacher": [verdict(gain_of_student(own)) for own in tasks.values()]}
     )
     own = [path for path in figures if _task_of(path) not in tasks]
     return [
@@ -155,7 +122,9 @@ def _task(
     task, titles = own[0].task, {record.arm: record.arm_title for record in own}
     lines = [
         html.text("h2", own[0].title, anchor=task),
-        html.text("p", f"{task}. The MM student beside its teacher: {verdict(_gain(own))}."),
+        html.text(
+            "p", f"{task}. The MM student beside its teacher: {verdict(gain_of_student(own))}."
+        ),
         html.table(tables.table(own, task).rename(index=titles), STRONG),
         html.text("p", differences.beyond_declared(own)),
     ]
@@ -169,15 +138,13 @@ def _task(
         lines += [
             html.text("h3", "Certificates on D_u"),
             html.table(theory.table(appraisals, task)),
-            html.text("p", theory.sentence(appraisals, task)),
-            html.text("p", theory.vacuous(appraisals, task)),
+            *html.paragraphs(theory.sentence(appraisals, task), theory.vacuous(appraisals, task)),
         ]
-    lines += [html.text("h3", "How it was made"), html.text("p", table_files.samples(own))]
-    if table_files.left_out(own):
-        lines.append(html.text("p", table_files.left_out(own)))
     settings = _flat(own[0].config.get("task", {}))
     return [
         *lines,
+        html.text("h3", "How it was made"),
+        *html.paragraphs(table_files.samples(own), table_files.left_out(own)),
         html.table(differences.table(own)),
         html.folded("Settings of the task", html.table(_column(settings, "setting"))),
     ]
@@ -186,6 +153,8 @@ def _task(
 def _theory(appraisals: Sequence[Record]) -> list[str]:
     if not appraisals:
         return []
+    verdicts = theory.verdicts(appraisals)
+    idle = [str(theorem) for theorem in verdicts.index[verdicts["useful"] == 0]]
     return [
         html.text("h2", "Theory", anchor="theory"),
         html.text(
@@ -197,13 +166,14 @@ def _theory(appraisals: Sequence[Record]) -> list[str]:
             "value is below the error known without the theorem (useful), hold and it is not "
             "(vacuous), are violated, or cannot be checked:",
         ),
-        html.table(theory.verdicts(appraisals)),
+        html.table(verdicts),
+        *html.paragraphs(f"Never useful here: {', '.join(idle)}." if idle else ""),
     ]
 
 
 def _how_made(records: Sequence[Record], command: str, date: str) -> list[str]:
-    facts = {"command": command, "date": date} if command or date else {}
-    facts = {name: value for name, value in facts.items() if value}
+    given = {"command": command, "date": date}
+    facts = {name: value for name, value in given.items() if value}
     facts["runs"] = f"{len(records):,}"
     facts["seconds, all runs together"] = f"{sum(run.seconds or 0 for run in records):,.0f}"
     facts["version of the code"] = ", ".join(dict.fromkeys(run.code for run in records))

@@ -58,7 +58,7 @@ def samples(own: Sequence[Record]) -> str:
     numbers = sorted({record.seed for record in own})
     return (
         f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
-        f"{len(numbers)} seeds, {numbers[0]} to {numbers[-1]}. "
+        f"{tables.seeds(len(numbers))}, {numbers[0]} to {numbers[-1]}. "
         f"Between seeds vary: {own[0].varies}."
     )
 

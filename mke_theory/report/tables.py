@@ -257,6 +257,13 @@ def gain_cell(row: Mapping[str, Any]) -> str:
     return f"{100 * row['mean']:+.1f}{interval} ({row['n']})"
 
 
+def seeds(low: int, high: int | None = None) -> str:
+    """A number of seeds, or a range of it, in words: "1 seed", "3 seeds", "2 to 3 seeds"."""
+    if high is not None and low != high:
+        return f"{low} to {high} seeds"
+    return f"{low} seed" if low == 1 else f"{low} seeds"
+
+
 def _refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:

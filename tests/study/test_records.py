@@ -1,4 +1,4 @@
-"""Keys change with every part of a run, no finished run is ever lost, tables come out by hand."""
+"""Keys change with every part of a run, and no finished run is ever lost."""
 
 from __future__ import annotations
 

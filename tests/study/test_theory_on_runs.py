@@ -16,7 +16,6 @@ from experiments import certificates, run_real
 from mke_theory.data.pool import Pool
 from mke_theory.method.pseudo_labels import decide
 from mke_theory.models import MLP, multimodal
-from mke_theory.report import theory as theory_report
 from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
 from mke_theory.study.arms import ARMS
@@ -197,77 +196,6 @@ def test_none_is_appraised_where_none_is_asked_for(
 ) -> None:
     found, failures = appraisals.appraise_all(study[1], [Moons()], tmp_path, seeds=0, workers=1)
     assert (found, failures) == ([], [])
-
-
-# What people read
-
-
-def view(kind: str, certificate: float) -> dict[str, object]:
-    numbers = {"teacher_error": 0.2, "student_error": 0.1, "inconsistency": 0.05, "trivial": 0.4}
-    names = {"view": f"{kind}: m", "kind": kind, "points": 10, "edges": 20}
-    rows = [
-        {"theorem": "A", "status": "holds", "vacuous": kind == "α", "value": 0.1},
-        {"theorem": "B", "status": "violated", "vacuous": False, "value": None},
-    ]
-    texts = {"text": f"all {kind}", "short": kind, "ledger": rows}
-    return names | numbers | texts | {"certificate": certificate}
-
-
-BY_HAND = [
-    {
-        "task": "t",
-        "title": "T",
-        "seed": seed,
-        "theory": [view("α", 0.4), view("β", b), view("both", c), view("own", 0.2)],
-    }
-    for seed, b, c in ((0, 0.1, 0.3), (1, 0.2, 0.1))
-]
-
-
-def test_a_table_of_certificates_by_hand() -> None:
-    table = theory_report.table(BY_HAND, "t")
-    assert table.loc["α: m", "certificate"] == "40.0 ± 0.0 (2)"
-    assert table.loc["β: m", "certificate"] == "15.0 ± 7.1 (2)"
-    assert table["below teacher's error"].tolist() == ["0 of 2", "1 of 2", "1 of 2", "0 of 2"]
-    with pytest.raises(ValueError, match="no appraisal of task 'u'"):
-        theory_report.table(BY_HAND, "u")
-
-
-def test_the_sentence_says_what_the_second_modality_does_to_the_bound() -> None:
-    said = theory_report.sentence(BY_HAND, "t")
-    assert "from 40.0 ± 0.0 (2) on α alone to 20.0 ± 14.1 (2) on both" in said
-    assert "15.0 ± 7.1 (2) on β alone. The teacher errs on 20.0 ± 0.0 (2)." in said
-    alone = [{**BY_HAND[0], "theory": [view("α", 0.4)]}]
-    assert "no graphs by modality" in theory_report.sentence(alone, "t")
-
-
-def test_verdicts_are_counted_over_all_ledgers() -> None:
-    table = theory_report.verdicts(BY_HAND)
-    assert table.loc["A"].to_dict() == {
-        "useful": 6,
-        "vacuous": 2,
-        "violated": 0,
-        "not checkable": 0,
-    }
-    assert table.loc["B", "violated"] == 8
-    counted = [
-        {**one, "theory": [{"verdicts": theory_report.verdicts_of(view)} for view in one["theory"]]}
-        for one in BY_HAND
-    ]
-    assert theory_report.verdicts(counted).equals(table)
-
-
-def test_the_report_is_printed_and_written(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    theory_report.show(BY_HAND[::-1])  # in the order in which they were finished
-    shown = capsys.readouterr().out
-    assert "second modality moves the bound" in shown
-    assert "seed 0:\n\nboth\n" in shown
-    paths = theory_report.write(BY_HAND, tmp_path)
-    assert [path.name for path in paths] == ["theory.md", "ledger_t.md"]
-    assert "all own" in paths[1].read_text()
-    assert theory_report.write([], tmp_path) == []
 
 
 def test_the_main_job_appraises_the_seeds_it_is_asked_for(

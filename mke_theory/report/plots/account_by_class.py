@@ -18,8 +18,8 @@ from mke_theory.report.plots.style import (
     GivenAxes,
     arm_title,
     panels,
-    seeds,
 )
+from mke_theory.report.tables import seeds
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.records import Record
 

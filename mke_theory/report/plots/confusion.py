@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mke_theory.report.plots.style import STYLE, GivenAxes, arm_title, panels, seeds
+from mke_theory.report.plots.style import STYLE, GivenAxes, arm_title, panels
+from mke_theory.report.tables import seeds
 from mke_theory.study.arms import MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record
 

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mke_theory.report.plots.style import BLUE, GREY, STYLE, GivenAxes, arm_title, panels, seeds
-from mke_theory.report.tables import gains, gains_by_seed
+from mke_theory.report.plots.style import BLUE, GREY, STYLE, GivenAxes, arm_title, panels
+from mke_theory.report.tables import gains, gains_by_seed, seeds
 from mke_theory.study.arms import PLACEBOS, REFERENCE, RIVALS
 from mke_theory.study.records import Record
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mke_theory.report.plots.style import BLUE, ORANGE, STYLE, GivenAxes, panels, seeds
-from mke_theory.report.tables import gains
+from mke_theory.report.plots.style import BLUE, ORANGE, STYLE, GivenAxes, panels
+from mke_theory.report.tables import gains, seeds
 from mke_theory.study.arms import REFERENCE
 from mke_theory.study.records import Record
 

@@ -154,13 +154,6 @@ def save(figure: Figure, path: str | Path) -> Path:
     return write_atomic(path, content.getvalue())
 
 
-def seeds(low: int, high: int | None = None) -> str:
-    """A number of seeds, or a range of it, in words: "1 seed", "3 seeds", "2 to 3 seeds"."""
-    if high is not None and low != high:
-        return f"{low} to {high} seeds"
-    return f"{low} seed" if low == 1 else f"{low} seeds"
-
-
 def arm_title(arm: str) -> str:
     """The title of a known arm, else its key."""
     return ARMS[arm].title if arm in ARMS else arm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,13 +36,14 @@ def test_the_account_is_summed_over_seeds() -> None:
 
 
 def test_classes_have_their_names_where_records_hold_them() -> None:
-    named = [{**one, "class_names": ["calm", "happy", "sad"]} for one in example(("ravdess",))]
+    names = ["calm", "happy", "sad"]
+    named = [replace(one, class_names=names) for one in example(("ravdess",))]
     figure = account_by_class([*named, *example(("digits",))])
     shown = [[tick.get_text() for tick in axes.get_xticklabels()] for axes in figure.axes]
-    assert shown == [["calm", "happy", "sad"], ["0", "1", "2"]]
+    assert shown == [names, ["0", "1", "2"]]
     many = [f"class {at}" for at in range(13)]
     one = record("nyu_depth", "mm_student", 0, 0.5, [tally(1, 0, 0, 0)] * 13)
-    figure = account_by_class([{**one, "class_names": many}])
+    figure = account_by_class([replace(one, class_names=many)])
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == many
 
 
@@ -54,7 +57,7 @@ def test_bars_stand_on_each_other() -> None:
 
 def test_a_real_account_can_be_drawn() -> None:
     found = account([0, 0, 1, 1, -1], [0, 1, 0, 1, 1], [0, 0, 0, 0, 1], classes=2).to_dict()
-    one = {**record("digits", "mm_student", 0, 0.5), "account": {"test": found}}
+    one = record(account={"test": found})
     axes = account_by_class([one], part="test").axes[0]
     heights = [[patch.get_height() for patch in each.patches] for each in bars(axes)]
     assert heights == [[50, 0], [50, 0], [0, 50], [0, 50]]  # kept, corrected, inherited, damaged

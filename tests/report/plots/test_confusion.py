@@ -8,22 +8,24 @@ import numpy as np
 import pytest
 
 from mke_theory.report.plots.confusion import confusion, tables_of
+from mke_theory.study.records import Record
+from tests.report.made_records import record
 
 ARMS = ("um_teacher", "mm_student")
 
 
-def record(task: str, arm: str, seed: int, counts: Any) -> dict[str, Any]:
+def counted(task: str, arm: str, seed: int, counts: Any) -> Record:
     names = ["calm", "angry"] if task == "emotions" else []
-    return {"task": task, "arm": arm, "seed": seed, "confusion": counts, "class_names": names}
+    return record(task, arm, seed, confusion=counts, class_names=names)
 
 
 RECORDS = [
-    record("emotions", "um_teacher", 0, [[3, 1], [2, 2]]),
-    record("emotions", "um_teacher", 1, [[4, 0], [1, 3]]),
-    record("emotions", "mm_student", 0, [[4, 0], [0, 4]]),
-    record("emotions", "mm_student", 1, [[3, 1], [0, 4]]),
-    record("maps", "um_teacher", 0, [[1, 0], [0, 1]]),
-    record("maps", "mm_student", 0, None),
+    counted("emotions", "um_teacher", 0, [[3, 1], [2, 2]]),
+    counted("emotions", "um_teacher", 1, [[4, 0], [1, 3]]),
+    counted("emotions", "mm_student", 0, [[4, 0], [0, 4]]),
+    counted("emotions", "mm_student", 1, [[3, 1], [0, 4]]),
+    counted("maps", "um_teacher", 0, [[1, 0], [0, 1]]),
+    counted("maps", "mm_student", 0, None),
 ]
 
 
@@ -32,7 +34,7 @@ def test_counts_are_summed_over_seeds() -> None:
     assert list(tables) == ["emotions"]
     names, runs, counts = tables["emotions"]
     assert names == ["calm", "angry"] and runs == {"um_teacher": 2, "mm_student": 2}
-    fewer = tables_of([one for one in RECORDS if one["seed"] == 0 or one["arm"] == ARMS[0]], ARMS)
+    fewer = tables_of([one for one in RECORDS if one.seed == 0 or one.arm == ARMS[0]], ARMS)
     assert fewer["emotions"][1] == {"um_teacher": 2, "mm_student": 1}
     assert np.array_equal(counts["um_teacher"], [[7, 1], [3, 5]])
     assert np.array_equal(counts["mm_student"], [[7, 1], [0, 8]])

@@ -44,7 +44,7 @@ def test_one_seed_has_no_interval() -> None:
 
 
 def test_a_range_of_seeds_stands_in_the_title() -> None:
-    some = [one for one in example(("digits",)) if (one["arm"], one["seed"]) != ("um_student", 0)]
+    some = [one for one in example(("digits",)) if (one.arm, one.seed) != ("um_student", 0)]
     assert gain_by_arm(some).axes[0].get_title() == "digits\nn = 2 to 3 seeds"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from mke_theory.report.plots.gain_by_method import SIGHTS, gain_by_method
+from mke_theory.study.records import Record
 from tests.report.drawn import texts
+from tests.report.made_records import record
 
 TESTS = {
     "um_teacher": ("UM teacher", "α", (0.60, 0.62, 0.64)),
@@ -18,18 +18,17 @@ TESTS = {
 }
 
 
-def made_up() -> list[dict[str, Any]]:
+def made_up() -> list[Record]:
     return [
-        {
-            "task": "gaussian",
-            "title": "simulated: gaussian",
-            "arm": arm,
-            "arm_title": title,
-            "sees": sees,
-            "seed": seed,
-            "config_hash": arm,
-            "metrics": {"test": value},
-        }
+        record(
+            "gaussian",
+            arm,
+            seed,
+            value,
+            title="simulated: gaussian",
+            arm_title=title,
+            extra={"sees": sees},
+        )
         for arm, (title, sees, values) in TESTS.items()
         for seed, value in enumerate(values)
     ]

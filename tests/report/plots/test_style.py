@@ -26,7 +26,7 @@ from mke_theory.report.plots import (
     save,
     scenes,
 )
-from mke_theory.report.plots.style import FORMATS, GivenAxes, arm_title, panels, seeds
+from mke_theory.report.plots.style import FORMATS, GivenAxes, arm_title, panels
 from tests.report.made_records import example
 from tests.report.plots.test_bound_against_error import COMPARISON
 from tests.report.plots.test_certificates import QUESTIONS
@@ -119,12 +119,6 @@ def test_axes_within_a_part_of_a_figure_lead_to_the_figure() -> None:
     assert panels(left.subplots(), 1, size=(1, 1)).figure is figure
 
 
-def test_seeds_and_arms_in_words() -> None:
-    assert [seeds(1), seeds(3), seeds(2, 3), seeds(1, 1)] == [
-        "1 seed",
-        "3 seeds",
-        "2 to 3 seeds",
-        "1 seed",
-    ]
+def test_arms_have_their_titles() -> None:
     assert arm_title("um_teacher") == "UM teacher"
     assert arm_title("of my own") == "of my own"

@@ -1,0 +1,58 @@
+"""A gain is called better or worse only where its interval leaves out zero."""
+
+from __future__ import annotations
+
+import pytest
+
+from mke_theory.report.cautions import cautions, verdict
+from mke_theory.study.records import Record
+from tests.report.made_records import record
+
+
+def runs(arm: str, *tests: float) -> list[Record]:
+    return [record("digits", arm, seed, test) for seed, test in enumerate(tests)]
+
+
+TEACHER = runs("um_teacher", 0.50, 0.51, 0.52, 0.53, 0.54)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.1, 0.3, "better"),
+        (-0.3, -0.1, "worse"),
+        (-0.1, 0.3, "no clear difference"),
+        (0.0, 0.3, "no clear difference"),
+        (None, None, "too few seeds to tell"),
+    ],
+)
+def test_the_word_on_a_gain(low: float | None, high: float | None, word: str) -> None:
+    assert verdict({"low": low, "high": high}) == word
+
+
+def test_a_gain_that_was_not_measured_is_not_available() -> None:
+    assert verdict(None) == "not available"
+
+
+def test_what_holds_as_hoped_needs_no_caution() -> None:
+    student = runs("mm_student", 0.60, 0.62, 0.61, 0.64, 0.63)
+    assert cautions([*TEACHER, *student]) == []
+
+
+def test_every_caution_by_hand() -> None:
+    own = [
+        *TEACHER[:3],
+        *runs("um_student", 0.80, 0.82, 0.81),
+        *runs("mm_student", 0.60, 0.62, 0.61),
+        *runs("mm_student_noreg", 0.30, 0.32, 0.31),
+        *runs("mm_student_shuffled", 0.60, 0.62, 0.61),
+        *runs("mm_student_flips", 0.90, 0.92, 0.91),
+    ]
+    # Gains 0.10, 0.11, 0.09 have sd 0.01: reach 4.303 · 0.01/√3 = 2.5 points. The placebo of random
+    # errors is meant to gain and is no caution.
+    assert cautions(own) == [
+        "Worse than the teacher: MM student (no reg).",
+        "placebo: β shuffled gains as well: +10.0 [7.5, 12.5] (3).",
+        "MKE over UM student: -20.0 (3), too few seeds to tell.",
+        "3 seeds: intervals over so few are wide.",
+    ]

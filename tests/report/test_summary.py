@@ -1,0 +1,75 @@
+"""The end of a study: one table and one line a task, and every figure that its records allow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mke_theory.report import summary, tables
+from mke_theory.study.records import Record
+from tests.report.made_records import example, record
+
+
+def counted(found: list[Record]) -> list[Record]:
+    counts = {"labelled": 1, "unlabelled": 2, "test": 3, "parameters": 4}
+    return [
+        replace(one, counts=counts, metrics={**one.metrics, "unlabelled": None}) for one in found
+    ]
+
+
+def test_a_task_is_one_table_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    own = example(("digits",))
+    summary.show(own)
+    printed = capsys.readouterr().out
+    table = tables.table(own, "digits").to_markdown()
+    assert printed.startswith(f"\n## the task digits (digits)\n\n{table}\n\n")
+    assert len(printed.split(table)[1].strip().splitlines()) == 1
+
+
+def test_several_tasks_end_with_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    summary.show(example())
+    assert capsys.readouterr().out.endswith(tables.overview(example()).T.to_markdown() + "\n")
+
+
+def test_the_files_of_a_study(tmp_path: Path) -> None:
+    paths = summary.write(counted(example(("digits",))), tmp_path)
+    names = ["summary.json", "overview.md", *(f"results_digits.{e}" for e in ("md", "csv", "tex"))]
+    assert [path.name for path in paths] == names
+    assert all(path.stat().st_size for path in paths)
+
+
+def drawable(folder: Path, arm: str, seed: int = 0) -> Record:
+    """A run with regions over a plane, as artifacts keep them."""
+    name = f"{arm}{seed}.npz"
+    np.savez(
+        folder / name,
+        x=np.linspace(-1, 1, 3),
+        y=np.linspace(-1, 1, 3),
+        prediction=np.zeros((3, 3), np.uint8),
+        points=np.zeros((2, 2)),
+        labels=np.array([0, 1]),
+    )
+    return record(
+        "moons", arm, seed, artifacts={"regions": name}, metrics={"test": 0.5, "unlabelled": None}
+    )
+
+
+def test_figures_are_those_that_the_records_allow(tmp_path: Path) -> None:
+    arms = ("um_teacher", "mm_student")
+    own = [drawable(tmp_path, arm, seed) for seed in (0, 1) for arm in arms]
+    paths = summary.figures(own, tmp_path)
+    assert [path.name for path in paths] == ["gain_by_arm.png", "regions_moons.png"]
+    accounted = [replace(one, metrics={"test": 0.5, "unlabelled": 0.6}) for one in example()]
+    paths = summary.figures(accounted, tmp_path)
+    assert [path.name for path in paths] == ["gain_by_arm.png", "account_by_class.png"]
+    assert summary.figures([record(metrics={"test": 0.5, "unlabelled": None})], tmp_path) == []
+
+
+def test_a_damaged_array_is_named(tmp_path: Path) -> None:
+    own = drawable(tmp_path, "mm_student")
+    (tmp_path / own.artifacts["regions"]).write_bytes(b"PK no array")
+    with pytest.raises(OSError, match=r"mm_student0\.npz is damaged"):
+        summary.figures([own], tmp_path)
