@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := $(foreach depth,* */* */*/*,$(wildcard mke_theory/$(depth).py))
 PAGES := $(subst /,.,$(basename $(filter-out %/__init__.py,$(SOURCES))))
 
-.PHONY: help run simulate test slow lint docs clean
+.PHONY: help run simulate test slow lint docs notebooks clean
 
 help:
 	@echo "make run    every task whose data are found, with tables and figures in results/"
@@ -16,6 +16,7 @@ help:
 	@echo "make slow   the tests that take longer: published numbers, and runs killed halfway"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation of the package, in build/docs"
+	@echo "make notebooks  run the notebooks and keep their outputs, which the documentation shows"
 	@echo "make clean  remove the environment and what was built (not the results)"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -43,6 +44,9 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(PY) -m pdoc --math -o build/docs $(PAGES)
+
+notebooks: $(INSTALLED)
+	$(PY) notebooks/execute.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

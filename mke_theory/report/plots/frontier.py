@@ -97,7 +97,7 @@ def expansion_against_separation(
     count = len(frontiers) + len(maps)
     if count == 0:
         raise ValueError("there is no panel to draw; give at least one Frontier or Reached")
-    shown = panels(axes, count, size=(3.3, 2.9), columns=2)
+    shown = panels(axes, count, size=(3.3, 2.9), columns=2, pads=(0.04, 0.04))
     for one, frontier in zip(shown.axes, frontiers, strict=False):
         _draw_frontier(one, frontier)
     for one, reached in zip(shown.axes[len(frontiers) :], maps, strict=True):

@@ -82,7 +82,7 @@ def phase_diagram(
     x, y = (cells[knob].to_numpy(dtype=np.float64) for knob in knobs)
     if min(np.ptp(x), np.ptp(y)) == 0:
         raise ValueError("the cells lie on a line; a diagram needs two values of each knob")
-    shown = panels(axes, 1, size=(4.4, 3.3 if caption else 3.0))
+    shown = panels(axes, 1, size=(4.4, 3.3 if caption else 3.0), pads=(0.04, 0.04))
     (one,) = shown.axes
     # Nodes of a lattice lie on circles by the dozen, and only in units of it are they found alike.
     mesh = Triangulation((x - x.min()) / np.ptp(x), (y - y.min()) / np.ptp(y))
