@@ -34,7 +34,7 @@ from mke_theory.report import table_files, tables
 from mke_theory.report import theory as theory_report
 from mke_theory.report.plots import (
     account_by_class,
-    confusion,
+    confusion_by_arm,
     gain_by_arm,
     gain_by_method,
     save,
@@ -300,7 +300,7 @@ def draw() -> None:
         ("gain_by_arm", gain_by_arm(real)),
         ("account_by_class", account_by_class(real)),
         ("gain_by_arm_benchmarks", gain_by_arm(benchmarks)),
-        ("confusion", confusion(named)),
+        ("confusion", confusion_by_arm(named)),
         ("semi_supervised", gain_by_method(contestants)),
     ):
         save(figure, FIGURES / f"{name}.png")

@@ -59,7 +59,7 @@ def figures(records: Sequence[Record], folder: Path) -> list[Path]:
         made.append(plots.save(plots.account_by_class(own), folder / "account_by_class.png"))
     named = [record for record in records if record.class_names]
     if tables_of(named, ARMS_SHOWN):
-        made.append(plots.save(plots.confusion(named), folder / "confusion.png"))
+        made.append(plots.save(plots.confusion_by_arm(named), folder / "confusion.png"))
     for task in dict.fromkeys(record.task for record in records):
         made += _of_task(tables.of_task(records, task), folder)
     return made
@@ -76,7 +76,7 @@ def _of_task(own: Sequence[Record], folder: Path) -> list[Path]:
     }
     if arrays:
         names = next(iter(arrays.values())).get("names")
-        figure = plots.scenes(scenes_of(arrays), None if names is None else list(names))
+        figure = plots.predicted_scenes(scenes_of(arrays), None if names is None else list(names))
         made.append(plots.save(figure, folder / f"scenes_{task}.png"))
     return made
 

@@ -4,18 +4,18 @@ Every function draws on the axes it is given or makes a figure, and returns the 
 writes one to a file.
 """
 
-from mke_theory.report.plots.account_by_class import account_by_class
-from mke_theory.report.plots.bound_against_error import Comparison, bound_against_error
+from mke_theory.report.plots.accounts import account_by_class
+from mke_theory.report.plots.bounds import Comparison, bound_against_error
 from mke_theory.report.plots.certificates import BoundPanel, bounds_beside_the_truth
-from mke_theory.report.plots.confusion import confusion
-from mke_theory.report.plots.error_against_noise import NoiseCurve, error_against_noise
+from mke_theory.report.plots.confusion import confusion_by_arm
 from mke_theory.report.plots.frontier import Frontier, Reached, expansion_against_separation
-from mke_theory.report.plots.gain_along_knob import Curve, gain_along_knob
-from mke_theory.report.plots.gain_by_arm import gain_by_arm
-from mke_theory.report.plots.gain_by_method import gain_by_method
-from mke_theory.report.plots.phase_diagram import Surface, phase_diagram
+from mke_theory.report.plots.gains import gain_by_arm
+from mke_theory.report.plots.knobs import Curve, gain_along_knob
+from mke_theory.report.plots.methods import gain_by_method
+from mke_theory.report.plots.noise import NoiseCurve, error_against_noise
+from mke_theory.report.plots.phase import Surface, phase_diagram
 from mke_theory.report.plots.regions import Region, decision_regions
-from mke_theory.report.plots.scenes import Scene, scenes
+from mke_theory.report.plots.scenes import Scene, predicted_scenes
 from mke_theory.report.plots.style import save
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "account_by_class",
     "bound_against_error",
     "bounds_beside_the_truth",
-    "confusion",
+    "confusion_by_arm",
     "decision_regions",
     "error_against_noise",
     "expansion_against_separation",
@@ -39,6 +39,6 @@ __all__ = [
     "gain_by_arm",
     "gain_by_method",
     "phase_diagram",
+    "predicted_scenes",
     "save",
-    "scenes",
 ]

@@ -19,7 +19,7 @@ ARMS_SHOWN = (REFERENCE, MM_STUDENT.name)
 
 
 @matplotlib.rc_context(STYLE)
-def confusion(
+def confusion_by_arm(
     records: Iterable[Record],
     arms: Sequence[str] = ARMS_SHOWN,
     *,

@@ -96,7 +96,7 @@ def scenes_of(arms: Mapping[str, Mapping[str, NDArray[Any]]]) -> list[Scene]:
 
 
 @matplotlib.rc_context(STYLE)
-def scenes(
+def predicted_scenes(
     frames: Sequence[Scene],
     class_names: Sequence[str] | None = None,
     *,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mke_theory.report.plots.confusion import confusion, tables_of
+from mke_theory.report.plots.confusion import confusion_by_arm, tables_of
 from mke_theory.study.records import Record
 from tests.report.made_records import record
 
@@ -41,7 +41,7 @@ def test_counts_are_summed_over_seeds() -> None:
 
 
 def test_shares_of_each_true_class_are_drawn() -> None:
-    figure = confusion(RECORDS)
+    figure = confusion_by_arm(RECORDS)
     teacher, student = figure.axes
     assert teacher.get_title() == "emotions: UM teacher\n2 seeds"
     np.testing.assert_allclose(teacher.images[0].get_array(), [[87.5, 12.5], [37.5, 62.5]])
@@ -52,4 +52,4 @@ def test_shares_of_each_true_class_are_drawn() -> None:
 
 def test_nothing_to_draw_is_refused() -> None:
     with pytest.raises(ValueError, match="no task has a confusion matrix"):
-        confusion(RECORDS[4:])
+        confusion_by_arm(RECORDS[4:])

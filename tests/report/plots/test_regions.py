@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection, QuadMesh
 
-from mke_theory.report.plots.account_by_class import OUTCOMES
+from mke_theory.report.plots.accounts import OUTCOMES
 from mke_theory.report.plots.regions import Region, decision_regions
 from mke_theory.report.plots.style import INKS, SHADES, SHAPES
 from tests.report.drawn import texts

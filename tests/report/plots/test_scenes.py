@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mke_theory.report.plots.scenes import CLASS_COLOURS, Scene, scenes, scenes_of
+from mke_theory.report.plots.scenes import CLASS_COLOURS, Scene, predicted_scenes, scenes_of
 from mke_theory.study.arms import ARMS
 
 ARM_NAMES = ("um_teacher", "um_student", "mm_student")
@@ -45,7 +45,7 @@ def shown(axes: Axes) -> np.ndarray:
 
 def test_rows_show_what_they_are_given() -> None:
     panels = [scene(0), scene(1)]
-    figure = scenes(panels, ("bed", "chair", "wall"))
+    figure = predicted_scenes(panels, ("bed", "chair", "wall"))
     rows = rows_of(figure, 2)
     assert len(rows) == 3 + len(ARM_NAMES)
     for column, panel in enumerate(panels):
@@ -60,7 +60,7 @@ def test_arms_are_scored_over_the_frames_shown() -> None:
     truth = np.array([[0, 0, 1, -1]])
     found = {"um_teacher": np.array([[0, 1, 1, 2]]), "mm_student": np.array([[0, 0, 1, 1]])}
     image = np.zeros((1, 4, 3), dtype=np.uint8)
-    figure = scenes([Scene(image, truth, found)])
+    figure = predicted_scenes([Scene(image, truth, found)])
     labels = [axes.get_ylabel() for axes in figure.axes]
     # Class 0: 1 pixel of 2 in union; class 1: 1 of 2; a class given to a void pixel is no error.
     assert labels[2] == f"{ARMS['um_teacher'].title}\nmIoU 50.0\npixels 66.7%"
@@ -71,17 +71,17 @@ def test_arms_are_scored_over_the_frames_shown() -> None:
 
 def test_the_legend_names_what_is_in_sight() -> None:
     names = ("bed", "chair", "wall", "never seen")
-    (legend,) = scenes([scene()], names).legends
+    (legend,) = predicted_scenes([scene()], names).legends
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts == ["bed", "chair", "wall", "not counted"]
     assert "this frame alone" in legend.get_title().get_text()
-    (legend,) = scenes([scene(0), scene(1)]).legends
+    (legend,) = predicted_scenes([scene(0), scene(1)]).legends
     assert next(text.get_text() for text in legend.get_texts()) == "class 0"
     assert "these 2 frames alone" in legend.get_title().get_text()
 
 
 def test_one_class_has_one_colour_everywhere() -> None:
-    rows = rows_of(scenes([scene(0), scene(1)]), 2)
+    rows = rows_of(predicted_scenes([scene(0), scene(1)]), 2)
     maps = [axes.images[0] for row in rows[2:] for axes in row]
     colours = {tuple(image.to_rgba(np.array([[2]]))[0, 0]) for image in maps}
     assert len(colours) == 1
@@ -91,15 +91,19 @@ def test_one_class_has_one_colour_everywhere() -> None:
 def test_missing_depth_is_left_out_of_the_range() -> None:
     depth = np.full((4, 6), 2.0)
     depth[0], depth[1], depth[2] = 0, np.nan, 4.0
-    row = rows_of(scenes([scene(depth=depth), scene(1, depth=np.zeros((4, 6)))]), 2)[1]
+    row = rows_of(predicted_scenes([scene(depth=depth), scene(1, depth=np.zeros((4, 6)))]), 2)[1]
     assert row[0].get_ylabel() == "depth\n2.0 to 4.0 m"
     assert np.ma.getmaskarray(np.ma.masked_invalid(shown(row[0])))[:2].all()
-    assert scenes([scene(depth=np.zeros((4, 6)))]).axes[1].get_ylabel() == "depth\nnot measured"
+    assert (
+        predicted_scenes([scene(depth=np.zeros((4, 6)))]).axes[1].get_ylabel()
+        == "depth\nnot measured"
+    )
 
 
 def test_a_frame_of_void_has_no_score() -> None:
     assert (
-        scenes([scene(truth=np.full((4, 6), -1))]).axes[-1].get_ylabel() == ARMS["mm_student"].title
+        predicted_scenes([scene(truth=np.full((4, 6), -1))]).axes[-1].get_ylabel()
+        == ARMS["mm_student"].title
     )
 
 
@@ -157,12 +161,12 @@ def test_scenes_that_do_not_fit_are_refused(changes: dict[str, Any], message: st
 
 def test_figures_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="0 frames"):
-        scenes([])
+        predicted_scenes([])
     with pytest.raises(ValueError, match="13 frames"):
-        scenes([scene()] * 13)
+        predicted_scenes([scene()] * 13)
     with pytest.raises(ValueError, match="class 2 has no name"):
-        scenes([scene()], ("bed", "chair"))
+        predicted_scenes([scene()], ("bed", "chair"))
     with pytest.raises(ValueError, match="frame 1 has the arms"):
-        scenes([scene(), scene(predictions={"um_teacher": np.zeros((4, 6), int)})])
+        predicted_scenes([scene(), scene(predictions={"um_teacher": np.zeros((4, 6), int)})])
     with pytest.raises(ValueError, match="depth or none"):
-        scenes([scene(), scene(depth=None)])
+        predicted_scenes([scene(), scene(depth=None)])

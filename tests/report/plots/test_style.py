@@ -15,7 +15,7 @@ from mke_theory.report.plots import (
     account_by_class,
     bound_against_error,
     bounds_beside_the_truth,
-    confusion,
+    confusion_by_arm,
     decision_regions,
     error_against_noise,
     expansion_against_separation,
@@ -23,19 +23,19 @@ from mke_theory.report.plots import (
     gain_by_arm,
     gain_by_method,
     phase_diagram,
+    predicted_scenes,
     save,
-    scenes,
 )
 from mke_theory.report.plots.style import FORMATS, GivenAxes, arm_title, panels
 from tests.report.made_records import example
-from tests.report.plots.test_bound_against_error import COMPARISON
+from tests.report.plots.test_bounds import COMPARISON
 from tests.report.plots.test_certificates import QUESTIONS
 from tests.report.plots.test_confusion import RECORDS
-from tests.report.plots.test_error_against_noise import noise_curve
 from tests.report.plots.test_frontier import FRONTIER, REACHED
-from tests.report.plots.test_gain_along_knob import CURVE
-from tests.report.plots.test_gain_by_method import made_up
-from tests.report.plots.test_phase_diagram import KNOBS, SURFACE, cells
+from tests.report.plots.test_knobs import CURVE
+from tests.report.plots.test_methods import made_up
+from tests.report.plots.test_noise import noise_curve
+from tests.report.plots.test_phase import KNOBS, SURFACE, cells
 from tests.report.plots.test_regions import region
 from tests.report.plots.test_scenes import scene
 
@@ -45,11 +45,11 @@ FIGURES: dict[str, tuple[int, Plot]] = {
     "gain_by_arm": (2, lambda axes: gain_by_arm(example(), axes=axes)),
     "account_by_class": (2, lambda axes: account_by_class(example(), axes=axes)),
     "decision_regions": (1, lambda axes: decision_regions([region()], axes=axes)),
-    "confusion": (2, lambda axes: confusion(RECORDS, axes=axes)),
+    "confusion": (2, lambda axes: confusion_by_arm(RECORDS, axes=axes)),
     "gain_by_method": (1, lambda axes: gain_by_method(made_up(), axes=axes)),
     "phase_diagram": (1, lambda axes: phase_diagram(cells(), KNOBS, [SURFACE], "c", axes=axes)),
     "gain_along_knob": (1, lambda axes: gain_along_knob({"a": ("ρ", [CURVE])}, "c", axes=axes)),
-    "scenes": (6, lambda axes: scenes([scene()], axes=axes)),
+    "scenes": (6, lambda axes: predicted_scenes([scene()], axes=axes)),
     "certificates": (2, lambda axes: bounds_beside_the_truth(QUESTIONS, axes=axes)),
     "frontier": (2, lambda axes: expansion_against_separation([FRONTIER], [REACHED], axes=axes)),
     "bound_against_error": (1, lambda axes: bound_against_error([COMPARISON], "c", axes=axes)),

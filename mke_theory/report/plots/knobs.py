@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mke_theory.report.plots.phase_diagram import knob_title
+from mke_theory.report.plots.phase import knob_title
 from mke_theory.report.plots.style import BLUE, ORANGE, STYLE, GivenAxes, panels
 
 Floats = NDArray[np.float64]

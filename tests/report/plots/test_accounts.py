@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mke_theory.evaluation.account import account
-from mke_theory.report.plots.account_by_class import OUTCOMES, account_by_class
+from mke_theory.report.plots.accounts import OUTCOMES, account_by_class
 from mke_theory.report.plots.style import CLASSES_AT_MOST
 from tests.report.drawn import bars, texts
 from tests.report.made_records import example, record, tally

@@ -12,7 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.tri import TriContourSet
 
-from mke_theory.report.plots.phase_diagram import Surface, phase_diagram, spans_zero
+from mke_theory.report.plots.phase import Surface, phase_diagram, spans_zero
 
 KNOBS = ("m_beta", "sigma")
 SIDE = np.linspace(0.0, 1.0, 5)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.lines import Line2D
 
 from mke_theory.evaluation.stats import Interval
-from mke_theory.report.plots.error_against_noise import NoiseCurve, error_against_noise
+from mke_theory.report.plots.noise import NoiseCurve, error_against_noise
 
 
 def noise_curve(**changes: Any) -> NoiseCurve:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mke_theory.report.plots.gain_by_arm import gain_by_arm
+from mke_theory.report.plots.gains import gain_by_arm
 from mke_theory.report.plots.style import BLUE
 from mke_theory.study.arms import ARMS
 from tests.report.drawn import lines, texts

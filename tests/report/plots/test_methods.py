@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mke_theory.report.plots.gain_by_method import SIGHTS, gain_by_method
+from mke_theory.report.plots.methods import SIGHTS, gain_by_method
 from mke_theory.study.records import Record
 from tests.report.drawn import texts
 from tests.report.made_records import record

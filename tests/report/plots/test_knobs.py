@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mke_theory.report.plots.gain_along_knob import Curve, gain_along_knob
+from mke_theory.report.plots.knobs import Curve, gain_along_knob
 
 SIDE = np.linspace(0.0, 1.0, 5)
 CURVE = Curve("linear", SIDE, SIDE - 0.5, SIDE - 0.6, SIDE - 0.3, 0.9 * (SIDE - 0.5))

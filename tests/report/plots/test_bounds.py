@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from mke_theory.report.plots.bound_against_error import Comparison, bound_against_error
+from mke_theory.report.plots.bounds import Comparison, bound_against_error
 from mke_theory.report.plots.style import BLUE, INKS
 from tests.report.drawn import dots
 
