@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -26,6 +27,7 @@ from typing import Annotated, Literal
 import tyro
 from calls import interrupted, ready_tasks, refuse_unknown, refused
 
+from mke_theory.report import page
 from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
 from mke_theory.study import records
@@ -98,13 +100,14 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
+    given = sys.argv[1:] if argv is None else argv
     try:
-        return run_all(options)
+        return run_all(options, shlex.join(["python", "experiments/run_real.py", *given]))
     except KeyboardInterrupt:
         return interrupted(options.out)
 
 
-def run_all(options: Options) -> int:
+def run_all(options: Options, command: str) -> int:
     """Check everything that can be checked, do what is missing, report on all."""
     try:
         configuration = configuration_of(options)
@@ -135,10 +138,13 @@ def run_all(options: Options) -> int:
             )
             theory_report.show(appraisals)
             if done:
+                report.show_overview(done)
+                figures = report.figures(done, options.out)
                 for path in [
                     *report.write(done, options.out),
                     *theory_report.write(appraisals, options.out),
-                    *report.figures(done, options.out),
+                    *figures,
+                    page.write(done, appraisals, options.out, figures=figures, command=command),
                 ]:
                     print(path)
         except (OSError, MemoryError) as problem:

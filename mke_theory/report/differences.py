@@ -19,7 +19,7 @@ def table(own: Sequence[Record]) -> pd.DataFrame:
                 _changed(name, *pair) for name, pair in record.differences.items()
             )
             or "nothing",
-            "parameters": f"{record.counts['parameters']:,}",
+            "parameters": f"{record.counts.get('parameters', 0):,}",
         }
         for record in _first_of_each_arm(own)
     }

@@ -20,19 +20,21 @@ SHOWN_SIDE_BY_SIDE = (REFERENCE, "um_student", MM_STUDENT.name, "mm_student_sup"
 
 
 def show(records: Sequence[Record]) -> None:
-    """Print for each task its table and a line of differences; for several tasks the overview."""
-    tasks = dict.fromkeys(record.task for record in records)
-    for task in tasks:
+    """Print for each task its table and a line of differences."""
+    for task in dict.fromkeys(record.task for record in records):
         own = tables.of_task(records, task)
         print(f"\n## {own[0].title} ({task})\n")
         print(tables.table(own, task).to_markdown())
         print(f"\n{differences.beyond_declared(own)}")
-    if len(tasks) > 1:
-        print(
-            "\n## Test accuracy (or the metric named) in %, mean ± sd (seeds), and gain in points "
-            "with 95% interval\n"
-        )
-        print(tables.overview(records).T.to_markdown())
+
+
+def show_overview(records: Sequence[Record]) -> None:
+    """Print the overview: every arm on test, and the gains of the MM student."""
+    print(
+        "\n## Test accuracy (or the metric named) in %, mean ± sd (seeds), and gain in points with "
+        "95% interval\n"
+    )
+    print(f"{tables.overview(records).T.to_markdown()}\n")
 
 
 def write(records: Sequence[Record], folder: Path) -> list[Path]:

@@ -29,9 +29,10 @@ def test_a_task_is_one_table_and_one_line(capsys: pytest.CaptureFixture[str]) ->
     assert len(printed.split(table)[1].strip().splitlines()) == 1
 
 
-def test_several_tasks_end_with_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
-    summary.show(example())
-    assert capsys.readouterr().out.endswith(tables.overview(example()).T.to_markdown() + "\n")
+def test_the_overview_is_printed_once_for_all_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    summary.show_overview(example())
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"\n\n{tables.overview(example()).T.to_markdown()}\n\n")
 
 
 def test_the_files_of_a_study(tmp_path: Path) -> None:

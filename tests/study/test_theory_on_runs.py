@@ -206,12 +206,12 @@ def test_the_main_job_appraises_the_seeds_it_is_asked_for(
     args = ["--tasks", "twomoon_fair", "--arms", "mm_student", "--seeds", "2", "--workers", "1"]
     call = [*args, "--out", str(tmp_path), "--set", "twomoon_fair.points=80", *short]
     assert run_real.main(call) == 0
-    assert "## Theory on D_u of TwoMoon, fair" in capsys.readouterr().out
+    assert "- twomoon_fair: In percent" in capsys.readouterr().out
     assert [one["seed"] for one in records.read(tmp_path / appraisals.FOLDER)] == [0]
     assert {"theory.md", "ledger_twomoon_fair.md"} <= {path.name for path in tmp_path.iterdir()}
     other = [*call[:-4], "--theory", "0", "--out", str(tmp_path / "none"), *call[-4:]]
     assert run_real.main(other) == 0
-    assert "Theory" not in capsys.readouterr().out
+    assert "- twomoon_fair: In percent" not in capsys.readouterr().out
 
 
 # The study of certificates
