@@ -156,17 +156,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     assert call(tmp_path / "file", "--worlds", "1") == 2
-    assert call(tmp_path / "out", "--worlds", "1", "--publish", str(tmp_path / "file")) == 2
-    assert capsys.readouterr().err.count("error: ") == 2
-
-
-def test_publishing_writes_both_folders(done: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "records.jsonl").write_bytes((done / "records.jsonl").read_bytes())
-    assert call(tmp_path / "out", "--worlds", "1", "--publish", str(tmp_path / "paper")) == 0
-    for name in ("results/tightness.md", "figures/tightness.png"):
-        made = (tmp_path / "paper" / name).read_bytes()
-        assert made == (done / Path(name).name).read_bytes()
+    assert capsys.readouterr().err.count("error: ") == 1
 
 
 def bounds_of(family: str, seed: int) -> list[Bound]:
