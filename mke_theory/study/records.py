@@ -67,7 +67,8 @@ class Record:
                     f"a record needs {name!r} of type {kind.__name__}; got {getattr(self, name)!r}"
                 )
         for name, value in self.metrics.items():
-            if value is not None and not math.isfinite(value):
+            number = isinstance(value, int | float) and math.isfinite(value)
+            if value is not None and not number:
                 raise ValueError(f"metric {name!r} is {value}; a metric without a value is None")
 
     @classmethod

@@ -1,14 +1,17 @@
-"""Keys change with every part of a run, and no finished run is ever lost."""
+"""A record has declared fields and no others; no finished run is ever lost."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,40 +21,106 @@ from hypothesis import strategies as st
 
 import mke_theory
 from mke_theory.study import records
-from mke_theory.study.records import Records
+from mke_theory.study.records import Record, Records
 
 ROOT = Path(mke_theory.__file__).parents[1]
 
 
-def record(
-    arm: str = "mm_student",
-    seed: int = 0,
-    test: float | None = 0.5,
-    *,
-    task: str = "digits",
-    **changes: Any,
-) -> dict[str, Any]:
-    return {
-        "key": f"{task}/{arm}/{seed}",
-        "task": task,
-        "arm": arm,
-        "seed": seed,
-        "config_hash": arm,
-        "metrics": {"test": test},
-        **changes,
+def record(seed: int = 0, test: float | None = 0.5, **changes: Any) -> Record:
+    made = Record(f"digits/mm_student/{seed}", "digits", "mm_student", seed, "c", {"test": test})
+    return replace(made, **changes)
+
+
+# A record
+
+
+def test_a_record_is_its_dictionary() -> None:
+    made = record(counts={"test": 3}, confusion=[[1, 0], [0, 2]], extra={"note": ["β → α", None]})
+    plain = made.to_dict()
+    assert plain == {
+        "key": "digits/mm_student/0",
+        "task": "digits",
+        "arm": "mm_student",
+        "seed": 0,
+        "config_hash": "c",
+        "metrics": {"test": 0.5},
+        "metric": "accuracy",
+        "counts": {"test": 3},
+        "confusion": [[1, 0], [0, 2]],
+        "extra": {"note": ["β → α", None]},
     }
+    assert Record.of(plain) == made == Record.of(json.loads(json.dumps(plain)))
+
+
+def test_a_zero_is_not_left_out() -> None:
+    bare = record(test=None, seconds=0.0)
+    assert bare.to_dict()["seconds"] == 0.0 and bare.to_dict()["metrics"] == {"test": None}
+    assert "confusion" not in bare.to_dict()
+
+
+def test_a_field_that_is_not_known_or_missing_is_refused_by_name() -> None:
+    plain = record().to_dict()
+    with pytest.raises(ValueError, match=r"a record has no field \['note', 'rule'\]"):
+        Record.of({**plain, "rule": "last step", "note": "x"})
+    for name in ("key", "task", "arm", "seed", "config_hash", "metrics"):
+        with pytest.raises(ValueError, match=f"a record lacks a field .*'{name}'"):
+            Record.of({n: value for n, value in plain.items() if n != name})
+    required = {f.name for f in fields(Record)} - set(Record.of(plain).to_dict())
+    assert len(required) == len(fields(Record)) - 7  # those six, and the name of the metric
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": {"test": float("nan")}}, "'test' is nan; a metric without a value is None"),
+        ({"metrics": {"test": float("inf")}}, "'test' is inf"),
+        ({"metrics": {"test": "high"}}, "'test' is high"),
+        ({"metrics": [0.5]}, "needs 'metrics' of type dict"),
+        ({"seed": "0"}, "needs 'seed' of type int; got '0'"),
+        ({"key": None}, "needs 'key' of type str"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_refused(change: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        record(**change)
+
+
+COMMITTED = (
+    "benchmarks",
+    "certificates",
+    "few",
+    "perturbation_law",
+    "prior",
+    "real",
+    "semi_supervised",
+    "theory",
+    "twomoon",
+)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_records_are_read_by_the_one_reader(name: str) -> None:
+    text = (ROOT / "paper" / "results" / f"{name}.jsonl").read_text(encoding="utf-8")
+    plain = [json.loads(line) for line in text.splitlines()]
+    found = [Record.of(line) for line in plain]
+    assert [one.to_dict() for one in found] == plain
+    assert len({(one.task, one.arm, one.seed) for one in found}) == len(plain) > 0
+
+
+def test_no_committed_records_are_forgotten() -> None:
+    assert {path.stem for path in ROOT.glob("paper/results/*.jsonl")} == set(COMMITTED)
 
 
 # The file of finished runs
 
 
 def test_what_was_appended_is_there_again(tmp_path: Path) -> None:
-    one, other = record(seed=0, note="β → α"), record(seed=1)
+    one, other = record(seed=0, extra={"note": "β → α"}), record(seed=1)
     with Records.open(tmp_path / "new" / "out") as runs:
-        assert (len(runs), runs.repaired, runs.has(one["key"])) == (0, False, False)
+        assert (len(runs), runs.repaired, runs.has(one.key)) == (0, False, False)
         runs.append(one)
         runs.append(other)
-        assert runs.has(one["key"]) and list(runs) == [one, other]
+        assert runs.has(one.key) and list(runs) == [one, other]
     with Records.open(tmp_path / "new" / "out") as again:
         assert list(again) == [one, other] and len(again) == 2
     assert records.read(tmp_path / "new" / "out") == [one, other]
@@ -65,10 +134,12 @@ def test_of_equal_keys_the_last_wins(tmp_path: Path) -> None:
     assert records.read(tmp_path) == [record(seed=0, test=0.75), record(seed=1)]
 
 
-def test_records_of_a_plan_come_in_its_order() -> None:
+def test_records_of_a_plan_come_in_its_order(tmp_path: Path) -> None:
     one, two, three = (record(seed=seed) for seed in range(3))
-    planned = [three["key"], "missing", one["key"], three["key"]]
-    assert records.only([one, two, three], planned) == [three, one]
+    with Records.open(tmp_path) as runs:
+        for done in (one, two, three):
+            runs.append(done)
+        assert runs.of([three.key, "missing", one.key, three.key]) == [three, one]
 
 
 def test_reading_nothing_says_so(tmp_path: Path) -> None:
@@ -97,12 +168,12 @@ def test_half_a_line_at_the_end_is_cut_off(tmp_path: Path, cut: int | str) -> No
 
 @given(st.integers(min_value=0))
 def test_any_cut_loses_at_most_the_last_line(at: int) -> None:
-    lines = [records._to_line(record(seed=seed, note="β")) for seed in range(3)]
+    lines = [records._to_line(record(seed=seed, extra={"note": "β"})) for seed in range(3)]
     content = b"".join(lines)
     cut = content[: at % (len(content) + 1)]
     kept = records._parse(records._complete(cut), Path("x"))
     whole = [index for index in range(3) if len(cut) >= len(b"".join(lines[: index + 1])) - 1]
-    assert [one["seed"] for one in kept.values()] == whole
+    assert [one.seed for one in kept.values()] == whole
 
 
 @pytest.mark.parametrize("damaged", [b"{half", b"[1]", b'{"no": "key"}', b"\xff\xfe"])
@@ -217,7 +288,7 @@ def test_a_full_disk_keeps_the_earlier_runs(
             with pytest.raises(OSError, match=r"No space left.*earlier runs are kept") as caught:
                 runs.append(record(seed=1))
         assert caught.value.errno == errno.ENOSPC
-        assert not runs.has(record(seed=1)["key"])
+        assert not runs.has(record(seed=1).key)
         assert records.read(tmp_path) == [record(seed=0)]
         runs.append(record(seed=2))
     assert records.read(tmp_path) == [record(seed=0), record(seed=2)]
@@ -228,15 +299,16 @@ def test_a_write_that_the_system_stops_half_way(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     code = f"""
         import resource, sys
+        from dataclasses import replace
         sys.path.insert(0, {str(ROOT)!r})
-        from mke_theory.records import Records
-        base = {record()!r}
+        from mke_theory.study.records import Record, Records
+        base = Record.of({record().to_dict()!r})
         with Records.open(sys.argv[1]) as runs:
             runs.append(base)
             limit = (runs.folder / "records.jsonl").stat().st_size + 40
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             try:
-                runs.append({{**base, "key": "second"}})
+                runs.append(replace(base, key="second"))
             except OSError as error:
                 print(error)
     """
@@ -263,13 +335,14 @@ def test_an_interrupt_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_killed_process_loses_at_most_the_line_it_was_writing(tmp_path: Path) -> None:
     code = f"""
         import sys
+        from dataclasses import replace
         sys.path.insert(0, {str(ROOT)!r})
-        from mke_theory.records import Records
-        base, payload = {record()!r}, "x" * 200_000
+        from mke_theory.study.records import Record, Records
+        base, payload = Record.of({record().to_dict()!r}), {{"payload": "x" * 200_000}}
         with Records.open(sys.argv[1]) as runs:
             start = len(runs)
             for seed in range(start, start + 100_000):
-                runs.append({{**base, "key": str(seed), "seed": seed, "payload": payload}})
+                runs.append(replace(base, key=str(seed), seed=seed, extra=payload))
                 print(seed, flush=True)
     """
     seen = -1
@@ -281,28 +354,19 @@ def test_a_killed_process_loses_at_most_the_line_it_was_writing(tmp_path: Path) 
                 seen = int(writer.stdout.readline())
             writer.send_signal(signal.SIGKILL)
             seen = max([seen, *map(int, writer.stdout.read().split())])
-        seeds = [one["seed"] for one in records.read(tmp_path)]
+        seeds = [one.seed for one in records.read(tmp_path)]
         # All that was announced is there, in order; the line after it may be there as well.
         assert seeds == list(range(len(seeds))) and len(seeds) in (seen + 1, seen + 2)
     with Records.open(tmp_path) as runs:
         assert len(runs) == len(seeds)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"metrics": {"test": float("nan")}}, "'test' is nan"),
-        ({"seed": "0"}, "needs 'seed' of type int"),
-        ({"key": None}, "needs 'key' of type str"),
-        ({"seconds": float("inf")}, "not JSON compliant"),
-    ],
-)
-def test_a_bad_record_is_refused_and_not_written(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_what_cannot_be_written_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with Records.open(tmp_path) as runs:
-        with pytest.raises(ValueError, match=message):
-            runs.append({**record(), **change})
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            runs.append(record(seconds=float("inf")))
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            runs.append(record(extra={"lock": object()}))
         assert len(runs) == 0
     assert (tmp_path / records.FILE).read_bytes() == b""
 
