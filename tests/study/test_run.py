@@ -1,236 +1,260 @@
-"""A run depends on its settings and its seed alone, and a placebo changes what it says it does."""
+"""The one runner: pure in settings and seed, blind to the truth, and the same by either trainer."""
 
 from __future__ import annotations
 
-import json
+import ast
+import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import chi2
 from torch import Tensor, nn
 
-from mke_theory.data.optional_imports import versions_of
+import mke_theory
 from mke_theory.data.pool import Pool
-from mke_theory.data.problem import Problem
+from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import seed_for
+from mke_theory.method import algorithm
 from mke_theory.method.algorithm import expand
-from mke_theory.method.augmentation import CropFlip
+from mke_theory.method.job import one_by_one
 from mke_theory.method.objective import Objective
-from mke_theory.method.pseudo_labels import PseudoLabels
-from mke_theory.method.transforms import InputNoise, ModalityDropout
-from mke_theory.models import MLP, count_parameters, multimodal
-from mke_theory.study.arm_setup import build_student, lessons, unperturbed
-from mke_theory.study.arms import ARMS, differences
-from mke_theory.study.artifacts import is_planar
-from mke_theory.study.placebos import independent_errors, matching_width, shuffle_pairs
-from mke_theory.study.runner import Place, config_of, fabric_of, key_of, run, train_teacher
-from mke_theory.study.study import problem_of
+from mke_theory.method.transforms import GaussianNoise
+from mke_theory.study import result, trainers
+from mke_theory.study.arm_setup import build_student
+from mke_theory.study.arms import ARMS
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.placebos import shuffle_pairs
+from mke_theory.study.recording import record_of
+from mke_theory.study.result import Cell, Failure, Result, Run
+from mke_theory.study.run import run, train_teachers
+from mke_theory.study.semi_supervised.contestants import comparable, contestants
 from mke_theory.study.task import Recipe, Task
-from mke_theory.tasks.registry import TASKS
-from mke_theory.tasks.toy.arrays import Arrays
+from mke_theory.synthetic.gaussian import Gaussian
+from mke_theory.synthetic.simulated import Simulated
 from mke_theory.tasks.toy.twomoon import TwoMoon
-from mke_theory.training.hardware import Hardware
-from mke_theory.training.loop import RULES, TrainConfig
-from mke_theory.training.predict import predict
+from mke_theory.training.loop import Fit, TrainConfig
+from tests.study.toys import ALONE, SHORT, STUDENTS, Broken, Toy, carried_out, outcomes, same
 
-SHORT = TrainConfig(steps=6, batch_size=8, learning_rate=0.03)
-ALL = list(ARMS)
-STUDENTS = [arm.name for arm in ARMS.values() if arm.learns_from != "labels"]
-
-
-@dataclass(frozen=True)
-class Toy(Task):
-    """Three classes, two modalities of three numbers; a few steps of everything."""
-
-    name: ClassVar[str] = "toy"
-    title: ClassVar[str] = "toy"
-    varies: ClassVar[str] = "everything"
-
-    recipe: Recipe = Recipe(
-        teacher=SHORT, student=SHORT, objective=Objective(transform=(InputNoise(0.5),), gamma=0.5)
-    )
-    hidden: int = 5
-
-    def problem(self, seed: int) -> Problem:
-        draw = torch.Generator().manual_seed(seed_for(seed, "data") % 2**32)
-        labels = torch.arange(42) % 3
-        centre = torch.eye(3)[labels]
-        inputs = {name: centre + torch.randn(42, 3, generator=draw) for name in ("a", "b")}
-        whole = Pool(inputs, labels)
-        return Problem.of(
-            labelled=whole.rows(torch.arange(9)).only(["a"]),
-            unlabelled=whole.rows(torch.arange(9, 30)),
-            test=whole.rows(torch.arange(30, 42)),
-            teacher_modalities=("a",),
-            classes=3,
-        )
-
-    def model(
-        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
-    ) -> nn.Module:
-        width = width or self.hidden
-        encoders = {name: MLP([3, width], activate=True) for name in modalities}
-        return multimodal(encoders, problem.classes, hidden=(width,), missing="zero")
-
-    def width(self, modalities: tuple[str, ...]) -> int:
-        return self.hidden
+PACKAGE = Path(mke_theory.__file__).parent
+RUNNER = sys.modules["mke_theory.study.run"]  # the room exports a function of that name
+FEW = TrainConfig(steps=30, learning_rate=0.02)
+MOON = TwoMoon(Recipe(FEW, FEW, Objective(transform=(GaussianNoise(0.5),))), points=100)
+WORLD = Simulated(MOON.recipe, Gaussian(), labelled=20, unlabelled=60, test=40, hidden=(8,))
 
 
-@pytest.fixture(scope="module")
-def place() -> Place:
-    return Place()
-
-
-def carried_out(
-    place: Place,
-    arm: str = "mm_student",
-    seed: int = 0,
-    problem: Problem | None = None,
-    **changes: Any,
-) -> tuple[dict[str, Any], nn.Module]:
-    task = Toy(**changes)
-    problem = problem or task.problem(seed)
-    return run(task, ARMS[arm], seed, problem, train_teacher(task, seed, problem, place), place)
-
-
-def same(first: nn.Module, second: nn.Module) -> bool:
-    a, b = first.state_dict(), second.state_dict()
-    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def timeless(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in ("seconds", "training")}
-
-
-def test_versions_are_those_of_packages() -> None:
-    found = versions_of("torch.nn", "PIL.Image", "none_of_that_name")
-    assert list(found) == ["torch", "pillow", "none_of_that_name"]
-    assert (found["torch"], found["none_of_that_name"]) == (version("torch"), "none")
+def well(found: Sequence[Result | Failure]) -> list[Result]:
+    """The results, where no run failed."""
+    assert [one.error for one in found if isinstance(one, Failure)] == []
+    return [one for one in found if isinstance(one, Result)]
 
 
 # --- pure in settings and seed -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arm", ALL)
-def test_a_run_is_pure_in_its_settings_and_its_seed(arm: str, place: Place) -> None:
-    first, model = carried_out(place, arm)
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_run_is_pure_in_its_settings_and_its_seed(arm: str) -> None:
+    first = carried_out(arm)
     torch.manual_seed(99)
     np.random.seed(99)
-    carried_out(place, "mm_student", seed=3)  # what ran before does not matter
-    second, again = carried_out(place, arm)
-    assert timeless(first) == timeless(second)
-    assert same(model, again)
-
-
-def test_every_part_of_a_run_is_in_its_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy, arm = Toy(), ARMS["mm_student"]
-    shorter = replace(toy.recipe, student=replace(SHORT, steps=7))
-    keys = {
-        key_of(toy, arm, 0, place),
-        key_of(toy, arm, 1, place),
-        key_of(toy, ARMS["mm_student_noreg"], 0, place),
-        key_of(Toy(hidden=6), arm, 0, place),
-        key_of(Toy(recipe=shorter), arm, 0, place),
-        key_of(toy, arm, 0, replace(place, hardware=Hardware("cuda"))),
-        key_of(toy, arm, 0, replace(place, hardware=Hardware(precision="bf16-mixed"))),
-    }
-    monkeypatch.setattr(Toy, "libraries", lambda self: ("scipy",))
-    keys.add(key_of(toy, arm, 0, place))
-    assert len(keys) == 8
-    assert carried_out(place)[0]["key"] == key_of(Toy(), arm, 0, place)
-    assert set(config_of(toy, arm)) == {"task", "arm"}
-
-
-def test_a_transform_that_names_a_strange_modality_is_refused(place: Place) -> None:
-    objective = Objective(transform=(InputNoise(0.5, only=("b", "sound")),))
-    with pytest.raises(ValueError, match=r"InputNoise acts on \['sound'\]; there are a, b"):
-        carried_out(place, recipe=Recipe(teacher=SHORT, student=SHORT, objective=objective))
-
-
-@pytest.mark.parametrize("select", ["agreement", "labelled"])
-def test_a_rule_of_selection_keeps_its_samples_out_of_training(select: Any, place: Place) -> None:
-    choosing = replace(SHORT, select=select, evaluate_every=2)
-    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing))
-    problem = problem_of(toy, 0)
-    assert len(problem.unlabelled) == 16
-    record, _ = carried_out(place, problem=problem, recipe=toy.recipe)
-    assert record["counts"]["unlabelled"] == 16
-    assert record["rule"] == RULES[select]
-    assert record["selected_step"] % 2 == 0
-
-
-@pytest.mark.parametrize("arm", ["mm_student_sup", "mm_student_flips"])
-def test_an_arm_taught_by_the_truth_is_not_judged_by_the_teacher(arm: str, place: Place) -> None:
-    choosing = replace(SHORT, select="agreement", evaluate_every=2)
-    toy = Toy(recipe=Recipe(teacher=SHORT, student=choosing))
-    problem = problem_of(toy, 0)
-    assert problem.heldout is not None
-    record, model = carried_out(place, arm, problem=problem, recipe=toy.recipe)
-    assert record["rule"] == RULES["labelled"]
-    moved = replace(problem, heldout=problem.heldout.with_labels((problem.heldout.labels + 1) % 3))
-    other = carried_out(place, arm, problem=moved, recipe=toy.recipe)[0]
-    assert other["selected_step"] != record["selected_step"] or not same(
-        model, carried_out(place, arm, problem=moved, recipe=toy.recipe)[1]
+    carried_out("mm_student", seed=3)  # what ran before does not matter
+    second = carried_out(arm)
+    assert same(first.model, second.model) and same(first.teacher, second.teacher)
+    assert first.account == second.account and first.fit == replace(
+        second.fit or pytest.fail("no fit"), model=first.model
     )
+    for part in ("unlabelled", "test"):
+        assert torch.equal(first.predictions[part], second.predictions[part])
 
 
-def test_what_cannot_act_on_a_unimodal_student_is_declared(place: Place) -> None:
-    objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.5, only=("a",))))
-    recipe = Recipe(teacher=SHORT, student=SHORT, objective=objective)
-    assert "T acts by" not in carried_out(place, "mm_student", recipe=recipe)[0]["differences"]
-    found = carried_out(place, "noisy_student", recipe=recipe)[0]["differences"]
-    assert found["T acts by"] == ["InputNoise, ModalityDropout", "InputNoise"]
-    assert "T acts by" not in carried_out(place, "um_student", recipe=recipe)[0]["differences"]
-
-
-def test_another_seed_or_setting_gives_another_student(place: Place) -> None:
-    base = carried_out(place)[1]
-    assert not same(base, carried_out(place, seed=1, problem=Toy().problem(0))[1])
+def test_another_seed_or_setting_gives_another_student() -> None:
+    base = carried_out().model
+    assert not same(base, carried_out(seed=1, problem=Toy().problem(0)).model)
     recipe = replace(Toy().recipe, student=replace(SHORT, learning_rate=0.031))
-    assert not same(base, carried_out(place, recipe=recipe)[1])
+    assert not same(base, carried_out(task=Toy(recipe=recipe)).model)
 
 
-@pytest.mark.parametrize("arm", ALL)
-def test_test_rows_do_not_reach_what_is_trained(arm: str, place: Place) -> None:
+def test_a_run_does_not_depend_on_its_company() -> None:
+    runs = [Run(Toy(), arm, seed) for seed in (0, 1) for arm in ARMS.values()]
+    together = well(run(runs, ALONE))
+    assert [one.run for one in together] == runs
+    for one in (together[4], together[-2]):
+        assert same(one.model, carried_out(one.run.arm.name, seed=one.run.seed).model)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_test_rows_do_not_reach_what_is_trained(arm: str) -> None:
     problem = Toy().problem(0)
     moved = {name: 100.0 - 3.0 * x for name, x in problem.test.inputs.items()}
     other = replace(problem, test=Pool(moved, (problem.test.labels + 1) % 3))
-    record, model = carried_out(place, arm, problem=problem)
-    elsewhere, same_model = carried_out(place, arm, problem=other)
-    assert same(model, same_model)
-    assert record["account"]["unlabelled"] == elsewhere["account"]["unlabelled"]
-    assert record["account"]["test"] != elsewhere["account"]["test"]
-    assert record["split_hash"] != elsewhere["split_hash"]
+    here, elsewhere = (carried_out(arm, problem=one) for one in (problem, other))
+    assert same(here.model, elsewhere.model) and same(here.teacher, elsewhere.teacher)
+    assert here.account == elsewhere.account
+    assert not torch.equal(here.predictions["test"], elsewhere.predictions["test"])
 
 
-@pytest.mark.parametrize("arm", STUDENTS)
-def test_truth_on_unlabelled_rows_reaches_only_the_arms_that_declare_it(
-    arm: str, place: Place
-) -> None:
-    problem = Toy().problem(0)
-    other = replace(
-        problem, unlabelled=problem.unlabelled.with_labels((problem.unlabelled.labels + 1) % 3)
-    )
-    models = [carried_out(place, arm, problem=given)[1] for given in (problem, other)]
-    assert same(*models) is (arm not in ("mm_student_sup", "mm_student_flips"))
-
-
-def test_the_pairing_reaches_only_the_arm_that_loses_it(place: Place) -> None:
-    # Two seeds of the permutation give two students; the arms that keep pairs know nothing of it.
+def test_the_pairing_reaches_only_the_arm_that_loses_it() -> None:
     problem = Toy().problem(0)
     order = seed_for(0, "shuffle")
     shuffled = replace(problem, unlabelled=shuffle_pairs(problem.unlabelled, ("a",), order))
-    as_placebo = carried_out(place, "mm_student_shuffled", problem=problem)[1]
-    assert same(as_placebo, carried_out(place, "mm_student", problem=shuffled)[1])
-    assert not same(as_placebo, carried_out(place, "mm_student", problem=problem)[1])
+    as_placebo = carried_out("mm_student_shuffled", problem=problem)
+    assert same(as_placebo.model, carried_out("mm_student", problem=shuffled).model)
+    assert not same(as_placebo.model, carried_out("mm_student", problem=problem).model)
+    # It is judged on the pairs as they were recorded.
+    asked = algorithm.predictions_of(as_placebo.model, problem.unlabelled)
+    assert torch.equal(as_placebo.predictions["unlabelled"], asked)
+
+
+# --- the truth of D_u is a value apart -----------------------------------------------------------
+
+TAUGHT_BY_THE_TRUTH = ("mm_student_sup", "mm_student_flips")
+
+
+class Watched(Truth):
+    """A truth that notes the functions which read it."""
+
+    def __init__(self, labels: Tensor) -> None:
+        readers: set[tuple[str, str]] = set()
+        object.__setattr__(self, "hidden", labels)
+        object.__setattr__(self, "readers", readers)
+
+    @property
+    def labels(self) -> Tensor:  # type: ignore[override]
+        frame = sys._getframe(1)
+        module = str(frame.f_globals["__name__"]).removeprefix("mke_theory.")
+        self.readers.add((module, frame.f_code.co_name))  # type: ignore[attr-defined]
+        return self.hidden  # type: ignore[attr-defined,no-any-return]
+
+
+def readers_of(one: Run) -> set[tuple[str, str]]:
+    """The functions that read the truth of D_u while a run is carried out."""
+    problem = one.task.problem(one.seed)
+    watched = Watched(problem.truth.labels)
+    problem = replace(problem, truth=watched)
+    watched.readers.clear()  # type: ignore[attr-defined]  # what has checked the problem itself
+    well(outcomes([one], problem))
+    return set(watched.readers)  # type: ignore[attr-defined]
+
+
+ACCOUNT = ("method.algorithm", "account_of")
+READS_MORE = {
+    "mm_student_sup": {("study.arm_setup", "labels_to_learn")},
+    "mm_student_flips": {("study.placebos", "random_errors")},
+}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_nothing_but_the_account_the_ceiling_and_the_placebo_reads_the_truth(arm: str) -> None:
+    assert readers_of(Run(Toy(), ARMS[arm], 0)) == {ACCOUNT} | READS_MORE.get(arm, set())
+
+
+@pytest.mark.parametrize("one", contestants(), ids=lambda one: one.name)
+def test_the_account_alone_reads_the_truth_of_a_contestant(one: Any) -> None:
+    assert readers_of(Run(comparable(Toy(), SHORT), one, 0)) == {ACCOUNT}
+
+
+@pytest.fixture(scope="module", params=["one by one", "vectorised"])
+def under_two_truths(request: pytest.FixtureRequest) -> dict[str, list[Result]]:
+    """The results of every arm, with the truth of D_u and with a permutation of it."""
+    problem, configuration = Toy().problem(0), RunConfiguration(trainer=request.param)
+    order = torch.randperm(21, generator=torch.Generator().manual_seed(0))
+    permuted = replace(problem, truth=Truth(problem.truth.labels[order]))
+    runs = [Run(Toy(), arm, 0) for arm in ARMS.values()]
+    pairs = [well(outcomes(runs, one, configuration)) for one in (problem, permuted)]
+    return {arm: [found[i] for found in pairs] for i, arm in enumerate(ARMS)}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_another_truth_changes_the_account_and_no_weight_but_of_two_arms(
+    arm: str, under_two_truths: dict[str, list[Result]]
+) -> None:
+    here, there = under_two_truths[arm]
+    assert same(here.model, there.model) is (arm not in TAUGHT_BY_THE_TRUTH)
+    assert same(here.teacher, there.teacher) and torch.equal(here.pseudo.hard, there.pseudo.hard)
+    assert here.account != there.account
+
+
+def functions(path: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Every node of a file with the function or class around it, the innermost."""
+
+    def inside(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
+        for child in ast.iter_child_nodes(node):
+            named = isinstance(child, ast.FunctionDef | ast.ClassDef)
+            yield name, child
+            yield from inside(child, child.name if named else name)  # type: ignore[attr-defined]
+
+    yield from inside(ast.parse(path.read_text(encoding="utf-8")), "")
+
+
+def is_truth_of_d_u(node: ast.AST) -> bool:
+    """`problem.truth`, `result.problem.truth`, `self.truth`, `job.truth`, by its text."""
+    if not isinstance(node, ast.Attribute) or node.attr != "truth":
+        return False
+    return ast.unparse(node.value).split(".")[-1] in ("problem", "job", "self")
+
+
+MAY_HAND_ON = {
+    "data/problem.py": {"__post_init__", "_labels"},
+    "method/algorithm.py": {"__post_init__", "_accounted"},
+    "method/relatives/method.py": {"learn"},
+    "study/arm_setup.py": {"student_of", "teacher_itself", "labels_to_learn"},
+    "study/semi_supervised/setup.py": {"student_of_round", "classic_result"},
+    "study/recording.py": {"_scores", "_scores_of_teacher"},
+    "study/artifacts.py": {"keep"},
+    "study/theory_on_runs.py": {"_appraised", "predictions_on_disk"},
+}
+"""The functions that name the truth of D_u: to judge by it, or for one of the two arms."""
+
+MAY_READ = {
+    "data/problem.py": {"__len__", "__post_init__", "_labels"},
+    "method/algorithm.py": {"account_of"},
+    "study/arm_setup.py": {"labels_to_learn"},
+    "study/placebos.py": {"random_errors"},
+    "study/recording.py": {"_scores", "_scores_of_teacher"},
+    "study/artifacts.py": {"keep"},
+    "study/theory_on_runs.py": {"_appraised", "predictions_on_disk"},
+}
+"""The functions that look at its labels."""
+
+ROOMS = ("data", "models", "evaluation", "training", "method", "study", "synthetic", "tasks")
+OTHER_TRUTHS = ("tasks/vggsound/", "synthetic/discrete.py")
+"""Files whose own classes have a field of that name."""
+
+
+def named(wanted: Any) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for room in ROOMS:
+        for path in (PACKAGE / room).rglob("*.py"):
+            name = path.relative_to(PACKAGE).as_posix()
+            if name.startswith(OTHER_TRUTHS):
+                continue
+            inside = {function for function, node in functions(path) if wanted(node)}
+            found |= {name: inside} if inside else {}
+    return found
+
+
+def test_the_package_names_the_truth_of_d_u_in_these_functions_alone() -> None:
+    assert named(is_truth_of_d_u) == MAY_HAND_ON
+
+
+def test_the_package_reads_the_truth_of_d_u_in_these_functions_alone() -> None:
+    def reads(node: ast.AST) -> bool:
+        if not isinstance(node, ast.Attribute) or node.attr != "labels":
+            return isinstance(node, ast.Attribute) and node.attr == "labels"
+        owner = node.value
+        by_name = isinstance(owner, ast.Name) and owner.id == "truth"
+        return by_name or is_truth_of_d_u(owner)
+
+    found = named(reads)
+    found["data/problem.py"] |= {"__len__"}  # of the truth itself, `self.labels`
+    assert found == MAY_READ
+
+
+# --- Algorithm 1 ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -243,307 +267,312 @@ def test_the_pairing_reaches_only_the_arm_that_loses_it(place: Place) -> None:
     ],
 )
 def test_an_arm_is_algorithm_1_with_its_settings(
-    arm: str, used: tuple[str, ...], perturbed: bool, labelled: bool, place: Place
+    arm: str, used: tuple[str, ...], perturbed: bool, labelled: bool
 ) -> None:
-    toy, problem = Toy(), Toy().problem(0)
+    toy, problem, found = Toy(), Toy().problem(0), carried_out(arm)
     by_hand = expand(
-        train_teacher(toy, 0, problem, place).model,
-        problem.unlabelled.only(used),
+        found.teacher,
+        problem.unlabelled.with_labels(problem.truth.labels).only(used),
         build_student(toy, ARMS[arm], problem, used, 0),
         objective=toy.recipe.objective if perturbed else Objective(),
         config=SHORT,
         seed=seed_for(0, "student"),
         labelled=problem.labelled if labelled else None,
-        fabric=fabric_of(place.hardware),
     )
-    record, model = carried_out(place, arm)
-    assert same(model, by_hand.student)
-    assert record["account"]["unlabelled"] == by_hand.account.to_dict()
+    assert same(found.model, by_hand.student)
+    assert found.account == by_hand.account
+    assert torch.equal(found.predictions["unlabelled"], by_hand.predictions)
 
 
-def test_students_start_alike_and_arms_differ_in_what_they_declare() -> None:
-    toy, problem = Toy(), Toy().problem(0)
-    starts = {
-        name: build_student(
-            toy, ARMS[name], problem, ("a",) if arm.modalities == "teacher's" else ("a", "b"), 0
-        )
-        for name, arm in ARMS.items()
-    }
-    multi = [name for name in STUDENTS if ARMS[name].modalities == "all"]
-    assert len(multi) == 5 and all(same(starts["mm_student"], starts[name]) for name in multi)
-    assert same(starts["um_student"], starts["noisy_student"])
-    moved = build_student(toy, ARMS["mm_student"], problem, ("a", "b"), 1)
-    assert not same(starts["mm_student"], moved)
-    objective = toy.recipe.objective
-    assert unperturbed(objective) == replace(objective, transform=(), gamma=0.0)
+def test_expand_and_the_study_go_through_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Any] = []
+    once = algorithm.run
+
+    def counted(given: Any, trainer: Any = one_by_one) -> Any:
+        jobs.extend(given)
+        return once(given, trainer)
+
+    monkeypatch.setattr(algorithm, "run", counted)
+    problem, found = Toy().problem(0), carried_out()
+    assert len(jobs) == 1
+    student = build_student(Toy(), ARMS["mm_student"], problem, ("a", "b"), 0)
+    whole = problem.unlabelled.with_labels(problem.truth.labels)
+    direct = expand(
+        found.teacher,
+        whole,
+        student,
+        objective=Toy().recipe.objective,
+        config=SHORT,
+        seed=seed_for(0, "student"),
+    )
+    assert len(jobs) == 2 and same(direct.student, found.model)
+    assert jobs[0].training.samples.labels.equal(jobs[1].training.samples.labels)
 
 
-# --- the record ----------------------------------------------------------------------------------
-
-KEYS = {
-    "task",
-    "title",
-    "arm",
-    "arm_title",
-    "seed",
-    "config",
-    "config_hash",
-    "split_hash",
-    "code",
-    "environment",
-    "rule",
-    "selected_step",
-    "metrics",
-    "account",
-    "differences",
-    "counts",
-    "key",
-    "seconds",
-}
-METRICS = {
-    "test",
-    "unlabelled",
-    "corrected",
-    "damaged",
-    "agreement",
-    "pseudo_labels",
-    "test_corrected",
-    "test_damaged",
-    "test_agreement",
-}
-
-
-@pytest.mark.parametrize("arm", ALL)
-def test_a_record_is_complete_and_plain(arm: str, place: Place) -> None:
-    record, model = carried_out(place, arm)
-    assert set(record) >= KEYS and set(record["metrics"]) >= METRICS
-    assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert (record["task"], record["arm"], record["seed"]) == ("toy", arm, 0)
-    assert record["differences"] == {k: list(v) for k, v in differences(ARMS[arm]).items()}
-    assert {name: record["counts"][name] for name in ("labelled", "unlabelled", "test")} == {
-        "labelled": 9,
-        "unlabelled": 21,
-        "test": 12,
-    }
-    assert record["counts"]["parameters"] == count_parameters(model)
-    problem = Toy().problem(0)
-    for part, pool in (("test", problem.test), ("unlabelled", problem.unlabelled)):
-        right = predict(model, pool).argmax(dim=1) == pool.labels
-        assert record["metrics"][part] == right.double().mean().item()
-
-
-def test_the_teachers_own_record_neither_corrects_nor_damages(place: Place) -> None:
-    problem = Toy().problem(0)
-    teacher = train_teacher(Toy(), 0, problem, place).model
-    record, model = carried_out(place, "um_teacher")
-    assert same(model, teacher)
-    metrics = record["metrics"]
-    assert (metrics["corrected"], metrics["damaged"], metrics["agreement"]) == (0.0, 0.0, 1.0)
-    assert metrics["pseudo_labels"] == metrics["unlabelled"]
+def test_an_arm_that_trains_no_student_has_the_teachers_fit() -> None:
+    found = carried_out("um_teacher")
+    assert found.model is found.teacher
+    assert found.account is not None
+    overall = found.account.overall
+    assert (overall.corrected, overall.damaged, found.account.agreement) == (0, 0, 1.0)
     for arm in ("um_student", "mm_student", "mm_student_sup"):
-        found = carried_out(place, arm)[0]["metrics"]
-        assert found["pseudo_labels"] == metrics["unlabelled"]
+        other = carried_out(arm)
+        assert same(other.teacher, found.model)
+        assert torch.equal(other.pseudo.hard, found.pseudo.hard)
 
 
-def test_a_folder_changes_nothing_but_time(place: Place, tmp_path: Path) -> None:
-    stored = replace(place, folder=tmp_path, checkpoint_every=4)
-    for arm in ("um_teacher", "mm_student"):
-        direct = carried_out(place, arm)
-        for _ in range(2):  # trained, then loaded
-            kept = carried_out(stored, arm)
-            left = kept[0].pop("artifacts", {})
-            assert list(left) == (["answers"] if arm == "mm_student" else [])
-            assert timeless(direct[0]) == timeless(kept[0]) and same(direct[1], kept[1])
-    assert len(list((tmp_path / "checkpoints").glob("*.pt"))) == 2
+# --- teachers ------------------------------------------------------------------------------------
 
 
-def test_decision_regions_are_kept_where_they_can_be_drawn(place: Place, tmp_path: Path) -> None:
-    task = TwoMoon(recipe=Recipe(SHORT, SHORT))
-    problem = task.problem(0)
-    assert is_planar(problem) and not is_planar(Toy().problem(0))
-    teacher = train_teacher(task, 0, problem, place)
-    stored = replace(place, folder=tmp_path)
-    record, model = run(task, ARMS["mm_student"], 0, problem, teacher, stored)
-    with np.load(tmp_path / record["artifacts"]["regions"]) as saved:
-        side = len(saved["x"])
-        assert saved["prediction"].shape == (side, side)
-        assert np.array_equal(saved["labels"], problem.test.labels.numpy())
-        row, column = 17, 60  # `prediction[row, column]` belongs to (x[column], y[row])
-        point = Pool(
-            {
-                "x1": torch.tensor([[saved["x"][column]]]),
-                "x2": torch.tensor([[saved["y"][row]]]),
-            },
-            torch.tensor([0]),
-        )
-        for at in ((row, column), (0, 0)):
-            point.inputs["x1"][0, 0] = float(saved["x"][at[1]])
-            point.inputs["x2"][0, 0] = float(saved["y"][at[0]])
-            assert saved["prediction"][at] == predict(model, point).argmax(dim=1).item()
-        assert np.allclose(saved["points"][:, 0], problem.test.inputs["x1"][:, 0].numpy())
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many jobs of each kind are trained: teachers have no perturbation and a clean view."""
+    count: Counter[str] = Counter()
+    once = RUNNER.train_all
+
+    def counted(jobs: Any, **named: Any) -> Any:
+        count.update("teacher" if j.objective.view == "clean" else "student" for j in jobs)
+        return once(jobs, **named)
+
+    monkeypatch.setattr(RUNNER, "train_all", counted)
+    return count
 
 
-# --- the placebos --------------------------------------------------------------------------------
+def test_a_teacher_is_trained_once_for_all_students_of_its_cell(trained: Counter[str]) -> None:
+    runs = [Run(Toy(), arm, seed) for seed in (0, 1) for arm in ARMS.values()]
+    found = well(run(runs, ALONE))
+    assert trained == {"teacher": 2, "student": 2 * len(STUDENTS)}
+    for seed in (0, 1):
+        teachers = {id(one.teacher) for one in found if one.run.seed == seed}
+        assert len(teachers) == 1
 
 
-def said(hard: Tensor, classes: int) -> PseudoLabels:
-    return PseudoLabels(hard, hard, torch.full(hard.shape, 0.7), classes)
+def test_teachers_that_are_trained_already_are_handed_over(trained: Counter[str]) -> None:
+    cells = [Cell(Toy(), seed) for seed in (0, 1)]
+    teachers = train_teachers(cells, ALONE)
+    assert trained == {"teacher": 2}
+    runs = [Run(cell.task, ARMS["mm_student"], cell.seed) for cell in cells]
+    found = well(run(runs, ALONE, teachers=teachers))
+    assert trained == {"teacher": 2, "student": 2}
+    for cell, one in zip(cells, found, strict=True):
+        fit = teachers[cell]
+        assert isinstance(fit, Fit) and one.teacher is fit.model
+        assert same(one.model, carried_out(seed=cell.seed).model)
 
 
-@given(
-    n=st.integers(1, 40),
-    classes=st.integers(2, 5),
-    seed=st.integers(0, 2**40),
-    share=st.floats(0, 1),
-)
-def test_independent_errors_are_as_many_as_the_teachers(
-    n: int, classes: int, seed: int, share: float
+def test_teaching_does_not_change_a_teacher() -> None:
+    cell = Cell(Toy(), 0)
+    before, after = train_teachers([cell], ALONE)[cell], train_teachers([cell], ALONE)
+    well(run([Run(Toy(), arm, 0) for arm in ARMS.values()], ALONE, teachers=after))
+    fit = after[cell]
+    assert isinstance(before, Fit) and isinstance(fit, Fit)
+    assert same(before.model, fit.model) and fit.history == before.history
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+STUDENT = ARMS["mm_student"]
+
+
+def errors(found: Sequence[Result | Failure]) -> list[str | None]:
+    return [one.error if isinstance(one, Failure) else None for one in found]
+
+
+@pytest.mark.parametrize("trainer", ["one by one", "vectorised", "auto"])
+def test_a_cell_that_fails_ends_no_other(trainer: Any) -> None:
+    runs = [Run(Broken(), arm, seed) for arm in (ARMS["um_teacher"], STUDENT) for seed in range(3)]
+    found = run(runs, RunConfiguration(trainer=trainer))
+    lost = "ValueError: no data at seed 1"
+    assert errors(found) == [None, lost, None, None, lost, None]
+    assert [one.run for one in found] == runs
+
+
+def test_the_first_cell_may_fail_too() -> None:
+    task = Broken(broken_seed=0)
+    found = run([Run(task, STUDENT, seed) for seed in (0, 1)])
+    assert errors(found) == ["ValueError: no data at seed 0", None]
+
+
+def test_a_teacher_that_diverges_takes_its_students_along() -> None:
+    wild = replace(MOON.recipe, teacher=replace(FEW, optimizer="sgd", learning_rate=1e30))
+    tasks = [TwoMoon(wild, points=100), MOON]
+    runs = [Run(task, arm, 0) for task in tasks for arm in (ARMS["um_teacher"], STUDENT)]
+    for configuration in (ALONE, RunConfiguration(trainer="vectorised")):
+        found = run(runs, configuration)
+        assert [isinstance(one, Failure) for one in found] == [True, True, False, False]
+        assert all("no longer finite" in str(error) for error in errors(found)[:2])
+
+
+def test_a_student_that_diverges_ends_no_other() -> None:
+    wild = replace(Toy().recipe, student=replace(SHORT, learning_rate=1e30))
+    runs = [Run(Toy(recipe=wild), STUDENT, 0), Run(Toy(), STUDENT, 0)]
+    for configuration in (ALONE, RunConfiguration(trainer="vectorised")):
+        lost, done = run(runs, configuration)
+        assert isinstance(lost, Failure) and isinstance(lost.cause, FloatingPointError)
+        assert isinstance(done, Result)
+
+
+@dataclass(frozen=True)
+class Vanishing(Toy):
+    """A task whose problem of seed 1 can be drawn once, for the teacher."""
+
+    name: ClassVar[str] = "vanishing"
+    drawn: ClassVar[Counter[int]] = Counter()
+
+    def problem(self, seed: int) -> Problem:
+        self.drawn[seed] += 1
+        if seed == 1 and self.drawn[seed] > 1:
+            raise FileNotFoundError("the file has gone")
+        return super().problem(seed)
+
+
+def test_a_problem_that_cannot_be_drawn_again_ends_no_other() -> None:
+    Vanishing.drawn.clear()
+    result._drawn.cache_clear()
+    found = run([Run(Vanishing(), STUDENT, seed) for seed in range(3)], ALONE)
+    assert errors(found) == [None, "FileNotFoundError: the file has gone", None]
+
+
+class Timid(nn.Module):
+    """A model that refuses to be asked about the twelve samples of test."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, inputs: Any) -> Tensor:
+        if len(next(iter(inputs.values()))) == 12:
+            raise MemoryError("too many")
+        found: Tensor = self.inner(inputs)
+        return found
+
+
+@dataclass(frozen=True)
+class Shy(Toy):
+    """A task whose student of both modalities cannot be judged on test."""
+
+    name: ClassVar[str] = "shy"
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        made = super().model(problem, modalities, width)
+        return Timid(made) if len(modalities) > 1 else made
+
+
+def test_a_student_that_cannot_be_judged_ends_no_other() -> None:
+    found = run([Run(Shy(), STUDENT, 0), Run(Toy(), STUDENT, 0)], ALONE)
+    assert errors(found) == ["MemoryError: too many", None]
+
+
+def test_a_threshold_that_nothing_reaches_is_a_failure_of_its_run() -> None:
+    high = Toy(recipe=replace(Toy().recipe, objective=Objective(threshold=1.0)))
+    found = run([Run(high, STUDENT, 0), Run(Toy(), STUDENT, 0)], ALONE)
+    assert "no pseudo label reaches the threshold 1.0" in str(errors(found)[0])
+    assert errors(found)[1] is None
+
+
+# --- two trainers --------------------------------------------------------------------------------
+
+
+def close(one: Any, other: Any) -> bool:
+    """Equal, floats up to 1e-6."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(close(v, other[k]) for k, v in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == (pytest.approx(other, abs=1e-6) if isinstance(one, float) else other)
+
+
+def test_vectorised_runs_with_own_draws_are_those_trained_one_by_one() -> None:
+    runs = [
+        Run(task, arm, seed) for task in (MOON, WORLD) for arm in ARMS.values() for seed in (0, 1)
+    ]
+    vectorised = RunConfiguration(trainer="vectorised", draws="own")
+    pairs = zip(well(run(runs, ALONE)), well(run(runs, vectorised)), strict=True)
+    for one, other in pairs:
+        for name, weight in one.model.state_dict().items():
+            again = other.model.state_dict()[name]
+            torch.testing.assert_close(weight, again, rtol=0, atol=1e-5)
+        records = [record_of(one, ALONE).to_dict(), record_of(other, vectorised).to_dict()]
+        assert records[0]["key"] != records[1]["key"]
+        assert records[1]["environment"].pop("trainer") == "vectorised, own draws"
+        for record in records:
+            for name in ("key", "seconds", "training"):
+                del record[name]
+        assert close(*records), str(one.run)
+
+
+def test_shared_draws_are_other_noise_and_no_other_teachers() -> None:
+    runs = [Run(MOON, STUDENT, seed) for seed in (0, 1)]
+    own, shared = (
+        well(run(runs, RunConfiguration(trainer="vectorised", draws=draws)))
+        for draws in ("own", "shared")
+    )
+    for one, other in zip(own, shared, strict=True):
+        for weight, again in zip(one.teacher.parameters(), other.teacher.parameters(), strict=True):
+            torch.testing.assert_close(weight, again)
+        assert not same(one.model, other.model)
+
+
+@dataclass(frozen=True)
+class Looking(TwoMoon):
+    """A task whose model looks at values where there are two modalities: it cannot be traced."""
+
+    name: ClassVar[str] = "looking"
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        made = super().model(problem, modalities, width)
+        if len(modalities) > 1:
+            made.register_forward_hook(
+                lambda *given: -given[2] if bool(given[2].isnan().any()) else None
+            )
+        return made
+
+
+def test_a_job_that_the_vectorised_trainer_refuses_is_trained_alone(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    draw = np.random.default_rng(seed)
-    truth = torch.from_numpy(draw.integers(0, classes, n))
-    wrong = torch.from_numpy(draw.random(n) < share)
-    hard = torch.where(wrong, (truth + 1) % classes, truth)
-    before = truth.clone(), hard.clone()
-    flipped = independent_errors(truth, said(hard, classes), seed)
-    assert int((flipped != truth).sum()) == int(wrong.sum())
-    assert flipped.shape == truth.shape and flipped.dtype == truth.dtype
-    assert int(flipped.min()) >= 0 and int(flipped.max()) < classes
-    assert torch.equal(flipped, independent_errors(truth, said(hard, classes), seed))
-    assert torch.equal(truth, before[0]) and torch.equal(hard, before[1])
+    looking = Looking(MOON.recipe, points=100)
+    alone: list[nn.Module] = []
+    once = trainers.one_by_one
+
+    def counted(jobs: Any, **named: Any) -> Any:
+        alone.extend(job.model for job in jobs)
+        return once(jobs, **named)
+
+    monkeypatch.setattr(trainers, "one_by_one", counted)
+    runs = [Run(task, STUDENT, seed) for task in (looking, MOON) for seed in (0, 1)]
+    found = well(run(runs, RunConfiguration(trainer="vectorised")))
+    assert len(alone) == 2 and {id(one) for one in alone} == {id(one.model) for one in found[:2]}
+    for one in found[:2]:
+        by_hand = well(run([one.run], ALONE))[0].model.state_dict()
+        for name, weight in one.model.state_dict().items():
+            torch.testing.assert_close(weight, by_hand[name], rtol=0, atol=1e-5)
 
 
-def test_independent_errors_fall_anywhere_and_on_any_other_class() -> None:
-    # The teacher errs on the first 10 of 40 samples; the placebo on 10 of 40, 500 times.
-    truth = torch.arange(40) % 4
-    hard = torch.where(torch.arange(40) < 10, (truth + 1) % 4, truth)
-    draws = torch.stack([independent_errors(truth, said(hard, 4), seed) for seed in range(500)])
-    wrong = draws != truth
-    # Counts of places have variance 500 · p(1 − p) and sum to 5000, so Σ(o − e)²/var · 39/40 is χ²
-    # with 39 degrees of freedom; each of the two tests rejects a true claim once in a million.
-    count = wrong.sum(dim=0).double()
-    places = float(((count - 125) ** 2).sum() / (500 * 0.25 * 0.75)) * 39 / 40
-    assert chi2.sf(places, 39) > 1e-6
-    step = ((draws - truth) % 4)[wrong]
-    count = torch.bincount(step, minlength=4)[1:].double()
-    assert chi2.sf(float(((count - 5000 / 3) ** 2 / (5000 / 3)).sum()), 2) > 1e-6
+# --- a run of several rounds, and one without any ------------------------------------------------
 
 
-def test_independent_errors_on_dense_labels_and_without_truth() -> None:
-    truth = torch.zeros(2, 3, 4, dtype=torch.long)
-    hard = truth.clone()
-    hard[0, 1] = 2
-    flipped = independent_errors(truth, said(hard, 3), 0)
-    assert flipped.shape == (2, 3, 4) and int((flipped != 0).sum()) == 4
-    with pytest.raises(ValueError, match="needs the truth"):
-        independent_errors(truth - 1, said(hard, 3), 0)
+def test_seconds_are_those_of_all_rounds() -> None:
+    task = comparable(Toy(), SHORT)
+    entered = {one.name: one for one in contestants()}
+    names = ("noisy_student_both", "um_teacher", "self_training_alpha")
+    found = well(run([Run(task, entered[name], 0) for name in names], ALONE))
+    rounds, teacher, classic = found
+    assert rounds.fit is not None and rounds.fit.steps == SHORT.steps // 3
+    assert rounds.seconds is not None and rounds.seconds == rounds.fit.seconds
+    assert teacher.seconds is not None and classic.seconds is not None
+    last = well(run([replace(rounds.run, arm=replace(entered[names[0]], each_round=True))], ALONE))
+    assert last[0].fit is not None and last[0].fit.steps == SHORT.steps
 
 
-@pytest.mark.parametrize("labels", ["hard", "soft"])
-def test_what_each_arm_learns_and_is_measured_against(labels: Any, place: Place) -> None:
-    problem = Toy().problem(0)
-    teacher = train_teacher(Toy(), 0, problem, place).model
-    objective, truth = Objective(labels=labels), problem.unlabelled.labels
-    own = lessons(ARMS["mm_student"], objective, problem, teacher, 0)
-    errors = int((own[0].hard != truth).sum())
-    assert own[0] is own[1] and 0 < errors < len(truth)
-    measured, shown = lessons(ARMS["mm_student_sup"], objective, problem, teacher, 0)
-    assert torch.equal(measured.hard, own[0].hard) and torch.equal(shown.hard, truth)
-    certain = truth if labels == "hard" else torch.eye(3)[truth]
-    assert torch.equal(shown.target, certain) and bool((shown.confidence == 1).all())
-    measured, shown = lessons(ARMS["mm_student_flips"], objective, problem, teacher, 0)
-    assert torch.equal(measured.hard, own[0].hard)  # the account speaks of the teacher's errors
-    assert int((shown.hard != truth).sum()) == errors
-    assert not torch.equal(shown.hard, own[0].hard)
-    elsewhere = lessons(ARMS["mm_student_flips"], objective, problem, teacher, 1)[1]
-    assert not torch.equal(shown.hard, elsewhere.hard)
-    assert shown.target.shape == own[0].target.shape and shown.target.dtype == own[0].target.dtype
+def test_nothing_wanted_is_nothing_done() -> None:
+    assert run([], ALONE) == []
 
 
-@given(n=st.integers(1, 30), seed=st.integers(0, 2**40))
-def test_shuffling_keeps_alpha_and_moves_all_else_together(n: int, seed: int) -> None:
-    row = torch.arange(float(n))
-    inputs = {"a": row[:, None], "b": 100 + row[:, None], "c": (200 + row).reshape(n, 1, 1)}
-    pool = Pool(inputs, torch.arange(n) % 3)
-    found = shuffle_pairs(pool, ("a",), seed)
-    assert torch.equal(found.inputs["a"], inputs["a"]) and torch.equal(found.labels, pool.labels)
-    order = found.inputs["b"].flatten() - 100
-    assert torch.equal(found.inputs["c"].flatten() - 200, order)
-    assert sorted(order.tolist()) == row.tolist()
-    assert found.modalities == pool.modalities and torch.equal(pool.inputs["b"], inputs["b"])
-
-
-def test_every_partner_is_equally_likely() -> None:
-    # 6 × 6 counts over 600 permutations, 100 each. Rows and columns have fixed sums: there are 25
-    # degrees of freedom; their variances, 36 · 600 · 1/6 · 5/6 in all, are 120 in each direction.
-    pool = Pool({"a": torch.zeros(6, 1), "b": torch.arange(6.0)[:, None]}, torch.zeros(6).long())
-    count = Counter(
-        (i, int(partner))
-        for seed in range(600)
-        for i, partner in enumerate(shuffle_pairs(pool, ("a",), seed).inputs["b"].flatten())
-    )
-    spread = sum((count[i, j] - 100) ** 2 for i in range(6) for j in range(6)) / 120
-    assert chi2.sf(spread, 25) > 1e-6  # one false alarm in a million
-
-
-@given(
-    a=st.integers(0, 5),
-    b=st.integers(1, 50),
-    target=st.integers(0, 2_000),
-    start=st.integers(1, 99),
-)
-def test_the_matching_width_is_the_nearest(a: int, b: int, target: int, start: int) -> None:
-    def size(width: int) -> int:
-        return a * width * width + b * width + 3
-
-    best = min(abs(size(width) - target) for width in range(1, 2_001))
-    assert abs(size(matching_width(size, target, start)) - target) == best
-
-
-def assert_sizes_match(task: Task) -> None:
-    problem = task.problem(0)
-    large, multi = (
-        count_parameters(build_student(task, ARMS[name], problem, used, seed=0))
-        for name, used in (
-            ("um_student_matched", problem.teacher_modalities),
-            ("mm_student", problem.modalities),
-        )
-    )
-    assert large == pytest.approx(multi, rel=0.05)
-
-
-def test_the_large_unimodal_student_has_the_size_of_the_multimodal_one(tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    wide, narrow = draw.normal(size=(40, 30)), draw.normal(size=(40, 2))
-    part = np.repeat(["labelled", "unlabelled", "test", "test"], 10)
-    np.savez(tmp_path / "own.npz", wide=wide, narrow=narrow, labels=np.arange(40) % 2, part=part)
-    for alpha in ("wide", "narrow"):
-        assert_sizes_match(Arrays(file=str(tmp_path / "own.npz"), alpha=alpha))
-    ready = {name: task for name, task in TASKS.items() if task.missing() is None}
-    assert set(ready) >= {"twomoon", "twomoon_fair", "digits"}
-    for task in ready.values():
-        assert_sizes_match(task)
-
-
-@pytest.mark.data("av_digits")
-@pytest.mark.parametrize("name", ["av_digits", "av_digits_image"])
-def test_the_sizes_match_on_av_digits(name: str, data_root: Path) -> None:
-    assert_sizes_match(TASKS[name].at(data_root))
-
-
-def test_a_student_begins_as_its_teacher_or_not_at_all(place: Place) -> None:
-    task = Toy(recipe=replace(Toy().recipe, from_teacher=True))
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, place).model
-    alone = build_student(task, ARMS["um_student"], problem, ("a",), 0, teacher)
-    assert same(alone, teacher)
-    for weight, source in zip(alone.parameters(), teacher.parameters(), strict=True):
-        assert weight.data_ptr() != source.data_ptr()  # learning must not reach the teacher
-    # The head of two modalities has no place for that of one: nothing is taken, not even a bias.
-    begun = build_student(task, ARMS["mm_student"], problem, ("a", "b"), 0, teacher)
-    assert same(begun, build_student(Toy(), ARMS["mm_student"], problem, ("a", "b"), 0, teacher))
-
-
-def test_what_an_augmentation_is_told_to_change_has_to_be_there(place: Place) -> None:
-    crop = CropFlip(only=("picture",))
-    with pytest.raises(ValueError, match="picture"):
-        carried_out(place, recipe=replace(Toy().recipe, objective=Objective(augment=(crop,))))
+def test_a_task_says_what_it_is_made_of() -> None:
+    task: Task = Toy()
+    assert run([Run(task, STUDENT, 0)], None)[0].run.task is task

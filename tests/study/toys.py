@@ -28,13 +28,13 @@ from mke_theory.training.loop import TrainConfig
 ALONE = RunConfiguration(trainer="one by one")
 STUDENTS = [arm.name for arm in ARMS.values() if arm.rounds]
 """The arms that train a student."""
-SHORT = TrainConfig(steps=6, batch_size=8, learning_rate=0.03)
+SHORT = TrainConfig(steps=30, batch_size=8, learning_rate=0.05)
 LONGER = TrainConfig(steps=40, batch_size=8, learning_rate=0.03)
 
 
 @dataclass(frozen=True)
 class Toy(Task):
-    """Three classes, two modalities of three numbers; a few steps of everything."""
+    """Three classes, two modalities of three numbers; teacher and student learn a bit."""
 
     name: ClassVar[str] = "toy"
     title: ClassVar[str] = "toy"
@@ -43,12 +43,12 @@ class Toy(Task):
     recipe: Recipe = Recipe(
         teacher=SHORT, student=SHORT, objective=Objective(transform=(InputNoise(0.5),), gamma=0.5)
     )
-    hidden: int = 5
+    hidden: int = 8
 
     def problem(self, seed: int) -> Problem:
         draw = torch.Generator().manual_seed(seed_for(seed, "data") % 2**32)
         labels = torch.arange(42) % 3
-        centre = torch.eye(3)[labels]
+        centre = 2 * torch.eye(3)[labels]
         inputs = {name: centre + torch.randn(42, 3, generator=draw) for name in ("a", "b")}
         whole = Pool(inputs, labels)
         return Problem.of(
