@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from mke_theory.study.run import run, train_teachers
 from torch import Tensor, nn
 
 import mke_theory
@@ -31,7 +32,6 @@ from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.placebos import shuffle_pairs
 from mke_theory.study.recording import record_of
 from mke_theory.study.result import Cell, Failure, Result, Run
-from mke_theory.study.run import run, train_teachers
 from mke_theory.study.semi_supervised.contestants import comparable, contestants
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.gaussian import Gaussian
