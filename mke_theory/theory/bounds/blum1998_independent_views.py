@@ -8,7 +8,9 @@ a = P(ỹ ≠ y | i) and two classes, they differ exactly where one of them errs
 For any number of classes let C[i, j] = P(ỹ = j | y = i) be the teacher's confusion matrix and
 J[j, k] = P(ỹ = j, f = k). Then Cᵀ X = J for X[i, k] = P(y = i, f = k), and Err(f) = 1 − trace(X):
 no label on the pool is needed, only C. Both are equalities, and both fail with the independence: a
-student that sees α, or shares an error of the teacher for another reason, is not covered.
+student that sees α, or shares an error of the teacher for another reason, is not covered. Where a
+is near 1/2, or C has hardly an inverse, a dependence too small to fail is divided by next to
+nothing: what passes for independent is therefore added to the value, times what it can do.
 Ref: blum1998combining, as stated in lang2024theoretical, Theorem C.1 (two classes, one class of the
 truth); the form with a confusion matrix is derived here.
 """
@@ -27,6 +29,7 @@ from mke_theory.theory.bounds.bound import (
     Mask,
     checked_share,
     compared,
+    exceeds,
     number,
     student_error_on,
     trivial_error,
@@ -42,12 +45,13 @@ _WORST_CONDITION = 1e8
 def independent_error(disagreement: float, wrong_share: float) -> float:
     """The error e of a student that errs independently, (L01 − a) / (1 − 2a), for two classes.
 
-    Raises ValueError for a share outside [0, 1] or a ≥ 1/2. Ref: lang2024theoretical, Theorem C.1.
+    Raises ValueError for a share outside [0, 1] or a that is not clearly below 1/2.
+    Ref: lang2024theoretical, Theorem C.1.
     """
     apart = checked_share("disagreement", disagreement)
     a = checked_share("wrong_share", wrong_share)
-    if not a < 0.5:
-        raise ValueError(f"wrong_share is {a}; the formula needs less than 1/2")
+    if not exceeds(0.5, a):
+        raise ValueError(f"wrong_share is {a}; the formula needs less than 1/2, clearly")
     return (apart - a) / (1 - 2 * a)
 
 
@@ -74,8 +78,8 @@ def for_class(pool: LabelledPool, label: int, *, tolerance: float = 1e-9) -> Bou
     """The student's error in one of two classes, if its mistakes are independent of the teacher's.
 
     The hypothesis measures |P(both wrong) − P(ỹ wrong) P(f wrong)| in the class; `tolerance` is how
-    much of it passes for independent. The value is off by twice that over 1 − 2a, and a sample of n
-    points from independent views shows about √(a(1 − a)e(1 − e)/n).
+    much of it passes for independent. What passes is added to the value, twice over 1 − 2a. A
+    sample of n points from independent views shows about √(a(1 − a)e(1 − e)/n).
 
     Raises ValueError where the class weighs nothing. Ref: lang2024theoretical, Theorem C.1.
     """
@@ -101,10 +105,13 @@ def for_class(pool: LabelledPool, label: int, *, tolerance: float = 1e-9) -> Bou
     if error is not None and error.points:
         spread = (a * (1 - a) * e * (1 - e) / error.points) ** 0.5
         chance = f"a sample of independent views shows about {number(spread)}"
+    dependence, value = abs(both - a * e), None
+    if exceeds(0.5, a):
+        value = independent_error(apart, a) + 2 * min(dependence, tolerance) / (1 - 2 * a)
     return replace(
         found,
-        value=independent_error(apart, a) if a < 0.5 else None,
-        hypotheses=(two, *_hypotheses(a, abs(both - a * e), tolerance, chance)),
+        value=value,
+        hypotheses=(two, *_hypotheses(a, dependence, tolerance, chance)),
         constants={"a": a, "L01(f, ỹ)": apart},
         trivial=trivial_error(a, apart),
         measured=error,
@@ -117,7 +124,8 @@ def for_pool(
     """The student's error from the teacher's confusion matrix, if f ⟂ ỹ given y.
 
     `confusion` [classes, classes] may come from validation data where the truth of the pool is not
-    known; the independence is then not checkable. Ref: derived here, from blum1998combining.
+    known; the independence is then not checkable. A dependence that passes is added to the value,
+    times Σ|C⁻¹|, which is the most that it can do. Ref: derived here, from blum1998combining.
     """
     value = condition = dependence = None
     if pool.truth is not None:
@@ -129,7 +137,9 @@ def for_pool(
         condition = float(np.linalg.cond(np.asarray(confusion, np.float64)))
         if condition < _WORST_CONDITION:
             joint = _table(pool.pseudo, pool.student, pool)
+            passed = min(dependence or 0.0, tolerance)
             value = error_from_confusion(confusion, joint)
+            value += passed * float(np.abs(np.linalg.inv(np.asarray(confusion, np.float64))).sum())
     return Bound(
         "views by confusion",
         "derived here, as blum1998combining",

@@ -30,6 +30,7 @@ from mke_theory.theory.bounds.bound import (
     checked_share,
     compared,
     covered_points,
+    exceeds,
     lower_end,
     number,
     student_error_on,
@@ -45,12 +46,13 @@ def propagated_error_bound(
 ) -> float:
     """At least P_T(f ≠ y): max{(c+1)/(c−1), 3} · 8rμ/γ, for c, γ, μ and r.
 
-    Raises ValueError for c ≤ 1, γ outside (0, 1], μ outside [0, 1] or r below 1 (the largest of
-    ratios of two distributions cannot be smaller). Ref: cai2021theory, Theorem 2.1.
+    Raises ValueError for c or γ that does not exceed 1 or 0 clearly, γ above 1, μ outside [0, 1] or
+    r below 1 (the largest of ratios of two distributions cannot be smaller).
+    Ref: cai2021theory, Theorem 2.1.
     """
-    if not expansion > 1:
-        raise ValueError(f"expansion is {expansion}; the formula needs more than 1")
-    if not checked_share("margin", margin) > 0:
+    if not exceeds(expansion, 1):
+        raise ValueError(f"expansion is {expansion}; the formula needs more than 1, clearly")
+    if not exceeds(checked_share("margin", margin), 0):
         raise ValueError(f"margin is {margin}; the formula divides by it")
     mu = checked_share("inconsistency", inconsistency)
     if not (1 - 1e-9 <= ratio < math.inf):
@@ -180,7 +182,7 @@ def _measured(
 def _value(found: _Found, c: float | None) -> float | None:
     if c is None or found.margin is None or found.limit is None:
         return None
-    if not (c > 1 and found.margin > 0 and found.ratio < math.inf):
+    if not (exceeds(c, 1) and exceeds(found.margin, 0) and found.ratio < math.inf):
         return None
     return propagated_error_bound(c, found.margin, found.limit, found.ratio)
 

@@ -30,6 +30,7 @@ from mke_theory.theory.bounds.bound import (
     Measured,
     checked_share,
     compared,
+    exceeds,
     lower_end,
     number,
     student_error_on,
@@ -50,14 +51,15 @@ def corrected_error_bound(
     """At least Err(f | S_i); `wrong_share` is a, `expansion` c, the other two shares of S_i.
 
     [L01 − a (2c' − 1) + 2c'a P(not robust)] / (1 − 2c'a), c' = c/(1 − a + ca). Raises ValueError
-    for a share outside [0, 1], a ≥ 1/2, c outside [0, 1] (S_good itself expands by at most 1).
+    for a share outside [0, 1], a not clearly below 1/2, c outside [0, 1] (S_good itself expands by
+    at most 1).
     Ref: lang2024theoretical, Theorem B.1.
     """
     apart = checked_share("disagreement", disagreement)
     rough = checked_share("not_robust", not_robust)
     a = checked_share("wrong_share", wrong_share)
-    if not a < 0.5:
-        raise ValueError(f"wrong_share is {a}; the formula needs less than 1/2")
+    if not exceeds(0.5, a):
+        raise ValueError(f"wrong_share is {a}; the formula needs less than 1/2, clearly")
     c = checked_share("expansion", expansion)
     relative = c / (1 - a + c * a)
     return (apart - a * (2 * relative - 1) + 2 * relative * a * rough) / (1 - 2 * relative * a)
@@ -90,7 +92,7 @@ def for_class(
         expansion = expansion_above(profile, used)
     # At a = 0 there is nothing to correct, and the formula reads Err(f) = L01(f, ỹ).
     lowest, value = 0.0 if a == 0 else lower_end(expansion), None
-    if a < 0.5 and lowest is not None:
+    if exceeds(0.5, a) and lowest is not None:
         value = corrected_error_bound(found.apart, found.rough, a, min(lowest, 1.0))
     hypotheses = _hypotheses(found, used, expansion)[: 1 if a == 0 else None]
     constants = {"a": a, "q": used, "L01(f, ỹ)": found.apart, "P(not robust)": found.rough}
@@ -164,6 +166,7 @@ def expansion_above(profile: RelativeExpansionProfile, q: float) -> Measured:
     """The c of all sets above q < 1: a number where it is certain, else certified and attained."""
     certain = certified_constant(profile, q)
     above = profile.shares > q + ROUNDING
+    above[-1] = True  # all of S_good is above q, even where rounding cannot tell q from 1
     attained = float((profile.values[above] / profile.shares[above]).min())
     return certain if attained - certain <= 1e-9 else (certain, attained)
 

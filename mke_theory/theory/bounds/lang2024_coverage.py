@@ -33,6 +33,7 @@ from mke_theory.theory.bounds.bound import (
     checked_share,
     compared,
     covered_points,
+    exceeds,
     lower_end,
     number,
     student_error_on,
@@ -53,21 +54,22 @@ def uncovered_error_bound(
     """At least Err(f | T_i), from L01(f, ỹ | S_i), P(f not robust | T_i), a, c₁, c₂ and q.
 
     Where a = 0 there is no S_bad, and `to_bad` does not matter. Raises ValueError for a share (all
-    six are) outside [0, 1], c₁ = 0, or c_min/c_max ≤ 2a. Ref: lang2024theoretical, Theorem B.2.
+    six are) outside [0, 1], or c₁ or c_min/c_max that does not exceed 0 or 2a clearly.
+    Ref: lang2024theoretical, Theorem B.2.
     """
     apart = checked_share("disagreement", disagreement)
     rough = checked_share("not_robust", not_robust)
     a, least = checked_share("wrong_share", wrong_share), checked_share("q", q)
     c1, c2 = checked_share("to_good", to_good), checked_share("to_bad", to_bad)
-    if c1 == 0:
-        raise ValueError("to_good is 0; the formula divides by it")
+    if not exceeds(c1, 0):
+        raise ValueError(f"to_good is {c1}; the formula divides by it")
     if a == 0:
         return rough + max(least, apart / c1)
-    spare = balance(c1, c2) - 2 * a
-    if not spare > 0:
+    if not exceeds(balance(c1, c2), 2 * a):
         raise ValueError(
-            f"to_good and to_bad are {c1} and {c2}; their ratio has to exceed 2a = {2 * a}"
+            f"to_good and to_bad are {c1} and {c2}; their ratio has to exceed 2a = {2 * a}, clearly"
         )
+    spare = balance(c1, c2) - 2 * a
     return (1 + a / spare) * rough + max(least, (apart - c2 * a) / (c1 - (c1 + c2) * a))
 
 
@@ -129,7 +131,9 @@ def _value(found: _InClass, reach: _Reach) -> float | None:
     c1, c2, a = lower_end(reach.to_good), lower_end(reach.to_bad), found.wrong
     if a == 0:
         c2 = 0.0
-    if c1 is None or c2 is None or c1 <= 0 or (a > 0 and balance(c1, c2) <= 2 * a):
+    if c1 is None or c2 is None or not exceeds(c1, 0):
+        return None
+    if a > 0 and not exceeds(balance(c1, c2), 2 * a):
         return None
     return uncovered_error_bound(found.apart, found.rough, a, min(c1, 1.0), min(c2, 1.0), reach.q)
 

@@ -17,7 +17,9 @@ As also D ≤ L01(f, ỹ) − Err(ỹ) + W, it follows for c > 2 that
 
     Err(f) ≤ c/(c−2) · (L01(f, ỹ) − Err(ỹ)) + 2c/(c−2) · R_B(f),
 
-which is below the first one wherever that is below the trivial L01(f, ỹ) + Err(ỹ).
+which is below the first one wherever that is below the trivial L01(f, ỹ) + Err(ỹ). Where half of a
+class is wrong c is 2 and there is nothing to divide by, so c has to exceed 2, as it has to exceed
+1, by more than rounding can make of an equality.
 Ref: wei2021theoretical.
 """
 
@@ -34,6 +36,7 @@ from mke_theory.theory.bounds.bound import (
     Measured,
     checked_share,
     compared,
+    exceeds,
     lower_end,
     student_error_on,
     trivial_error,
@@ -63,7 +66,7 @@ def student_error_bound(
     """At least Err(f) of a student with these shares; `expansion` is c = min{1/ā, c̄} > 1.
 
     (c+1)/(c−1) · L01(f, ỹ) + 2c/(c−1) · R_B(f) − Err(ỹ). Raises ValueError for a share outside
-    [0, 1] or c ≤ 1. Ref: wei2021theoretical, Theorem 4.3.
+    [0, 1] or c that does not exceed 1 clearly. Ref: wei2021theoretical, Theorem 4.3.
     """
     apart, rough, wrong = _shares(disagreement, inconsistency, teacher_error)
     spare = _above(expansion, 1)
@@ -76,7 +79,8 @@ def sharper_error_bound(
     """At least Err(f) of a student with these shares; `expansion` is c = min{1/ā, c̄} > 2.
 
     c/(c−2) · (L01(f, ỹ) − Err(ỹ)) + 2c/(c−2) · R_B(f). Raises ValueError for a share outside
-    [0, 1] or c ≤ 2. Ref: derived here, from the expansion of wei2021theoretical.
+    [0, 1] or c that does not exceed 2 clearly.
+    Ref: derived here, from the expansion of wei2021theoretical.
     """
     apart, rough, wrong = _shares(disagreement, inconsistency, teacher_error)
     growth = 1 + 2 / _above(expansion, 2)
@@ -88,8 +92,8 @@ def minimiser_error_bound(
 ) -> float:
     """At least Err(f), for f whose `student_error_bound` is at most the truth's.
 
-    2/(c−1) · Err(ỹ) + 2c/(c−1) · R_B(y). Raises ValueError for a share outside [0, 1] or c ≤ 1.
-    Ref: wei2021theoretical, Theorem 4.3.
+    2/(c−1) · Err(ỹ) + 2c/(c−1) · R_B(y). Raises ValueError for a share outside [0, 1] or c that
+    does not exceed 1 clearly. Ref: wei2021theoretical, Theorem 4.3.
     """
     return student_error_bound(teacher_error, truth_inconsistency, teacher_error, expansion)
 
@@ -138,7 +142,7 @@ def for_any_student(
     """
     known = _constants(pool, expansion, worst_class_error, teacher_error)
     value = None
-    if known.teacher_error is not None and known.c > 1:
+    if known.teacher_error is not None and exceeds(known.c, 1):
         value = student_error_bound(*known.shares(pool), known.c)
     return known.bound(pool, "Wei 4.3, any student", _REFERENCE, value, known.published())
 
@@ -164,7 +168,7 @@ def for_minimiser(
             raise ValueError("the truth is known, so its inconsistency is measured; assume none")
         rough = vertex_inconsistency(pool.graph, pool.truth)
     value = excess = None
-    if known.teacher_error is not None and rough is not None and known.c > 1:
+    if known.teacher_error is not None and rough is not None and exceeds(known.c, 1):
         value = minimiser_error_bound(known.teacher_error, rough, known.c)
         excess = student_error_bound(*known.shares(pool), known.c) - value
     minimal = compared(
@@ -181,16 +185,18 @@ def for_any_student_directly(
     worst_class_error: float | None = None,
     teacher_error: float | None = None,
 ) -> Bound:
-    """The bound of the direct argument: it needs c > 1 only, and for c > 2 the sharper one counts.
+    """The bound of the direct argument, which needs c > 1 only.
 
+    The sharper formula counts where c clearly exceeds 2 and its value is smaller; at c = 2 it says
+    nothing, however rounding puts it.
     Ref: derived here, from the expansion of wei2021theoretical.
     """
     known = _constants(pool, expansion, worst_class_error, teacher_error)
     value = None
-    if known.teacher_error is not None and known.c > 1:
+    if known.teacher_error is not None and exceeds(known.c, 1):
         shares = known.shares(pool)
         value = student_error_bound(*shares, known.c)
-        if known.c > 2:
+        if exceeds(known.c, 2):
             value = min(value, sharper_error_bound(*shares, known.c))
     both = known.effective()
     expands = compared("expansion c = min{1/ā, c̄}", both, ">", 1, checked=known.measured)
@@ -304,6 +310,6 @@ def _shares(
 
 def _above(expansion: float, limit: int) -> float:
     """The denominator of the formula."""
-    if not expansion > limit:
-        raise ValueError(f"expansion is {expansion}; the formula needs more than {limit}")
+    if not exceeds(expansion, limit):
+        raise ValueError(f"expansion is {expansion}; the formula needs more than {limit}, clearly")
     return expansion - limit

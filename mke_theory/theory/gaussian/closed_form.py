@@ -18,6 +18,7 @@ E[x̃ tanh(w·x̃/2)] = c. `perturbation_law.best_noise` has the σ at which eit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -34,6 +35,8 @@ from mke_theory.theory.graph import Floats, Ints
 Knob = Literal["m_t", "m_b", "rho", "prior", "threshold", "sigma"]
 MOST_CELLS = 1_000_000
 """A phase diagram with more cells is refused."""
+_ROUNDING = 1e-12
+"""What a product of two numbers, or a quantile, can be off by, and more."""
 
 NODES = np.linspace(-9.0, 9.0, 721)
 NODE_WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
@@ -110,7 +113,8 @@ class GaussianPair:
     def bayes_weights(self) -> tuple[float, float]:
         """R⁻¹m = (m_t − ρ m_b, m_b − ρ m_t)/(1 − ρ²): the direction of the best classifier."""
         rest = 1 - self.rho**2
-        return (self.m_t - self.rho * self.m_b) / rest, (self.m_b - self.rho * self.m_t) / rest
+        t, b = difference(self.m_t, self.rho * self.m_b), difference(self.m_b, self.rho * self.m_t)
+        return t / rest, b / rest
 
     @property
     def separation(self) -> float:
@@ -271,6 +275,11 @@ def fit_least_squares(t: ArrayLike, b: ArrayLike, labels: ArrayLike, sigma: floa
         raise ValueError("t and b are constant or multiples of each other; w is not determined")
     w = np.linalg.solve(gram, (x - mean).T @ (hard - centre) / len(x))
     return LinearStudent(float(w[0]), float(w[1]), float(centre - w @ mean))
+
+
+def difference(x: float, y: float) -> float:
+    """The difference x − y, 0 where rounding alone could tell them apart: a tie has no sign."""
+    return 0.0 if math.isclose(x, y, rel_tol=_ROUNDING) else x - y
 
 
 def _covariance(pair: GaussianPair, sigma: float) -> Floats:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 STRENGTHS = tuple(2.0**power for power in range(-4, 7))
 """Strengths of `InputNoise` at which a teacher's response is measured."""
+_NO_SLOPE = 1e-12
+"""A statistic that keeps no more than this share of what it said has a slope by rounding only."""
 
 
 def log_odds(logits: ArrayLike) -> Floats:
@@ -141,7 +143,7 @@ def response_to_noise(
         x = x - x.mean(axis=0)
         slope = (x * centred).mean(axis=0) / (centred**2).mean(axis=0)
         left = (x - slope * centred).std(axis=0)
-        rows.append(np.where(slope > 0, left / np.maximum(slope, 1e-12), np.inf))
+        rows.append(np.where(slope > _NO_SLOPE, left / np.maximum(slope, _NO_SLOPE), np.inf))
     return np.maximum.accumulate(np.array(rows), axis=0)
 
 
@@ -185,6 +187,5 @@ def _crossing(strengths: Floats, response: Floats, target: float) -> float:
     at = int(beyond[0])
     if not np.isfinite(response[at]):
         return float(strengths[at])
-    low, high = np.log(response[at - 1 : at + 1])
-    share = (np.log(target) - low) / (high - low)
-    return float(np.exp(np.interp(share, [0, 1], np.log(strengths[at - 1 : at + 1]))))
+    ends = slice(at - 1, at + 1)  # two responses whose logarithms may be one number
+    return float(np.exp(np.interp(np.log(target), np.log(response[ends]), np.log(strengths[ends]))))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from mke_theory.evaluation.stats import Interval
-from mke_theory.theory.gaussian.closed_form import GaussianPair
+from mke_theory.theory.gaussian.closed_form import GaussianPair, difference
 from mke_theory.theory.gaussian.perturbation_law import Loss, best_noise, statistic_of
 from mke_theory.theory.gaussian.teacher_strength import TeacherStrength
 from mke_theory.theory.graph import Floats
@@ -88,13 +88,15 @@ def _noise_at(
     missed: float, alarms: float, prior: float, r: float, loss: Loss
 ) -> tuple[float, float]:
     """(σ*, m_b) at the teacher's two error rates and |corr(t, b)|; infinite where there is none."""
-    m_t, threshold = -(ndtri(missed) + ndtri(alarms)) / 2, (ndtri(missed) - ndtri(alarms)) / 2
-    root = np.sqrt(4 * prior * (1 - prior))
-    if m_t <= 0 or r >= root * m_t / np.sqrt(1 + (root * m_t) ** 2):
+    first, second = float(ndtri(missed)), float(ndtri(alarms))
+    m_t, threshold = difference(-first, second) / 2, (first - second) / 2
+    root = float(np.sqrt(4 * prior * (1 - prior)))
+    most = root * m_t / np.sqrt(1 + (root * m_t) ** 2)  # the correlation at m_b = ∞
+    if m_t <= 0 or difference(most, r) <= 0:
         return float("inf"), float("inf")
-    share = r / (root * m_t / np.sqrt(1 + (root * m_t) ** 2))
+    share = r / most
     m_b = float(share / np.sqrt(1 - share**2) / root)
-    pair = GaussianPair(float(m_t), m_b, 0.0, prior, float(threshold))
+    pair = GaussianPair(m_t, m_b, 0.0, prior, threshold)
     return best_noise(pair, loss), m_b
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from mke_theory.theory.gaussian.closed_form import NODE_WEIGHTS, NODES, GaussianPair
+from mke_theory.theory.gaussian.closed_form import NODE_WEIGHTS, NODES, GaussianPair, difference
 from mke_theory.theory.graph import Floats
 
 Loss = Literal["squared", "logistic"]
@@ -50,7 +50,7 @@ def best_noise(pair: GaussianPair, loss: Loss = "squared") -> float:
         raise ValueError(f"loss is {loss!r}; choose squared or logistic")
     u, v = pair.bayes_weights
     v, m_b = (1.0, 1.0) if pair.m_b == pair.rho == 0 else (v, pair.m_b)
-    pull = pair.agreement * m_b + pair.density * pair.rho
+    pull = difference(pair.agreement * m_b, -pair.density * pair.rho)
     if not (u > 0 and v >= 0 and pull > 0):
         raise ValueError(
             f"no noise on t makes the student Bayes optimal at m_t {pair.m_t}, m_b {pair.m_b}, rho "
@@ -83,17 +83,20 @@ def best_noise_from_truth(t: ArrayLike, b: ArrayLike, pseudo: ArrayLike, truth: 
     if hard.shape != x[0].shape or y.shape != hard.shape or not np.isin([hard, y], (-1, 1)).all():
         raise ValueError("pseudo and truth have to be -1 or 1, one for each pair")
     s, n = np.cov(x, bias=True), len(y)
-    if not np.linalg.det(s) > 1e-12 * s[0, 0] * s[1, 1]:
+    det = float(np.linalg.det(s))
+    if not det > 1e-12 * s[0, 0] * s[1, 1]:
         raise ValueError("t and b are multiples of each other; β adds nothing to weigh")
     c, p = (((x - x.mean(axis=1, keepdims=True)) @ labels) / n for labels in (hard, y))
-    v = np.linalg.solve(s, p)
+    weight = difference(s[1, 1] * p[0], s[0, 1] * p[1]) / det  # v_t
     slope = c[1] / p[1] if p[1] else 0.0
-    if not (slope * v[0] > 0 and (c[0] - slope * p[0]) / (slope * v[0]) >= 0):
+    copied = difference(c[0], slope * p[0])
+    # A negative slope would make the student parallel to the truth's, and point the other way.
+    if not (slope > 0 and weight > 0 and copied >= 0):
         raise ValueError(
             f"no noise on t makes the student parallel to that of the truth: b's share of the "
-            f"truth is {slope:.3g}, the truth's weight on t {v[0]:.3g}"
+            f"truth is {slope:.3g}, the truth's weight on t {weight:.3g}"
         )
-    return float(np.sqrt((c[0] - slope * p[0]) / (slope * v[0])))
+    return float(np.sqrt(copied / (slope * weight)))
 
 
 def _own_agreement(pair: GaussianPair, sigma: float) -> float:

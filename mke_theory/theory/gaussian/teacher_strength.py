@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from mke_theory.evaluation.stats import Interval, clopper_pearson
+from mke_theory.theory.gaussian.closed_form import difference
 
 _STRONGEST = 8.0
 """Beyond m_t = 8 the teacher errs on one sample in 10^15, and σ* is 0 to six digits."""
@@ -42,7 +43,7 @@ class TeacherStrength:
     @property
     def m_t(self) -> float:
         """Half the distance of the classes along t, −(Φ⁻¹(missed) + Φ⁻¹(false alarms))/2."""
-        return float(-(ndtri(self.missed) + ndtri(self.false_alarms)) / 2)
+        return difference(-float(ndtri(self.missed)), float(ndtri(self.false_alarms))) / 2
 
 
 def strength_from_errors(errors: int, n: int, level: float = 0.975) -> TeacherStrength:

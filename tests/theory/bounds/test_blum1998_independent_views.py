@@ -99,6 +99,23 @@ def test_a_copy_of_the_teacher_is_not_independent() -> None:
     assert for_pool(pool).status == "violated"
 
 
+@pytest.mark.parametrize("shared", [0.0, 9e-10, -9e-10])
+def test_a_dependence_that_passes_is_added(shared: float) -> None:
+    # a = 1/2 − 2e-6 and e = .2505 in both classes. P(both wrong) may be off by 9e-10, which passes
+    # for independent and moves (L01 − a)/(1 − 2a) by 1.8e-9/4e-6 = 4.5e-4, one way or the other.
+    a, e = 0.5 - 2e-6, 0.2505
+    both = a * e + shared
+    cells = np.array([both, a - both, e - both, 1 - a - e + both])
+    truth = np.repeat([0, 1], 4)
+    wrong, missed = np.tile([1, 1, 0, 0], 2), np.tile([1, 0, 1, 0], 2)
+    graph = Graph.from_edges(8, [], weights=np.tile(cells, 2) / 2)
+    pool = LabelledPool(graph, truth ^ wrong, truth ^ missed, 2, truth)
+    for found in (for_class(pool, 0), for_pool(pool)):
+        assert found.status == "holds"
+        # C⁻¹ has four entries of about 1/2 over 1 − 2a, so that Σ|C⁻¹| is 2/(1 − 2a) as well.
+        assert found.value == pytest.approx(e + max(0.0, -9e-4 * shared / 9e-10), abs=1e-9)
+
+
 def test_what_it_cannot_say() -> None:
     truth, pseudo = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     graph = Graph.from_edges(4, [])

@@ -88,6 +88,10 @@ def test_no_number_that_is_none(value: float) -> None:
         (1 / 3 - 1e-15, "<", 1 / 3, "violated"),  # an equality, up to rounding
         (3.0, ">", 3, "violated"),
         (3 + 1e-14, ">", 3, "violated"),
+        (3 + 1e-7, ">", 3, "violated"),  # as near as the sums of a large pool may put an equality
+        (3 + 1e-5, ">", 3, "holds"),
+        (1e-7, ">", 0, "violated"),
+        (0.5 - 1e-5, "<", 0.5, "holds"),
         (3.1, ">", 3, "holds"),
         (math.inf, ">", 3, "holds"),
         (0.5, "≤", 0.5, "holds"),

@@ -2,7 +2,8 @@
 
 A case walks over worlds (atoms, graph, truth, teacher) and all their students, finds the expansion
 by going through all sets, and hands the constants of every pair whose hypotheses hold to the very
-formula that the package evaluates.
+formula that the package evaluates. Whether hypotheses hold is decided here, in whole numbers and
+with a margin; what rounding makes of a tie in the package is what `test_ties` is about.
 """
 
 from __future__ import annotations

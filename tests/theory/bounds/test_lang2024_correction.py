@@ -129,6 +129,16 @@ def test_an_interval_of_the_expansion() -> None:
     assert attained == pytest.approx(1)
 
 
+def test_all_of_the_good_points_are_above_any_q() -> None:
+    # A mislabelled point of weight 1e-13: q = 1 − 2a is 1 up to rounding, and a set is above it
+    # nevertheless. The student that corrects the point is bounded by 0.
+    graph = Graph.from_edges(3, [[0, 1], [1, 2]], weights=[1e-13, 0.5, 0.5 - 1e-13])
+    truth = np.zeros(3, np.int64)
+    found = for_class(LabelledPool(graph, np.array([1, 0, 0]), truth, 2, truth), 0)
+    assert found.status == "holds"
+    assert found.value == pytest.approx(0, abs=1e-12)
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2]))
 def test_the_pool_and_the_brute_force_agree(seed: int, steps: int) -> None:
     rng = np.random.default_rng(seed)

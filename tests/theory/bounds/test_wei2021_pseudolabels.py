@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -61,6 +61,51 @@ def test_a_tight_world() -> None:
     assert for_any_student(corrected).value == pytest.approx(5 / 3 / 4 - 1 / 4)
     assert for_any_student_directly(corrected).value == pytest.approx(0.0, abs=1e-12)
     assert not for_any_student_directly(corrected).vacuous
+
+
+def cliques(*sizes: int) -> tuple[tuple[int, int], ...]:
+    """All pairs of the first points, of the next ones, and so on."""
+    ends = np.cumsum((0, *sizes)).tolist()
+    return tuple(p for low, high in pairwise(ends) for p in combinations(range(low, high), 2))
+
+
+@pytest.mark.parametrize(
+    ("weights", "ones", "wrong", "error"),
+    [
+        # Six points of class 1, three of class 0, three of the six wrong: 3 · 3/9 − 3/9.
+        ((1,) * 9, 6, 3, 6 / 9),
+        # Class 1 weighs 9 + 8 + 1, and the 9 is wrong: 3 · 9/40 − 9/40.
+        ((9, 8, 1, 7, 7, 2, 6), 3, 1, 18 / 40),
+    ],
+)
+def test_half_of_a_class_wrong_is_no_case_for_the_sharper_formula(
+    weights: tuple[int, ...], ones: int, wrong: int, error: float
+) -> None:
+    # Each class is a clique, so c = 1/ā = 2, and 1/ā rounds to 2 + 4e-16. The student that always
+    # says 0 has L01 = Err(ỹ), so the sharper formula is 2/(c − 2) times 0; the other one is tight.
+    n = len(weights)
+    truth = (1,) * ones + (0,) * (n - ones)
+    teacher = (0,) * wrong + truth[wrong:]
+    world = World(Atoms(weights, cliques(ones, n - ones)), truth, teacher)
+    found = for_any_student_directly(world.pool((0,) * n))
+    assert found.constants["c"] > 2
+    assert found.constants["L01(f, ỹ)"] == found.constants["Err(ỹ)"]
+    assert found.status == "holds"
+    assert found.value == pytest.approx(error)
+    assert found.measured is not None
+    assert found.measured.share == pytest.approx(error)
+
+
+def test_a_large_pool_in_which_half_of_a_class_is_wrong() -> None:
+    # Sums over so many points are off by more than 1e-12, so that c = 2 comes out well above it.
+    # The student that is wrong everywhere is bounded by 3/2 − 1/2; no edge is needed for it to be
+    # robust, and the expansion is taken as given.
+    n = 180_000
+    pseudo = np.arange(n) % 2
+    pool = LabelledPool(Graph.from_edges(n, []), pseudo, np.ones(n, np.int64), 2, np.zeros(n, int))
+    found = for_any_student_directly(pool, expansion=9.0)
+    assert found.constants["c"] > 2 + 4e-12
+    assert found.value == pytest.approx(1.0)
 
 
 def test_the_minimiser_is_checked_against_the_truth() -> None:
