@@ -9,7 +9,7 @@ on the input. Four ways to train the same students, all on one thread:
 - the published style of loop: one model, torch.optim.SGD, noise and gradient of every step in turn;
 - the project's single `fit`, which also resumes, selects and runs on several devices;
 - torch.func as it is, `vmap` of the gradient called at every step, in a stack of 64;
-- `fit_stack`, in stacks of 4 to 4,096: tracing, drawing of noise and writing back included.
+- `side_by_side`, in stacks of 4 to 4,096: tracing, drawing of noise and writing back included.
 
 Loop and best stack take turns, so that a busy machine slows both. Without `--quick` they also run
 on every core at once, a process each. The last line is the ratio of their medians.
@@ -39,7 +39,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import Stream, torch_seed
 from mke_theory.evaluation.account import accuracy
-from mke_theory.method.job import Student, fit_alone
+from mke_theory.method.job import TrainingJob, fit_alone
 from mke_theory.method.objective import loss_on
 from mke_theory.models import MultimodalModel, coordinates
 from mke_theory.study.arm_setup import student_to_be
@@ -50,7 +50,7 @@ from mke_theory.study.study import available_cores
 from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 from mke_theory.training.loop import Moment
 from mke_theory.training.predict import predict
-from mke_theory.training.vectorised.engine import fit_stack
+from mke_theory.training.vectorised.engine import side_by_side
 
 STEPS = 2000
 SIZES = (4, 16, 64, 128, 256, 1024, 4096)
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "published style of loop": loops,
             "`fit`, one student": singles,
             "`vmap` at every step, 64": mapped,
-            f"`fit_stack`, {best}": stacks,
+            f"`side_by_side`, {best}": stacks,
         }
         write_atomic(options.write, markdown(ways, table, f"{accuracy[0].upper()}{accuracy[1:]}."))
     print(f"speedup: {np.median(loops) / np.median(stacks):.1f}")
@@ -135,7 +135,7 @@ def markdown(ways: dict[str, list[float]], table: pd.DataFrame, note: str) -> st
     )
 
 
-def protocol() -> tuple[Problem, Student]:
+def protocol() -> tuple[Problem, TrainingJob]:
     """The published draw of TwoMoon, and its MM student before training."""
     task = TwoMoonPublished()
     problem = task.problem(0)
@@ -144,14 +144,14 @@ def protocol() -> tuple[Problem, Student]:
     return problem, ready
 
 
-def fresh(ready: Student, seed: int) -> Student:
+def fresh(ready: TrainingJob, seed: int) -> TrainingJob:
     """The same lessons for a student with weights and noise of its own."""
     with torch_seed(seed):
         model = coordinates({"x1": (1,), "x2": (1,)}, 2, hidden=(16, 16))
     return replace(ready, model=model, seed=seed)
 
 
-def loop(model: nn.Module, ready: Student, steps: int = STEPS) -> None:
+def loop(model: nn.Module, ready: TrainingJob, steps: int = STEPS) -> None:
     """The published style: noise, loss, gradient, update, one model at a time."""
     x, labels = stacked(ready.samples)
     layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
@@ -170,7 +170,7 @@ def stacked(pool: Pool) -> tuple[Tensor, Tensor]:
     return torch.cat(list(pool.inputs.values()), dim=1), pool.labels
 
 
-def of_stack(ready: Student, size: int, options: Options) -> dict[str, float]:
+def of_stack(ready: TrainingJob, size: int, options: Options) -> dict[str, float]:
     """Seconds a student and 2,000 steps: what a step costs, and what every stack costs once."""
     few, many, repeats = (4, 12, 1) if size > 256 else (50, 150, 2)
     if not options.quick:
@@ -181,7 +181,9 @@ def of_stack(ready: Student, size: int, options: Options) -> dict[str, float]:
     def train(steps: int) -> float:
         config = replace(ready.config, steps=steps)
         taught = [replace(student, config=config) for student in students]
-        return seconds(lambda: fit_stack(taught, draws="shared", size=size, device=options.device))
+        return seconds(
+            lambda: side_by_side(taught, draws="shared", size=size, device=options.device)
+        )
 
     # The least of some: what else the machine does can only add.
     short, long = (min(train(steps) for _ in range(repeats)) for steps in (few, many))
@@ -203,7 +205,7 @@ class Fresh(Stream):
         return torch.randn_like(like)
 
 
-def of_vmap(ready: Student, size: int, steps: int) -> float:
+def of_vmap(ready: TrainingJob, size: int, steps: int) -> float:
     """Seconds a student and 2,000 steps where vmap of the gradient is called at every step."""
     students = [fresh(ready, i) for i in range(size)]
     template = copy.deepcopy(ready.model).train()
@@ -252,7 +254,7 @@ def accuracy_of(model: nn.Module, pool: Pool) -> float:
     return float(accuracy(predict(model, pool).argmax(dim=1), pool.labels))
 
 
-def on_every_core(ready: Student, best: int) -> str:
+def on_every_core(ready: TrainingJob, best: int) -> str:
     """Loop and stack again, as many processes at once as there are cores."""
     cores = available_cores()
     workers = Parallel(n_jobs=cores)
@@ -264,7 +266,7 @@ def on_every_core(ready: Student, best: int) -> str:
     )
 
 
-def timed_loop(ready: Student, count: int, first: int = 0) -> tuple[float, list[nn.Module]]:
+def timed_loop(ready: TrainingJob, count: int, first: int = 0) -> tuple[float, list[nn.Module]]:
     """Seconds a student of the loop, on one thread, and the students."""
     torch.set_num_threads(1)
     models = [fresh(ready, first + i).model for i in range(count)]
@@ -276,11 +278,13 @@ def timed_loop(ready: Student, count: int, first: int = 0) -> tuple[float, list[
     return seconds(train) / count, models
 
 
-def timed_stack(ready: Student, size: int, device: str = "cpu") -> tuple[float, list[Student]]:
+def timed_stack(
+    ready: TrainingJob, size: int, device: str = "cpu"
+) -> tuple[float, list[TrainingJob]]:
     """Seconds a student of the stack, on one thread, and the students."""
     torch.set_num_threads(1)
     students = [fresh(ready, i) for i in range(size)]
-    took = seconds(lambda: fit_stack(students, draws="shared", size=size, device=device))
+    took = seconds(lambda: side_by_side(students, draws="shared", size=size, device=device))
     return took / size, students
 
 

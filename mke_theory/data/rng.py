@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,30 @@ def seed_for(seed: int, *names: str | int) -> int:
     >>> seed_for(0, "init") == seed_for(0, "order")
     False
     """
+    return _folded(hashlib.sha256(_text(seed, names).encode()))
+
+
+def numbered_seeds(seed: int, *names: str | int) -> Callable[[int], int]:
+    """`number → seed_for(seed, *names, number)`: the hash of all but the number is taken once."""
+    begun = hashlib.sha256(f"{_text(seed, names)}\x1fint:".encode())
+
+    def of(number: int) -> int:
+        digest = begun.copy()
+        digest.update(b"%d" % number)
+        return _folded(digest)
+
+    return of
+
+
+def _text(seed: int, names: Iterable[str | int]) -> str:
     parts = [
         f"str:{name}" if isinstance(name, str) else f"int:{operator.index(name)}" for name in names
     ]
-    text = "\x1f".join([str(operator.index(seed)), *parts])
-    digest = hashlib.sha256(text.encode()).digest()
-    return int.from_bytes(digest[:8], "big") % _SEED_LIMIT
+    return "\x1f".join([str(operator.index(seed)), *parts])
+
+
+def _folded(digest: hashlib._Hash) -> int:
+    return int.from_bytes(digest.digest()[:8], "big") % _SEED_LIMIT
 
 
 def seed32_for(seed: int, *names: str | int) -> int:

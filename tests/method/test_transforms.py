@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mke_theory.data.pool import Pool, is_present, refuse_bad_values
 from mke_theory.data.rng import Stream
-from mke_theory.method.job import Student, fit_alone
+from mke_theory.method.job import TrainingJob, fit_alone
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import (
     ColourJitter,
@@ -36,7 +36,7 @@ from mke_theory.method.transforms import (
 )
 from mke_theory.models import coordinates
 from mke_theory.training.loop import Fit, TrainConfig
-from mke_theory.training.vectorised.engine import fit_stack
+from mke_theory.training.vectorised.engine import side_by_side
 from tests.method.streams import Told
 
 NAN = float("nan")
@@ -477,7 +477,7 @@ def test_students_of_pictures_share_a_stack(make: Callable[[float], Transform]) 
         x = torch.randn(20 + i, 3, 4, 5, generator=draw, dtype=torch.float64)
         torch.manual_seed(i)
         students.append(
-            Student(
+            TrainingJob(
                 coordinates({"a": (3, 4, 5)}, 2, hidden=(6,)).double(),
                 Pool({"a": x}, torch.randint(0, 2, (20 + i,), generator=draw)),
                 Objective(transform=(make(0.3 + 0.3 * i),)),
@@ -486,7 +486,7 @@ def test_students_of_pictures_share_a_stack(make: Callable[[float], Transform]) 
             )
         )
     copies = [replace(student, model=copy.deepcopy(student.model)) for student in students]
-    for student, beside in zip(students, fit_stack(copies), strict=True):
+    for student, beside in zip(students, side_by_side(copies), strict=True):
         alone = fit_alone(student)
         assert isinstance(beside, Fit)
         for name, weight in alone.model.state_dict().items():

@@ -1,9 +1,10 @@
-"""Who can share a stack with whom, and who cannot be stacked at all."""
+"""Which jobs can be trained together, and which are better trained one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import replace
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,25 +13,59 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.job import TrainingJob
-from mke_theory.method.objective import student_loss, transforms_on
+from mke_theory.method.objective import shares_of, student_loss, transforms_on
+from mke_theory.method.transforms import Compose
 from mke_theory.models import MultimodalModel
 from mke_theory.training.batches import batch_rows
 from mke_theory.training.loop import Moment
 from mke_theory.training.vectorised.hyperparameters import form_of
 
+_AT_A_TIME = 256
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
 
-def kind_of(student: TrainingJob) -> Any:
-    """What students of one stack have in common."""
-    samples, config = student.samples, replace(student.config, learning_rate=1.0)
+@dataclass(frozen=True)
+class Ready:
+    """A job with what its loss reads off its samples: the scales of T and T', the classes' shares.
+
+    `shares` [k] are there where the objective's `adjustment` is above 0.
+    """
+
+    job: TrainingJob
+    transforms: tuple[Compose, Compose]
+    shares: Tensor | None
+
+    @property
+    def kind(self) -> Any:
+        """What jobs that are trained together have in common."""
+        return kind_of(self.job), form_of(self.transforms)
+
+
+def ready(job: TrainingJob) -> Ready:
+    """The job, measured. Raises ValueError where it has to be trained one by one, or not at all."""
+    against = refusal(job)
+    if against is not None:
+        raise ValueError(f"{against}; vectorised training has no such thing: train one by one")
+    objective, samples = job.objective, job.samples
+    _refuse_missing(job.model, samples)
+    shares = shares_of(samples) if objective.adjustment > 0 else None
+    return Ready(job, transforms_on(objective, samples), shares)
+
+
+def kind_of(job: TrainingJob) -> Any:
+    """What jobs that are trained together have in common, but for what is read off their samples.
+
+    Pools of other values and lengths, initial weights, seeds, learning rates and the strengths of
+    perturbations are each job's own.
+    """
+    samples, config = job.samples, replace(job.config, learning_rate=1.0)
     whole = config.batch_size is None or config.batch_size >= len(samples)
-    other: Any = "same" if student.objective.other == "same" else ()
+    other = job.objective.other
     return (
-        _kind_of_model(student.model),
+        _kind_of_model(job.model),
         _kind_of_pool(samples),
-        replace(student.objective, transform=(), other=other),
-        form_of(transforms_on(student.objective, samples)),
+        replace(job.objective, transform=(), other=other if other == "same" else ()),
+        form_of((job.objective.transform, other)),
         replace(config, batch_size=None) if whole else config,
     )
 
@@ -67,70 +102,86 @@ def _settings(value: Any) -> Any:
     return value if isinstance(value, Hashable) else id(value)
 
 
+def refusal(job: TrainingJob) -> str | None:
+    """Why a job cannot be trained with others whatever its samples; None where that is not known.
+
+    It takes no step: what shows in a step alone is refused by `refuse_company`.
+    """
+    for module in job.model.modules():
+        own = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
+        if own or getattr(module, "track_running_stats", False):
+            return f"the model has {type(module).__name__}, which draws or keeps statistics"
+    if job.objective.augment:
+        return f"augment is {job.objective.augment}, which changes labels too"
+    return None
+
+
 def reason_against(job: TrainingJob) -> str | None:
     """The reason to train a job alone: it cannot be vectorised, or that would not pay."""
     if any(isinstance(module, nn.Conv2d) for module in job.model.modules()):
         return "convolutions of several models train faster one by one"
+    return refusal(job)
+
+
+def refuse_company(one: Ready) -> None:
+    """Raise ValueError where a job cannot be trained with others, and what its loss itself raises.
+
+    The job stands for all of its kind.
+    """
+    job = one.job
+    batch = job.samples[batch_rows(len(job.samples), job.config.batch_size, job.seed, 0)]
+    with _in_training(job.model):
+        _try(one, batch)
+        _refuse_other_samples(job.model, batch)
+
+
+def error_of(one: Ready) -> Exception | None:
+    """What the loss raises on the job's own samples, some at a time; None where it can be had."""
     try:
-        refuse_unstackable(job)
-        refuse_pools(job)
-    except Exception as error:  # trained alone, it says the same
-        return str(error)
+        with _in_training(one.job.model):
+            for start in range(0, len(one.job.samples), _AT_A_TIME):
+                _try(one, one.job.samples[slice(start, start + _AT_A_TIME)])
+    except Exception as error:  # whatever it is, it is what this job fails by
+        return error
     return None
 
 
-def refuse_unstackable(student: TrainingJob) -> None:
-    """Raise ValueError for what a stack cannot train, and whatever the loss itself would raise."""
-    for module in student.model.modules():
-        own = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
-        if own or getattr(module, "track_running_stats", False):
-            raise ValueError(
-                f"the model has {type(module).__name__}, which draws or keeps statistics of its "
-                "own; a stack cannot: leave it out, or train by fit"
-            )
-    if student.objective.augment:
-        raise ValueError(
-            f"augment is {student.objective.augment}; a stack changes inputs alone, never their "
-            "labels: leave it out, or train by fit"
-        )
-    if student.objective.adjustment > 0:
-        raise ValueError(
-            f"adjustment is {student.objective.adjustment}; a stack has no classes' shares for "
-            "each student: leave it at 0, or train by fit"
-        )
-    rows = batch_rows(len(student.samples), student.config.batch_size, student.seed, 0)
-    loss = student_loss(student.objective, *transforms_on(student.objective, student.samples))
-    average = student.model if student.objective.kept_average is not None else None
-    training, batch = student.model.training, student.samples[rows]
-    student.model.train()
+def _try(one: Ready, batch: Batch) -> None:
+    loss = student_loss(one.job.objective, *one.transforms, shares=one.shares)
+    average = one.job.model if one.job.objective.kept_average is not None else None
+    loss(one.job.model, batch, Stream(0), Moment(0.0, average))
+
+
+@contextmanager
+def _in_training(model: nn.Module) -> Iterator[None]:
+    """Inside the block the model is in training, and nothing is differentiated."""
+    before = model.training
+    model.train()
     try:
         with torch.no_grad():
-            loss(student.model, batch, Stream(0), Moment(0.0, average))
-            _refuse_company(student.model, batch)
+            yield
     finally:
-        student.model.train(training)
+        model.train(before)
 
 
-def _refuse_company(model: nn.Module, batch: Batch) -> None:
-    """Raise ValueError where a sample's answer depends on who else is in its batch."""
+def _refuse_other_samples(model: nn.Module, batch: Batch) -> None:
+    """Raise ValueError where a sample's logits depend on who else is in its batch."""
     alone = model(batch.inputs)
     longer = model({name: torch.cat([x, x[:1]]) for name, x in batch.inputs.items()})[:-1]
-    # A stack pads its batches. The root of the rounding unit is far above any rounding.
+    # Batches are padded. The root of the rounding unit is far above any rounding.
     limit = torch.finfo(alone.dtype).eps ** 0.5 if alone.is_floating_point() else 0.0
     if not torch.allclose(alone, longer, rtol=limit, atol=limit, equal_nan=True):
         raise ValueError(
-            "the model's answer to a sample depends on the other samples of its batch, or is drawn "
-            "anew each time; a stack cannot train it: train by fit"
+            "the model's logits of a sample depend on the other samples of its batch, or are drawn "
+            "anew each time; vectorised training pads batches: train one by one"
         )
 
 
-def refuse_pools(student: TrainingJob) -> None:
-    """Raise ValueError where selection has nothing to go by, or a model would miss a modality."""
-    pools = [student.samples]
-    for model in student.model.modules():
-        if not (isinstance(model, MultimodalModel) and model.missing == "refuse"):
+def _refuse_missing(model: nn.Module, samples: Pool) -> None:
+    """Raise ValueError where a model that needs all modalities would miss one in some sample."""
+    for part in model.modules():
+        if not (isinstance(part, MultimodalModel) and part.missing == "refuse"):
             continue
-        for pool in pools:
-            known = {name: pool.inputs[name] for name in model.modalities if name in pool.inputs}
-            if known:  # a model inside another may read what is made on the way
-                model.refuse_missing(known)
+        known = {name: samples.inputs[name] for name in part.modalities if name in samples.inputs}
+        if known:  # a model inside another may read what is made on the way
+            part.refuse_missing(known)

@@ -1,50 +1,58 @@
-"""Many students trained at once: `fit` over stacked parameters, by the same losses and models.
+"""Vectorised training: `fit` for many jobs at once, by the same losses and models.
 
-A stack holds students of one shape of model, one kind of samples and one form of objective and
-training; data, number of samples, initial weights, seed, learning rate and the strengths of the
-perturbations are each student's own. Its step is `vmap` of the gradient of the very loss that `fit`
+Jobs of one kind, that is one form of model, samples, objective and training, take every step
+together; data, number of samples, initial weights, seed, learning rate and the strengths of the
+perturbations are each job's own. Their step is `vmap` of the gradient of the very loss that `fit`
 takes, written down once as a `Program`.
 
-With `draws="own"` every student sees the batches and the perturbations that `fit` would show it,
-and ends with the same weights up to rounding. With `draws="shared"` all noise of a step is drawn by
-one generator, which is faster: a student's noise is then as good as in `fit`, but not the same.
+With `draws="own"` every job meets the batches and the perturbations that `fit` would show it, and
+ends with the same weights up to rounding. With `draws="shared"` all noise of a step is drawn by one
+generator, which is faster: a job's noise is then as good as in `fit`, but not the same.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.autograd.graph import saved_tensors_hooks
+from torch.func import functional_call, grad_and_value, vmap
 from tqdm import tqdm
 
 from mke_theory.data.pool import Batch
-from mke_theory.data.rng import Stream, seed_for
-from mke_theory.method.job import TrainingJob
-from mke_theory.method.objective import student_loss, transforms_on
+from mke_theory.data.rng import numbered_seeds, seed_for
+from mke_theory.method.job import Outcome, TrainingJob
+from mke_theory.method.objective import student_loss
 from mke_theory.models import MultimodalModel
-from mke_theory.training.batches import batch_rows
 from mke_theory.training.ema import share_kept
 from mke_theory.training.loop import LOOK_EVERY, RULES, Fit, Moment, diverged
-from mke_theory.training.vectorised.compatibility import kind_of, refuse_pools, refuse_unstackable
+from mke_theory.training.vectorised.batches import Batches
+from mke_theory.training.vectorised.compatibility import (
+    Ready,
+    error_of,
+    ready,
+    refuse_company,
+)
 from mke_theory.training.vectorised.compiled_step import Program
+from mke_theory.training.vectorised.draws import Draw, Handed, Noise, Notes
 from mke_theory.training.vectorised.hyperparameters import numbers_of, with_numbers
 from mke_theory.training.vectorised.optimizers import update_rule
 
 Draws = Literal["own", "shared"]
-Outcome = Fit | Exception
 
-_ROUND = 16  # samples are padded to a multiple of this: products of such a length are faster
-_CACHE = 2**23
+_CACHE = 2**21
+_FEW = 4
+"""So many jobs take a step together even where they do not fit into the cache."""
 
 
 def side_by_side(
-    students: Sequence[TrainingJob],
+    jobs: Sequence[TrainingJob],
     *,
     draws: Draws = "own",
     size: int | None = None,
@@ -52,320 +60,305 @@ def side_by_side(
     device: torch.device | str = "cpu",
     progress: str | None = None,
 ) -> list[Outcome]:
-    """The `Fit` of every student, in order, their models trained in place.
+    """The `Fit` of every job, in order, their models trained in place.
 
-    Students that cannot share a stack go to several. `size` is the most students of a stack; by
-    default as many as keep its buffers within `memory` bytes (8 MiB on a CPU, whose cache they
-    should fit, half of what is free on an accelerator). A student whose loss or weights are no
-    longer finite has its FloatingPointError in place of a `Fit`; the others go on.
+    `size` is the most jobs that take a step together; by default as many as keep a step within
+    `memory` bytes (2 MiB on a CPU, whose cache it should fit, half of what is free on an
+    accelerator). A job that fails has its error in place of a `Fit`, and keeps its weights:
+    FloatingPointError where its loss or weights are no longer finite, ValueError where its samples
+    do not suit its model, or where the model does not allow it: samples see each other in it (batch
+    statistics), it draws numbers of its own (use the `Dropout` of `transforms`), keeps statistics,
+    or looks at values. The others go on.
 
-    Raises ValueError before any training where two students are one model, or a student cannot be
-    stacked: its samples see each other in the model (batch statistics), the model draws numbers of
-    its own (use the `Dropout` of `transforms`), keeps statistics, or looks at values.
+    Raises ValueError where an argument is out of range or two jobs have one model.
     """
     if draws not in ("own", "shared"):
         raise ValueError(f"draws is {draws!r}; choose own or shared")
     for name, value in (("size", size), ("memory", memory)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; it has to be at least 1, or None")
-    groups: dict[Any, list[int]] = {}
-    for i, student in enumerate(students):
-        groups.setdefault(kind_of(student), []).append(i)
-    limits = []
-    for members in groups.values():
-        refuse_unstackable(students[members[0]])
-        for i in members:
-            refuse_pools(students[i])
-        fitting = _fitting(students[members[0]], memory, device)
-        limits.append(size or fitting)
-    if len({id(student.model) for student in students}) < len(students):
-        raise ValueError("two students are one and the same model; copy it: copy.deepcopy(model)")
+    if len({id(job.model) for job in jobs}) < len(jobs):
+        raise ValueError("two jobs have one and the same model; copy it: copy.deepcopy(model)")
     outcomes: dict[int, Outcome] = {}
-    total = sum(student.config.steps for student in students)
+    kinds: dict[Any, list[tuple[int, Ready]]] = {}
+    for i, job in enumerate(jobs):
+        try:
+            one = ready(job)
+        except Exception as error:  # whatever is wrong with one job, the others go on
+            outcomes[i] = error
+        else:
+            kinds.setdefault(one.kind, []).append((i, one))
+    total = sum(job.config.steps for job in jobs)
     with tqdm(total=total, desc=progress, disable=progress is None, leave=False) as bar:
-        for members, limit in zip(groups.values(), limits, strict=True):
-            for part in _even_parts(members, limit):
-                stack = _Stack([students[i] for i in part], draws, device)
-                outcomes |= zip(part, stack.train(bar), strict=True)
-    return [outcomes[i] for i in range(len(students))]
+        for members in kinds.values():
+            places, alike = zip(*members, strict=True)
+            done = _of_a_kind(alike, draws, size, memory, torch.device(device), bar)
+            outcomes |= zip(places, done, strict=True)
+    return [outcomes[i] for i in range(len(jobs))]
 
 
-def _fitting(student: TrainingJob, memory: int | None, device: torch.device | str) -> int:
-    """As many students as have their buffers within the memory, measured on a stack of one.
-
-    Raises ValueError where that one cannot be traced.
-    """
-    if memory is None:
-        memory = _CACHE
-        if torch.device(device).type == "cuda":
-            memory = torch.cuda.mem_get_info(device)[0] // 2
-    one = replace(student, model=copy.deepcopy(student.model))
+def _of_a_kind(
+    jobs: Sequence[Ready],
+    draws: Draws,
+    size: int | None,
+    memory: int | None,
+    device: torch.device,
+    bar: tqdm[Any],
+) -> list[Outcome]:
+    """The outcomes of jobs of one kind, some at a time, all by one traced step."""
+    engine: Engine | None = None
+    outcomes: list[Outcome] = []
     try:
-        each = _Stack([one], "shared", device).bytes
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"a stack cannot train this student; train it by fit. {type(error).__name__}: {error}"
-        ) from error
-    return max(1, memory // each)
+        refuse_company(jobs[0])
+        form = _form_of(jobs, device)
+        for part in _even_parts(jobs, size or form.fitting(memory, device)):
+            if engine is None or not engine.load(part):
+                engine = Engine(form, part, draws, device)
+            outcomes += engine.train(bar)
+    except Exception as error:  # whatever is wrong, the jobs of other kinds go on
+        left = jobs[len(outcomes) :]
+        own = [error_of(one) for one in left]
+        if not any(own):
+            return [*outcomes, *[error] * len(left)]
+        sound = [one for one, fault in zip(left, own, strict=True) if fault is None]
+        again = iter(_of_a_kind(sound, draws, size, memory, device, bar) if sound else [])
+        outcomes += [next(again) if fault is None else fault for fault in own]
+    return outcomes
 
 
-def _even_parts(members: Sequence[int], limit: int) -> list[list[int]]:
+def _even_parts(members: Sequence[Ready], limit: int) -> list[list[Ready]]:
+    """Parts of nearly the same size, larger ones first."""
     parts = -(-len(members) // limit)
-    ends = [len(members) * i // parts for i in range(parts + 1)]
+    ends = [-(-len(members) * i // parts) for i in range(parts + 1)]
     return [list(members[a:b]) for a, b in pairwise(ends)]
 
 
-class _Request:
-    """One draw of a step: the numbers that a transform asks for, for every student and sample."""
+@dataclass(frozen=True)
+class _Form:
+    """What the jobs of a kind share: a model, the samples of a batch, and what a step does.
 
-    def __init__(self, kind: Literal["normal", "uniform"], like: Tensor, shape: tuple[int, ...]):
-        self.kind, self.shape, self.dtype = kind, shape, like.dtype
+    template: the model, on the device, whose weights do not matter. rows: of the longest batch.
+    draws: the numbers that a step draws. trained: the weights that a step changes. bytes: what a
+    step takes of memory for each job, by a rough estimate.
+    """
 
+    template: nn.Module
+    rows: int
+    draws: Sequence[Draw]
+    trained: Sequence[str]
+    bytes: int
 
-class _Listing(Stream):
-    """A stream that notes what is asked of it."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.requests: list[_Request] = []
-
-    def normal(self, like: Tensor) -> Tensor:
-        self.requests.append(_Request("normal", like, tuple(like.shape[1:])))
-        return torch.zeros_like(like)
-
-    def uniform(self, like: Tensor, *shape: int) -> Tensor:
-        self.requests.append(_Request("uniform", like, shape))
-        return torch.zeros((len(like), *shape), dtype=like.dtype, device=like.device)
-
-
-class _Drawn(Stream):
-    """A stream that hands out what has been drawn, in the order in which it was asked for."""
-
-    def __init__(self, numbers: Sequence[Tensor]) -> None:
-        self._left = iter(numbers)
-
-    def normal(self, like: Tensor) -> Tensor:
-        return next(self._left)
-
-    def uniform(self, like: Tensor, *shape: int) -> Tensor:
-        return next(self._left)
+    def fitting(self, memory: int | None, device: torch.device) -> int:
+        """As many jobs as have their step within the memory."""
+        if memory is not None:
+            return max(1, memory // self.bytes)
+        if device.type == "cuda":
+            return max(1, torch.cuda.mem_get_info(device)[0] // 2 // self.bytes)
+        return max(_FEW, _CACHE // self.bytes)
 
 
-class _Stack:
-    """Students of one kind: stacked weights [S, …], buffers for a batch of each, and the step."""
+def _form_of(jobs: Sequence[Ready], device: torch.device) -> _Form:
+    """Found by the loss of one batch of the first job, and its gradient."""
+    job = jobs[0].job
+    template = copy.deepcopy(job.model).to(device).train()
+    for module in template.modules():
+        if isinstance(module, MultimodalModel):
+            module.inspects = False
+    size, longest = job.config.batch_size, max(len(one.job.samples) for one in jobs)
+    rows = longest if size is None else min(size, longest)
+    batch = job.samples[slice(0, min(rows, len(job.samples)))].to(device)
+    notes = Notes()
+    loss = student_loss(job.objective, *jobs[0].transforms, shares=jobs[0].shares)
+    average = template if job.objective.kept_average is not None else None
+    kept: dict[int, int] = {}
 
-    def __init__(
-        self, students: Sequence[TrainingJob], draws: Draws, device: torch.device | str
-    ) -> None:
-        first = students[0]
-        self.students, self.draws, self.device = students, draws, torch.device(device)
-        self.objective, self.config = first.objective, first.config
-        self.template = copy.deepcopy(first.model).to(device).train()
-        for module in self.template.modules():
-            if isinstance(module, MultimodalModel):
-                module.inspects = False
-        self._lay_out()
-        trained = self._look_ahead()
-        self.weights = self._stacked(trained)
-        self.fixed = self._stacked(_tensors(first.model).keys() - set(trained))
-        self.average = None
-        if self.objective.kept_average is not None:
-            self.average = {name: weight.clone() for name, weight in self.weights.items()}
-        self._write_step()
+    def keep(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
 
-    def _stacked(self, names: Iterable[str]) -> dict[str, Tensor]:
-        every = [_tensors(student.model) for student in self.students]
-        return {
-            name: torch.stack([own[name].detach() for own in every]).to(self.device)
-            for name in sorted(names)
-        }
-
-    def _lay_out(self) -> None:
-        """Buffers for what a step reads: batches, weights of samples, noise, settings."""
-        self.sizes = [len(student.samples) for student in self.students]
-        batch = self.config.batch_size
-        self.whole = batch is None or batch >= max(self.sizes)
-        rows = max(self.sizes) if batch is None or self.whole else batch
-        padded = -(-rows // _ROUND) * _ROUND
-        samples, count = self.students[0].samples, len(self.students)
-
-        def room(shape: Sequence[int], dtype: torch.dtype, value: float = 0.0) -> Tensor:
-            return torch.full((count, padded, *shape), value, dtype=dtype, device=self.device)
-
-        self.inputs = {n: room(x.shape[1:], x.dtype) for n, x in samples.inputs.items()}
-        self.target = room(samples.labels.shape[1:], samples.labels.dtype)
-        kind = next(iter(samples.inputs.values())).dtype
-        self.share = room((), kind)
-        self.transforms = [transforms_on(s.objective, s.samples) for s in self.students]
-        own = [numbers_of(pair) for pair in self.transforms]
-        self.numbers = torch.tensor(own, dtype=kind, device=self.device)
-        self.done = torch.zeros((), dtype=torch.float64, device=self.device)
-        self._fill_batch(0)
-        seeds = [student.seed for student in self.students]
-        self.generator = torch.Generator(self.device).manual_seed(seed_for(seeds[0], *seeds))
-
-    def _look_ahead(self) -> list[str]:
-        """Room for the numbers that a step draws, and the names of the weights that it changes."""
-        listing, model = _Listing(), self.template
-        loss = student_loss(self.objective, *self.transforms[0])
-        inputs = {name: x[0] for name, x in self.inputs.items()}
-        average = model if self.objective.kept_average is not None else None
-        with torch.enable_grad():
-            values = loss(model, Batch(inputs, self.target[0]), listing, Moment(0.0, average))
+    with torch.enable_grad(), saved_tensors_hooks(keep, lambda x: x):
+        values = loss(template, batch, notes, Moment(0.0, average))
         if not values.requires_grad:
             raise ValueError("the loss depends on no weight that is trained; unfreeze one")
-        self.requests = listing.requests
-        self.noise = [
-            torch.full((*self.share.shape, *one.shape), 0.5, dtype=one.dtype, device=self.device)
-            for one in self.requests
-        ]
         # torch's optimisers leave a weight that the loss does not reach as it is: no decay either.
-        named = {n: weight for n, weight in model.named_parameters() if weight.requires_grad}
+        named = {n: weight for n, weight in template.named_parameters() if weight.requires_grad}
         slopes = torch.autograd.grad(values.sum(), list(named.values()), allow_unused=True)
-        return [n for n, slope in zip(named, slopes, strict=True) if slope is not None]
+    trained = sorted(n for n, slope in zip(named, slopes, strict=True) if slope is not None)
+    of_weights = sum(named[name].nbytes for name in trained)
+    of_noise = sum(len(batch) * math.prod(one.shape) * one.dtype.itemsize for one in notes.draws)
+    given = sum(x.nbytes for x in batch.inputs.values()) + of_noise
+    # Beside what the gradient reads: its own buffers, the weights' gradients and moments.
+    each = given + sum(kept.values()) * 3 // 2 + 3 * of_weights
+    return _Form(template, rows, notes.draws, trained, each)
+
+
+class Engine:
+    """Jobs of one kind in one place: weights [S, …], a batch of each, and the step of all."""
+
+    def __init__(
+        self, form: _Form, jobs: Sequence[Ready], draws: Draws, device: torch.device
+    ) -> None:
+        first = jobs[0].job
+        self.form, self.count, self.draws, self.device = form, len(jobs), draws, device
+        self.objective = first.objective
+        self.transforms = jobs[0].transforms
+        self.batches = Batches(jobs, form.rows, device)
+        self.noise = Noise(form.draws, self.count, self.batches.rows, device)
+        fixed = _tensors(first.model).keys() - set(form.trained)
+        self.weights = self._room(first.model, form.trained)
+        self.fixed = self._room(first.model, sorted(fixed))
+        keeps = self.objective.kept_average is not None
+        self.average = self._room(first.model, form.trained) if keeps else {}
+        kind = self.batches.share.dtype
+        count = len(numbers_of(self.transforms))
+        self.numbers = torch.zeros(self.count, count, dtype=kind, device=device)
+        self.shares = _shares_of(jobs, device)
+        self.done = torch.zeros((), dtype=torch.float64, device=device)
+        self.load(jobs, renew=False)
+        self._write_step()
+
+    def _room(self, model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+        own = _tensors(model)
+        return {
+            name: torch.empty((self.count, *own[name].shape), dtype=own[name].dtype).to(self.device)
+            for name in names
+        }
+
+    def load(self, jobs: Sequence[Ready], *, renew: bool = True) -> bool:
+        """Let these jobs take the place of the present ones; False where a new engine is needed.
+
+        Fewer jobs than there are places are filled up by copies of the last one.
+        """
+        if len(jobs) > self.count:
+            return False
+        self.jobs = [one.job for one in jobs]
+        filled = [*jobs, *[jobs[-1]] * (self.count - len(jobs))]
+        for i, one in enumerate(filled):
+            own = _tensors(one.job.model)
+            for place in (self.weights, self.fixed, self.average):
+                for name, x in place.items():
+                    x[i].copy_(own[name].detach())
+            self.numbers[i] = torch.tensor(numbers_of(one.transforms), dtype=self.numbers.dtype)
+        if self.shares is not None:
+            shares = _shares_of(filled, self.device)
+            if shares is None or shares.shape != self.shares.shape:
+                return False
+            self.shares.copy_(shares)
+        self.batches.load(filled)
+        self.config = self.jobs[0].config
+        self.one_rate = len({job.config.learning_rate for job in self.jobs}) == 1
+        seeds = [job.seed for job in self.jobs]
+        self.seeds = [numbered_seeds(seed, "step") for seed in seeds]
+        self.generator = torch.Generator(self.device).manual_seed(seed_for(seeds[0], *seeds))
+        return self.program.renew() if renew else True
 
     def _write_step(self) -> None:
-        arguments = (
-            self.weights,
-            self.average or {},
-            self.fixed,
-            self.inputs,
-            self.target,
-            self.share,
-            self.noise,
-            self.numbers,
-            self.done,
-        )
+        given = {
+            "average": self.average,
+            "fixed": self.fixed,
+            "inputs": self.batches.inputs,
+            "target": self.batches.target,
+            "share": self.batches.share,
+            "noise": self.noise.places,
+            "numbers": self.numbers,
+            "shares": {} if self.shares is None else {"": self.shares},
+            "done": self.done,
+        }
         constant = [self.numbers, *self.fixed.values()]
-        if self.whole:
-            constant += [*self.inputs.values(), self.target, self.share]
-        axes = (0, 0, 0, 0, 0, 0, 0, 0, None)
-        self.gradient = Program(vmap(grad(self._loss), in_dims=axes), arguments, constant)
-        self.look = lambda: Program(vmap(self._loss, in_dims=axes), arguments, constant)
+        if self.shares is not None:
+            constant.append(self.shares)
+        if self.batches.whole:
+            constant += [*self.batches.inputs.values(), self.batches.target, self.batches.share]
+        axes = {name: None if name == "done" else 0 for name in given}
+        function = vmap(grad_and_value(self._loss), in_dims=(0, axes))
+        self.program = Program(function, (self.weights, given), constant)
+        self.gradients, self.values = self.program.result
+        self.without_values = self.program.only(lambda result: result[0])
 
-    def _loss(
-        self,
-        weights: dict[str, Tensor],
-        average: dict[str, Tensor],
-        fixed: dict[str, Tensor],
-        inputs: dict[str, Tensor],
-        target: Tensor,
-        share: Tensor,
-        noise: list[Tensor],
-        numbers: Tensor,
-        done: Tensor,
-    ) -> Tensor:
-        """The mean loss of one student's batch: what `fit` differentiates."""
-        pair = with_numbers(self.transforms[0], list(numbers.unbind(0)))
-        loss = student_loss(self.objective, *pair)
+    def _loss(self, weights: dict[str, Tensor], given: dict[str, Any]) -> Tensor:
+        """The mean loss of one job's batch: what `fit` differentiates."""
+        pair = with_numbers(self.transforms, list(given["numbers"].unbind(0)))
+        loss = student_loss(self.objective, *pair, shares=given["shares"].get(""))
 
-        def model(*given: Any) -> Tensor:
-            return functional_call(self.template, (weights, fixed), given)
+        def model(*inputs: Any) -> Tensor:
+            return functional_call(self.form.template, (weights, given["fixed"]), inputs)
 
-        def followed(*given: Any) -> Tensor:
-            return functional_call(self.template, (average, fixed), given)
+        def averaged(*inputs: Any) -> Tensor:
+            return functional_call(self.form.template, (given["average"], given["fixed"]), inputs)
 
-        moment: Any = Moment(done, followed if average else None)  # type: ignore[arg-type]
-        values = loss(model, Batch(inputs, target), _Drawn(noise), moment)  # type: ignore[arg-type]
-        return (values * share).sum()
-
-    @property
-    def bytes(self) -> int:
-        """What one more student would take, for a stack of one."""
-        held = [*self.inputs.values(), self.target, self.share, *self.noise]
-        return self.gradient.bytes + sum(x.numel() * x.element_size() for x in held)
+        moment: Any = Moment(given["done"], averaged if self.average else None)  # type: ignore[arg-type]
+        batch = Batch(given["inputs"], given["target"])
+        values = loss(model, batch, Handed(given["noise"]), moment)  # type: ignore[arg-type]
+        return (values * given["share"]).sum()
 
     def train(self, bar: tqdm[Any]) -> list[Outcome]:
-        """All steps, then every student's weights back in its model."""
+        """All steps, then every job's weights back in its model."""
         config, steps = self.config, self.config.steps
         history: list[tuple[int, Tensor]] = []
         rule = update_rule(config, list(self.weights.values()))
-        rates = torch.tensor([s.config.learning_rate for s in self.students], dtype=torch.float64)
-        gradients = list(self.gradient.result.values())
-        value = self.look()
+        gradients = [self.gradients[name] for name in self.weights]
         for step in range(steps):
-            self._prepare(step)
-            look = (step + 1) % LOOK_EVERY == 0 or step + 1 == steps
-            if look:
-                value.run()
-                history.append((step + 1, value.result.cpu().clone()))
-            self.gradient.run()
-            rule.step(gradients, rates * (config.rate_at(step) / config.learning_rate))
-            if self.average is not None:
+            self.done.fill_(step / steps)
+            self.batches.turn_to(step)
+            self._draw(step)
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+                self.program.run()
+                history.append((step + 1, self.values.cpu().clone()))
+            else:
+                self.without_values()
+            rule.step(gradients, self._rates(step))
+            if self.average:
                 self._follow(step + 1)
-            bar.update(len(self.students))
+            bar.update(len(self.jobs))
         return self._outcomes(history)
 
-    def _prepare(self, step: int) -> None:
-        self.done.fill_(step / self.config.steps)
-        if not self.whole:
-            self._fill_batch(step)
-        if self.draws == "shared":
-            for request, place in zip(self.requests, self.noise, strict=True):
-                fill = place.normal_ if request.kind == "normal" else place.uniform_
-                fill(generator=self.generator)
+    def _draw(self, step: int) -> None:
+        if not self.noise.draws:
             return
-        for i, student in enumerate(self.students):
-            stream = Stream(seed_for(student.seed, "step", step), device=self.device)
-            for request, place in zip(self.requests, self.noise, strict=True):
-                own = place[i, : self.rows[i]]
-                if request.kind == "normal":
-                    own.copy_(stream.normal(own))
-                else:
-                    own.copy_(stream.uniform(own, *request.shape))
+        if self.draws == "shared":
+            self.noise.share(self.generator)
+            return
+        for i, seed_at in enumerate(self.seeds):
+            self.noise.own(i, self.batches.taken[i], seed_at(step))
 
-    def _fill_batch(self, step: int) -> None:
-        """The rows that `fit` would take at this step; rows that only fill up have no share."""
-        self.rows = []
-        self.share.zero_()
-        for i, student in enumerate(self.students):
-            rows = batch_rows(self.sizes[i], self.config.batch_size, student.seed, step)
-            batch = student.samples[rows].to(self.device)
-            self.rows.append(len(batch))
-            for name, x in batch.inputs.items():
-                self.inputs[name][i, : len(batch)] = x
-            self.target[i, : len(batch)] = batch.target
-            if step == 0:  # a row of zeros might have no gradient: fill up with a sample
-                for name, x in batch.inputs.items():
-                    self.inputs[name][i, len(batch) :] = x[0]
-                self.target[i, len(batch) :] = batch.target[0]
-            self.share[i, : len(batch)] = 1.0 / len(batch)
+    def _rates(self, step: int) -> list[float]:
+        if self.one_rate:
+            return [self.config.rate_at(step)] * self.count
+        rates = [job.config.rate_at(step) for job in self.jobs]
+        return rates + rates[-1:] * (self.count - len(rates))
 
     def _follow(self, update: int) -> None:
-        assert self.average is not None and self.objective.kept_average is not None
+        assert self.objective.kept_average is not None
         kept = share_kept(update, self.objective.kept_average)
-        for name, mine in self.average.items():
-            mine.lerp_(self.weights[name], 1.0 - kept)
+        mine, theirs = list(self.average.values()), list(self.weights.values())
+        torch._foreach_lerp_(mine, theirs, 1.0 - kept)
 
-    def answering(self) -> dict[str, Tensor]:
-        """The weights that answer: the students' own, or their running averages."""
-        return (
-            self.average if self.average and self.objective.answers == "average" else self.weights
-        )
-
-    def _outcomes(self, history: list[tuple[int, Tensor]]) -> list[Outcome]:
-        final = self.answering()
+    def _outcomes(self, history: Sequence[tuple[int, Tensor]]) -> list[Outcome]:
+        final = self.average if self.objective.answers == "average" else self.weights
+        values = torch.stack([value for _, value in history], dim=1)
         outcomes: list[Outcome] = []
-        for i, student in enumerate(self.students):
-            own = {name: weight[i] for name, weight in final.items()}
-            told = tuple((step, float(values[i])) for step, values in history)
-            lost = [step for step, value in told if not torch.isfinite(torch.tensor(value))]
-            last = [weight[i] for weight in self.weights.values()]
-            if lost or not all(bool(torch.isfinite(x).all()) for x in [*own.values(), *last]):
-                where = f"step {lost[0] if lost else self.config.steps} (seed {student.seed})"
-                outcomes.append(diverged("the loss or a weight", where, student.config))
+        for i, job in enumerate(self.jobs):
+            told = [(step, float(x)) for (step, _), x in zip(history, values[i], strict=True)]
+            lost = [step for step, value in told if not math.isfinite(value)]
+            held = [x[i] for x in (*final.values(), *self.weights.values())]
+            if lost or not all(bool(torch.isfinite(x).all()) for x in held):
+                where = f"step {lost[0] if lost else self.config.steps} (seed {job.seed})"
+                outcomes.append(diverged("the loss or a weight", where, job.config))
                 continue
-            student.model.load_state_dict(own, strict=False)
-            student.model.eval()
-            steps = self.config.steps
-            outcomes.append(Fit(student.model, steps, told, RULES["last"], steps, None))
+            job.model.load_state_dict({n: x[i] for n, x in final.items()}, strict=False)
+            job.model.eval()
+            steps, rule = self.config.steps, RULES["last"]
+            outcomes.append(Fit(job.model, steps, tuple(told), rule, steps, None))
         return outcomes
+
+
+def _shares_of(jobs: Sequence[Ready], device: torch.device) -> Tensor | None:
+    """The classes' shares of every job, [S, k]; a class that a job is never taught has 0."""
+    own = [one.shares for one in jobs if one.shares is not None]
+    if not own:
+        return None
+    return nn.utils.rnn.pad_sequence(own, batch_first=True).to(device)
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def _padded(x: Tensor, length: int, value: float) -> Tensor:
-    more = torch.full((length - len(x), *x.shape[1:]), value, dtype=x.dtype, device=x.device)
-    return torch.cat([x, more])

@@ -1,7 +1,7 @@
-"""SGD and AdamW on stacked weights: torch's updates, with a learning rate for each student.
+"""SGD and AdamW on the weights of many jobs: torch's updates, with a learning rate for each job.
 
-The weights of S students are tensors [S, …]; nothing here mixes one student with another, the norm
-to which gradients are clipped included.
+The weights of S jobs are tensors [S, …]; nothing here mixes one job with another, the norm to which
+gradients are clipped included.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from torch import Tensor
 
 from mke_theory.training.loop import TrainConfig
 
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
+
 
 class UpdateRule(Protocol):
     """One update of all weights, in place, from their gradients."""
 
-    def step(self, gradients: Sequence[Tensor], rates: Tensor) -> None:
-        """`rates` is [S], the learning rate of each student."""
+    def step(self, gradients: Sequence[Tensor], rates: Sequence[float]) -> None:
+        """`rates` has the learning rate of each job."""
         ...
 
 
 def update_rule(config: TrainConfig, weights: Sequence[Tensor]) -> UpdateRule:
-    """The rule that `config` names, equal to torch's optimiser on each student alone."""
+    """The rule that `config` names, equal to torch's optimiser on each job alone."""
     rule = _SGD(config, weights) if config.optimizer == "sgd" else _AdamW(config, weights)
     return rule if config.clip_norm is None else _Clipped(config.clip_norm, rule)
 
@@ -36,70 +38,81 @@ class _SGD:
         self.config, self.weights = config, list(weights)
         self.momenta: list[Tensor] | None = None
 
-    def step(self, gradients: Sequence[Tensor], rates: Tensor) -> None:
-        moves = list(gradients)
-        if self.config.weight_decay:
-            pairs = zip(moves, self.weights, strict=True)
-            moves = [torch.add(g, w, alpha=self.config.weight_decay) for g, w in pairs]
-        if self.config.momentum:
+    def step(self, gradients: Sequence[Tensor], rates: Sequence[float]) -> None:
+        moves, config = list(gradients), self.config
+        if config.weight_decay:
+            moves = list(torch._foreach_add(moves, self.weights, alpha=config.weight_decay))
+        if config.momentum:
             if self.momenta is None:
                 self.momenta = [move.clone() for move in moves]
             else:
-                for momentum, move in zip(self.momenta, moves, strict=True):
-                    momentum.mul_(self.config.momentum).add_(move)
+                torch._foreach_mul_(self.momenta, config.momentum)
+                torch._foreach_add_(self.momenta, moves)
             moves = self.momenta
-        _descend(self.weights, moves, rates)
+        if len(set(rates)) == 1 and rates[0] < torch.finfo(moves[0].dtype).max:
+            torch._foreach_add_(self.weights, moves, alpha=-rates[0])
+            return
+        each = [_each(rates, move) for move in moves]
+        torch._foreach_sub_(self.weights, torch._foreach_mul(moves, each))
 
 
 class _AdamW:
-    """Ref: loshchilov2019decoupled; β = (0.9, 0.999) and ε = 1e-8, as in torch."""
+    """β = (0.9, 0.999) and ε = 1e-8, as in torch, by torch's own update in one pass.
+
+    Ref: loshchilov2019decoupled.
+    """
 
     def __init__(self, config: TrainConfig, weights: Sequence[Tensor]) -> None:
-        self.config, self.weights, self.updates = config, list(weights), 0
-        self.first = [torch.zeros_like(w) for w in weights]
-        self.second = [torch.zeros_like(w) for w in weights]
+        self.config, self.weights = config, list(weights)
+        self.moments = [[torch.zeros_like(w) for w in weights] for _ in _BETAS]
+        self.updates = [torch.zeros((), dtype=torch.float32, device=w.device) for w in weights]
 
-    def step(self, gradients: Sequence[Tensor], rates: Tensor) -> None:
-        self.updates += 1
-        decayed = 1.0 - rates * self.config.weight_decay
-        unbiased = [1.0 - beta**self.updates for beta in (0.9, 0.999)]
-        moves = []
-        for weight, first, second, g in zip(
-            self.weights, self.first, self.second, gradients, strict=True
-        ):
-            if self.config.weight_decay:
-                weight.mul_(_each(decayed, weight))
-            first.lerp_(g, 0.1)
-            second.mul_(0.999).addcmul_(g, g, value=0.001)
-            size = (second.sqrt() / unbiased[1] ** 0.5).add_(1e-8)
-            moves.append(first / size)
-        _descend(self.weights, moves, rates / unbiased[0])
+    def step(self, gradients: Sequence[Tensor], rates: Sequence[float]) -> None:
+        torch._foreach_add_(self.updates, 1)
+        # torch's update reads memory in order, whatever the order of the axes.
+        state = [self.weights, [g.contiguous() for g in gradients], *self.moments]
+        if len(set(rates)) == 1:
+            self._update(state, rates[0])
+            return
+        for i, rate in enumerate(rates):
+            self._update([[x[i] for x in tensors] for tensors in state], rate)
+
+    def _update(self, state: Sequence[Sequence[Tensor]], rate: float) -> None:
+        weights, gradients, first, second = (list(tensors) for tensors in state)
+        torch._fused_adamw_(
+            weights,
+            gradients,
+            first,
+            second,
+            [],
+            self.updates,
+            lr=rate,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            weight_decay=self.config.weight_decay,
+            eps=_EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 class _Clipped:
-    """Gradients of a student shortened to the norm `longest`, all its weights taken together."""
+    """Gradients of a job shortened to the norm `longest`, all its weights taken together."""
 
     def __init__(self, longest: float, rule: UpdateRule) -> None:
         self.longest, self.rule = longest, rule
 
-    def step(self, gradients: Sequence[Tensor], rates: Tensor) -> None:
+    def step(self, gradients: Sequence[Tensor], rates: Sequence[float]) -> None:
         squares = [g.flatten(1).square().sum(1) for g in gradients]
         norm = torch.stack(squares).sum(0).sqrt()
         factor = (self.longest / (norm + 1e-6)).clamp(max=1.0)
-        self.rule.step([g * _each(factor, g) for g in gradients], rates)
+        self.rule.step([g * _shaped(factor, g) for g in gradients], rates)
 
 
-def _descend(weights: Sequence[Tensor], moves: Sequence[Tensor], rates: Tensor) -> None:
-    most = torch.finfo(weights[0].dtype).max
-    if bool((rates == rates[0]).all()) and float(rates[0]) < most:
-        for weight, move in zip(weights, moves, strict=True):
-            weight.sub_(move, alpha=float(rates[0]))
-        return
-    for weight, move in zip(weights, moves, strict=True):
-        weight.sub_(move * _each(rates, weight))
+def _each(rates: Sequence[float], like: Tensor) -> Tensor:
+    return _shaped(torch.tensor(rates, dtype=like.dtype, device=like.device), like)
 
 
-def _each(values: Tensor, like: Tensor) -> Tensor:
-    """[S] in the type of `like`, shaped to multiply [S, …]."""
-    shaped = values.to(like.device, like.dtype)
-    return shaped.reshape(-1, *[1] * (like.dim() - 1))
+def _shaped(values: Tensor, like: Tensor) -> Tensor:
+    """[S], shaped to multiply [S, …]."""
+    return values.to(like.dtype).reshape(-1, *[1] * (like.dim() - 1))

@@ -1,4 +1,4 @@
-"""Students trained beside others are those of `fit`."""
+"""Jobs trained side by side end as those of `fit`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.augmentation import Augmentation
-from mke_theory.method.job import Student, fit_alone
+from mke_theory.method.job import TrainingJob, fit_alone
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import (
     Dropout,
@@ -25,7 +25,7 @@ from mke_theory.method.transforms import (
 )
 from mke_theory.models import ConvEncoder, coordinates, multimodal
 from mke_theory.training.loop import Fit, TrainConfig
-from mke_theory.training.vectorised.engine import fit_stack
+from mke_theory.training.vectorised.engine import side_by_side
 
 STEPS = 40
 
@@ -92,12 +92,11 @@ CONFIGS = {
         schedule="cosine",
         warmup_steps=10,
     ),
-    "selected": TrainConfig(STEPS, learning_rate=0.02, select="labelled", evaluate_every=7),
 }
 
 
-def students(objective: Objective, config: TrainConfig, count: int = 3) -> list[Student]:
-    """Students that differ in data, size of pool, weights, seed, rate and strength of T."""
+def jobs(objective: Objective, config: TrainConfig, count: int = 3) -> list[TrainingJob]:
+    """Jobs that differ in data, size of pool, weights, seed, rate and strength of T."""
     made = []
     for i in range(count):
         samples = pool(40 + 5 * i, i)
@@ -111,19 +110,18 @@ def students(objective: Objective, config: TrainConfig, count: int = 3) -> list[
         steps = tuple(scaled(step, 1 + 0.1 * i) for step in objective.transform)
         may_drop = any(isinstance(step, ModalityDropout) for step in steps)
         made.append(
-            Student(
+            TrainingJob(
                 model(i, "zero" if may_drop else "refuse"),
                 samples,
                 replace(objective, transform=steps),
                 replace(config, learning_rate=config.learning_rate * (1 + 0.2 * i)),
                 seed=i,
-                select_on=pool(20 + i, 100 + i) if config.select != "last" else None,
             )
         )
     return made
 
 
-def fresh(ready: list[Student]) -> list[Student]:
+def fresh(ready: list[TrainingJob]) -> list[TrainingJob]:
     return [replace(one, model=copy.deepcopy(one.model)) for one in ready]
 
 
@@ -135,14 +133,7 @@ def same(one: Fit, other: Fit, tolerance: float = 1e-12) -> None:
     assert [step for step, _ in one.history] == [step for step, _ in other.history]
     values = [[value for _, value in each.history] for each in (one, other)]
     assert values[0] == pytest.approx(values[1], abs=tolerance)
-    assert (one.steps, one.rule, one.selected_step) == (
-        other.steps,
-        other.rule,
-        other.selected_step,
-    )
-    assert (one.selected_score is None) == (other.selected_score is None)
-    if one.selected_score is not None:
-        assert one.selected_score == pytest.approx(other.selected_score)
+    assert one.steps == other.steps
 
 
 @pytest.mark.parametrize(
@@ -150,28 +141,26 @@ def same(one: Fit, other: Fit, tolerance: float = 1e-12) -> None:
     [
         *[("mke", config) for config in CONFIGS],
         *[(objective, "adamw") for objective in OBJECTIVES if objective != "mke"],
-        ("mean teacher", "selected"),
         *[
-            pytest.param(objective, config, marks=pytest.mark.slow)
+            pytest.param(objective, "sgd", marks=pytest.mark.slow)
             for objective in OBJECTIVES
-            for config in ("sgd", "selected")
             if objective != "mke"
         ],
     ],
 )
-def test_a_stack_makes_the_students_of_the_single_loop(objective: str, config: str) -> None:
-    ready = students(OBJECTIVES[objective], CONFIGS[config])
+def test_jobs_side_by_side_end_as_one_by_one(objective: str, config: str) -> None:
+    ready = jobs(OBJECTIVES[objective], CONFIGS[config])
     alone = [fit_alone(one) for one in fresh(ready)]
-    for one, other in zip(alone, fit_stack(ready), strict=True):
+    for one, other in zip(alone, side_by_side(ready), strict=True):
         assert isinstance(other, Fit)
         same(one, other)
 
 
-def test_the_students_come_back_in_order_whatever_stack_they_were_in() -> None:
+def test_outcomes_are_in_the_order_of_the_jobs_whatever_their_kind() -> None:
     ready = [
-        *students(OBJECTIVES["mke"], CONFIGS["sgd"]),
-        *students(OBJECTIVES["regularised"], CONFIGS["adamw"]),
-        *students(OBJECTIVES["mke"], CONFIGS["sgd"], 5)[3:],
+        *jobs(OBJECTIVES["mke"], CONFIGS["sgd"]),
+        *jobs(OBJECTIVES["regularised"], CONFIGS["adamw"]),
+        *jobs(OBJECTIVES["mke"], CONFIGS["sgd"], 5)[3:],
     ]
     ready = [
         replace(ready[i], config=replace(ready[i].config, steps=10))
@@ -179,19 +168,17 @@ def test_the_students_come_back_in_order_whatever_stack_they_were_in() -> None:
     ]
     alone = [fit_alone(one) for one in fresh(ready)]
     for size in (2, None):
-        for one, ours, student in zip(
-            alone, fit_stack(fresh(ready), size=size), ready, strict=True
-        ):
+        for one, ours, job in zip(alone, side_by_side(fresh(ready), size=size), ready, strict=True):
             assert isinstance(ours, Fit)
             same(one, ours)
-            assert ours.model is not student.model
+            assert ours.model is not job.model
 
 
-def test_the_trained_model_is_the_student_itself_and_ready_to_answer() -> None:
-    ready = students(OBJECTIVES["mke"], CONFIGS["sgd"])
-    for student, made in zip(ready, fit_stack(ready), strict=True):
+def test_the_model_of_a_job_is_trained_in_place_and_left_in_evaluation() -> None:
+    ready = jobs(OBJECTIVES["mke"], CONFIGS["sgd"])
+    for job, made in zip(ready, side_by_side(ready), strict=True):
         assert isinstance(made, Fit)
-        assert made.model is student.model
+        assert made.model is job.model
         assert not made.model.training
 
 
@@ -214,16 +201,16 @@ def test_convolutions_missing_modalities_and_frozen_weights() -> None:
 
     objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.3)), gamma=0.5)
     config = TrainConfig(12, batch_size=8, learning_rate=0.01)
-    ready = [Student(build(i), draw(20 + i, i), objective, config, i) for i in range(3)]
+    ready = [TrainingJob(build(i), draw(20 + i, i), objective, config, i) for i in range(3)]
     alone = [fit_alone(one) for one in fresh(ready)]
-    for one, other in zip(alone, fit_stack(ready), strict=True):
+    for one, other in zip(alone, side_by_side(ready), strict=True):
         assert isinstance(other, Fit)
         same(one, other, 1e-10)
 
 
 def test_shared_draws_are_reproducible_and_other_than_own() -> None:
-    ready = students(OBJECTIVES["mke"], CONFIGS["sgd"])
-    runs = [fit_stack(fresh(ready), draws=draws) for draws in ("shared", "shared", "own")]  # type: ignore[arg-type]
+    ready = jobs(OBJECTIVES["mke"], CONFIGS["sgd"])
+    runs = [side_by_side(fresh(ready), draws=draws) for draws in ("shared", "shared", "own")]  # type: ignore[arg-type]
     weights = []
     for run in runs:
         assert isinstance(run[1], Fit)
@@ -233,14 +220,14 @@ def test_shared_draws_are_reproducible_and_other_than_own() -> None:
 
 
 def test_without_noise_shared_draws_are_own_draws() -> None:
-    ready = students(Objective(), CONFIGS["adamw"])
-    shared, own = (fit_stack(fresh(ready), draws=d) for d in ("shared", "own"))  # type: ignore[arg-type]
+    ready = jobs(Objective(), CONFIGS["adamw"])
+    shared, own = (side_by_side(fresh(ready), draws=d) for d in ("shared", "own"))  # type: ignore[arg-type]
     for one, other in zip(shared, own, strict=True):
         assert isinstance(one, Fit) and isinstance(other, Fit)
         same(one, other, 0.0)
 
 
-def test_shared_noise_is_standard_normal_for_every_student() -> None:
+def test_shared_noise_is_standard_normal_for_every_job() -> None:
     """One step of SGD from weights 0 on inputs 0 reads the noise back.
 
     The gradient of cross-entropy is then half the mean of the noise, so the moves are N(0, 1/n) for
@@ -254,9 +241,11 @@ def test_shared_noise_is_standard_normal_for_every_student() -> None:
             nn.init.zeros_(weight)
         samples = Pool({"a": torch.zeros(n, 1, dtype=torch.float64)}, torch.zeros(n).long())
         config = TrainConfig(1, optimizer="sgd", learning_rate=1.0)
-        made.append(Student(net, samples, Objective(transform=(GaussianNoise(2.0),)), config, i))
+        made.append(
+            TrainingJob(net, samples, Objective(transform=(GaussianNoise(2.0),)), config, i)
+        )
     moved = []
-    for one in fit_stack(made, draws="shared", size=150):
+    for one in side_by_side(made, draws="shared", size=150):
         assert isinstance(one, Fit)
         moved.append(float(next(one.model.parameters()).detach()[0, 0]))
     # The gradient at 0 is −(1/2) mean(2 ξ), so a move of N(0, 1/n).
@@ -266,11 +255,11 @@ def test_shared_noise_is_standard_normal_for_every_student() -> None:
     assert len(set(moved)) == count
 
 
-def test_a_student_that_diverges_leaves_the_others_alone() -> None:
-    ready = students(Objective(), CONFIGS["sgd"])
+def test_a_job_that_diverges_leaves_the_others_alone() -> None:
+    ready = jobs(Objective(), CONFIGS["sgd"])
     wild = replace(ready[1], config=replace(ready[1].config, learning_rate=1e300))
     alone = [fit_alone(one) for one in fresh([ready[0], ready[2]])]
-    first, second, third = fit_stack([ready[0], wild, ready[2]])
+    first, second, third = side_by_side([ready[0], wild, ready[2]])
     assert isinstance(second, FloatingPointError)
     assert "seed 1" in str(second) and "1e+300" in str(second)
     for one, other in zip(alone, (first, third), strict=True):
@@ -278,44 +267,24 @@ def test_a_student_that_diverges_leaves_the_others_alone() -> None:
         same(one, other)
 
 
-def test_no_students_make_no_fits() -> None:
-    assert fit_stack([]) == []
+def test_no_jobs_make_no_fits() -> None:
+    assert side_by_side([]) == []
 
 
-def test_what_a_stack_cannot_train_is_refused_before_any_work() -> None:
-    good = students(Objective(), CONFIGS["sgd"])[0]
-    before = copy.deepcopy(good.model.state_dict())
-    for layer in (nn.Dropout(0.5), nn.BatchNorm1d(3)):
-        bad = replace(good, model=nn.Sequential(copy.deepcopy(good.model), layer))
-        with pytest.raises(ValueError, match=type(layer).__name__):
-            fit_stack([good, bad])
-    holes = good.samples.inputs["a"].clone()
-    holes[3] = torch.nan
-    holed = replace(good, samples=Pool({**good.samples.inputs, "a": holes}, good.samples.labels))
-    with pytest.raises(ValueError, match="'a' is missing"):
-        fit_stack([good, holed])
-    dropping = replace(good, objective=Objective(transform=(ModalityDropout(0.9),)))
-    with pytest.raises(ValueError, match="missing"):
-        fit_stack([good, dropping])
-    cropping = replace(good, objective=Objective(augment=(Augmentation(),)))
-    with pytest.raises(ValueError, match="augment is"):
-        fit_stack([cropping])
-    with pytest.raises(ValueError, match="adjustment is"):
-        fit_stack([replace(good, objective=Objective(adjustment=0.5))])
-    with pytest.raises(ValueError, match="select_on"):
-        fit_stack([replace(good, config=CONFIGS["selected"])])
+def test_bad_arguments_are_refused_before_any_work() -> None:
+    good = jobs(Objective(), CONFIGS["sgd"])[0]
     with pytest.raises(ValueError, match="draws is 'mine'"):
-        fit_stack([good], draws="mine")  # type: ignore[arg-type]
+        side_by_side([good], draws="mine")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size is 0"):
-        fit_stack([good], size=0)
-    for name, weight in good.model.state_dict().items():
-        assert torch.equal(weight, before[name])
+        side_by_side([good], size=0)
+    with pytest.raises(ValueError, match="memory is 0"):
+        side_by_side([good], memory=0)
 
 
-def test_little_memory_makes_small_stacks_and_not_an_error() -> None:
-    ready = students(OBJECTIVES["mke"], CONFIGS["sgd"])
+def test_little_memory_is_no_error() -> None:
+    ready = jobs(OBJECTIVES["mke"], CONFIGS["sgd"])
     alone = [fit_alone(one) for one in fresh(ready)]
-    for one, other in zip(alone, fit_stack(ready, memory=1), strict=True):
+    for one, other in zip(alone, side_by_side(ready, memory=1), strict=True):
         assert isinstance(other, Fit)
         same(one, other)
 
@@ -347,11 +316,10 @@ class Custom(nn.Module):
 
 
 SHORT = TrainConfig(6, optimizer="sgd", learning_rate=0.1, weight_decay=0.1)
-CHOSEN = TrainConfig(6, learning_rate=0.02, select="labelled", evaluate_every=2)
 
 
-def student(i: int, net: nn.Module | None = None, **changes: Any) -> Student:
-    made = Student(net or model(i), pool(20, i), Objective(), SHORT, i)
+def job(i: int, net: nn.Module | None = None, **changes: Any) -> TrainingJob:
+    made = TrainingJob(net or model(i), pool(20, i), Objective(), SHORT, i)
     return replace(made, **changes)
 
 
@@ -362,32 +330,27 @@ def without(given: Pool, rows: int) -> Pool:
     return Pool({**given.inputs, "a": holes}, given.labels)
 
 
-def pairs() -> dict[str, list[Student]]:
+def pairs() -> dict[str, list[TrainingJob]]:
     compared = Objective(transform=(GaussianNoise(0.5),), gamma=1.0)
-    probable = pool(9, 6).with_labels(nn.functional.one_hot(pool(9, 6).labels, 3).double())
     return {
         "another second view": [
-            student(0, objective=compared),
-            student(1, objective=replace(compared, other="same")),
+            job(0, objective=compared),
+            job(1, objective=replace(compared, other="same")),
         ],
         "another way with what is missing": [
-            student(0),
-            student(1, model(1, "zero"), samples=without(pool(20, 1), 5)),
+            job(0),
+            job(1, model(1, "zero"), samples=without(pool(20, 1), 5)),
         ],
-        "another factor and buffer": [student(0, Custom(0)), student(1, Custom(1, factor=3.0))],
-        "no gradient at zero": [student(i, Custom(i, "normalise")) for i in range(2)],
-        "labels of another kind to select by": [
-            student(0, config=CHOSEN, select_on=pool(9, 5)),
-            student(1, config=CHOSEN, select_on=probable),
-        ],
+        "another factor and buffer": [job(0, Custom(0)), job(1, Custom(1, factor=3.0))],
+        "no gradient at zero": [job(i, Custom(i, "normalise")) for i in range(2)],
     }
 
 
 @pytest.mark.parametrize("name", list(pairs()))
-def test_students_that_look_alike_and_are_not(name: str) -> None:
+def test_jobs_that_look_alike_and_are_not(name: str) -> None:
     ready = pairs()[name]
     alone = [fit_alone(one) for one in fresh(ready)]
-    for one, other in zip(alone, fit_stack(ready), strict=True):
+    for one, other in zip(alone, side_by_side(ready), strict=True):
         assert isinstance(other, Fit)
         same(one, other)
 
@@ -395,37 +358,41 @@ def test_students_that_look_alike_and_are_not(name: str) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (student(0, Custom(0, "centre")), "other samples of its batch"),
-        (student(0, Custom(0, "drop")), "drawn anew"),
-        (student(0, Custom(0, "look")), "data-dependent control flow"),
-        (student(0, model(0).requires_grad_(False)), "no weight that is trained"),
-        (
-            student(0, config=CHOSEN, select_on=pool(4, 1).with_labels(torch.full((4,), UNKNOWN))),
-            "no known label",
-        ),
-        (student(0, config=CHOSEN, select_on=without(pool(4, 1), 2)), "'a' is missing"),
+        (job(0, Custom(0, "centre")), "other samples of its batch"),
+        (job(0, Custom(0, "drop")), "drawn anew"),
+        (job(0, Custom(0, "look")), "data-dependent control flow"),
+        (job(0, model(0).requires_grad_(False)), "no weight that is trained"),
+        (job(0, samples=without(pool(20, 0), 5)), "'a' is missing"),
+        (job(0, objective=Objective(transform=(ModalityDropout(0.9),))), "is missing"),
+        (job(0, nn.Sequential(model(0), nn.Dropout(0.5))), "has Dropout"),
+        (job(0, nn.Sequential(model(0), nn.BatchNorm1d(3))), "has BatchNorm1d"),
+        (job(0, objective=Objective(augment=(Augmentation(),))), "augment is"),
+        (job(0, samples=pool(20, 0).with_labels(torch.arange(20) // 6)), "out of bounds"),
     ],
 )
-def test_a_student_that_cannot_be_stacked_is_refused_before_any_work(
-    bad: Student, message: str
+def test_a_job_that_cannot_be_trained_has_its_error_and_stops_no_other(
+    bad: TrainingJob, message: str
 ) -> None:
-    good = student(1)
-    before = copy.deepcopy(good.model.state_dict())
-    with pytest.raises(ValueError, match=message):
-        fit_stack([good, bad], size=2)
-    for name, weight in good.model.state_dict().items():
+    good = job(1)
+    before = copy.deepcopy(bad.model.state_dict())
+    alone = fit_alone(replace(good, model=copy.deepcopy(good.model)))
+    failed, other = side_by_side([bad, good])
+    assert isinstance(failed, Exception) and message in str(failed)
+    assert isinstance(other, Fit)
+    same(alone, other)
+    for name, weight in bad.model.state_dict().items():
         assert torch.equal(weight, before[name])
 
 
-def test_one_model_for_two_students_is_refused() -> None:
+def test_one_model_for_two_jobs_is_refused() -> None:
     with pytest.raises(ValueError, match="one and the same model"):
-        fit_stack([student(0), replace(student(1), model=(net := model(1))), student(2, net)])
+        side_by_side([job(0), replace(job(1), model=(net := model(1))), job(2, net)])
 
 
 @pytest.mark.gpu
-def test_a_stack_on_an_accelerator_agrees_with_one_on_the_processor() -> None:
-    ready = students(Objective(), CONFIGS["adamw"])
-    here, there = (fit_stack(fresh(ready), device=device) for device in ("cpu", "cuda"))
+def test_an_accelerator_agrees_with_the_processor() -> None:
+    ready = jobs(Objective(), CONFIGS["adamw"])
+    here, there = (side_by_side(fresh(ready), device=device) for device in ("cpu", "cuda"))
     for one, other in zip(here, there, strict=True):
         assert isinstance(one, Fit) and isinstance(other, Fit)
         same(one, other, 1e-8)

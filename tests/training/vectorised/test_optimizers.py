@@ -1,4 +1,4 @@
-"""Updates of stacked weights: equal to torch's optimisers, one student at a time."""
+"""Updates of the weights of many jobs: equal to torch's optimisers on each alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from mke_theory.training.loop import TrainConfig
 from mke_theory.training.vectorised.optimizers import update_rule
 
-RATES = torch.tensor([0.1, 0.02, 0.1], dtype=torch.float64)
+RATES = [0.1, 0.02, 0.1]
 
 
 def by_torch(config: TrainConfig, start: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    """The weights of one student after torch's own optimiser has seen the gradients in turn."""
+    """The weights of one job after torch's own optimiser has seen the gradients in turn."""
     weight = torch.nn.Parameter(start.clone())
     options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     optimizer: torch.optim.Optimizer
@@ -42,8 +42,8 @@ def by_torch(config: TrainConfig, start: torch.Tensor, gradients: torch.Tensor) 
         TrainConfig(optimizer="sgd", clip_norm=0.7),
     ],
 )
-@pytest.mark.parametrize("rates", [RATES, RATES[:1].repeat(3)])
-def test_every_student_moves_as_under_torch(config: TrainConfig, rates: torch.Tensor) -> None:
+@pytest.mark.parametrize("rates", [RATES, [0.1] * 3])
+def test_every_job_moves_as_under_torch(config: TrainConfig, rates: list[float]) -> None:
     draw = torch.Generator().manual_seed(0)
     start = torch.randn(3, 4, 2, generator=draw, dtype=torch.float64)
     gradients = torch.randn(6, 3, 4, 2, generator=draw, dtype=torch.float64)
@@ -52,7 +52,7 @@ def test_every_student_moves_as_under_torch(config: TrainConfig, rates: torch.Te
     for gradient in gradients:
         rule.step([gradient], rates)
     for i, rate in enumerate(rates):
-        own = replace(config, learning_rate=float(rate))
+        own = replace(config, learning_rate=rate)
         expected = by_torch(own, start[i], gradients[:, i])
         torch.testing.assert_close(weights[i], expected, rtol=0, atol=1e-13)
 
@@ -60,7 +60,7 @@ def test_every_student_moves_as_under_torch(config: TrainConfig, rates: torch.Te
 def test_a_step_by_hand() -> None:
     weights = torch.tensor([[1.0], [2.0]])
     rule = update_rule(TrainConfig(optimizer="sgd", momentum=0.5), [weights])
-    rates = torch.tensor([0.1, 1.0], dtype=torch.float64)
+    rates = [0.1, 1.0]
     rule.step([torch.tensor([[1.0], [1.0]])], rates)  # momentum 1: 1 − .1, 2 − 1
     rule.step([torch.tensor([[0.0], [2.0]])], rates)  # momenta .5 and 2.5
     torch.testing.assert_close(weights, torch.tensor([[0.85], [-1.5]]))

@@ -1,0 +1,213 @@
+"""The fastest way to carry out an operation, measured when a step is written down.
+
+Torch and NumPy both have products of small matrices, and entry-by-entry operations; which of them
+is faster depends on the processor and on the shapes. `kernel_of` runs those that can do the work a
+few times each, on the real operands, and keeps the fastest. A choice holds for its shapes for as
+long as the process lives.
+
+Products by different libraries differ in the order of summation, so two processes that choose
+differently differ in rounding. Everything else has the same entries whoever computes it. Another
+way than the first has to be clearly faster to be chosen, so that a choice seldom changes by chance.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+
+aten = torch.ops.aten
+
+Kernel = Callable[[], object]
+"""An operation bound to its operands and to the place of its result."""
+
+_Way = Callable[[Tensor], Kernel]
+"""How to carry out an operation whose operands are known, once the place of its result is."""
+
+_ROUNDS = 5
+_CLEARLY = 0.8
+"""A way is chosen over an earlier one where it takes less than this share of its time."""
+
+_OF_NUMPY: dict[Any, Any] = {
+    aten.add.Tensor: np.add,
+    aten.bitwise_and.Tensor: np.bitwise_and,
+    aten.bmm.default: np.matmul,
+    aten.clamp_min.default: np.maximum,
+    aten.div.Tensor: np.divide,
+    aten.ge.Tensor: np.greater_equal,
+    aten.isnan.default: np.isnan,
+    aten.lt.Tensor: np.less,
+    aten.mul.Tensor: np.multiply,
+    aten.sub.Tensor: np.subtract,
+}
+_NUMPY_HAS = {torch.float32, torch.float64, torch.bool}
+
+_OF_TORCH: dict[Any, Any] = {
+    aten._log_softmax.default: torch._log_softmax,
+    aten._log_softmax_backward_data.default: torch._log_softmax_backward_data,
+    aten._softmax.default: torch._softmax,
+    aten._softmax_backward_data.default: torch._softmax_backward_data,
+    aten.add.Tensor: torch.add,
+    aten.bmm.default: torch.bmm,
+    aten.cat.default: torch.cat,
+    aten.clamp_min.default: torch.clamp_min,
+    aten.div.Tensor: torch.div,
+    aten.exp.default: torch.exp,
+    aten.mul.Tensor: torch.mul,
+    aten.nan_to_num.default: torch.nan_to_num,
+    aten.neg.default: torch.neg,
+    aten.sub.Tensor: torch.sub,
+    aten.sum.dim_IntList: torch.sum,
+    aten.where.self: torch.where,
+}
+"""Functions of torch with the arguments of an operation; a call takes half of the overload's."""
+
+_chosen: dict[Any, int] = {}
+
+
+def kernel_of(
+    function: OpOverload,
+    operands: Sequence[Any],
+    options: Mapping[str, Any],
+    out: Tensor,
+    constant: Collection[int] = (),
+) -> Kernel | None:
+    """The operation with its result written to `out`; None where it has to make its own result.
+
+    `out` has the shape and type of the result, and may be an operand's own memory. `constant` are
+    the places of operands whose numbers never change.
+    """
+    ways = list(_ways(function, operands, options, out, constant))
+    if not ways:
+        return None
+    if len(ways) == 1:
+        return ways[0](out)
+    seen = tuple(_outline(x) for x in (*operands, *options.values(), out))
+    key = (function, len(ways), seen, torch.get_num_threads())
+    if key not in _chosen:
+        _chosen[key] = _fastest(ways, out)
+    return ways[_chosen[key]](out)
+
+
+def _outline(operand: Any) -> Any:
+    """What the time of an operation depends on, of one of its operands."""
+    if isinstance(operand, Tensor):
+        return tuple(operand.shape), operand.stride(), operand.dtype
+    return str(operand)
+
+
+def _fastest(ways: Sequence[_Way], out: Tensor) -> int:
+    """The way of least time, each timed on a result of its own: `out` may be an operand."""
+    kernels = [way(torch.empty_like(out)) for way in ways]
+    least = [float("inf")] * len(ways)
+    for _ in range(_ROUNDS):
+        for i, kernel in enumerate(kernels):
+            start = time.perf_counter()
+            kernel()
+            least[i] = min(least[i], time.perf_counter() - start)
+    best = 0
+    for i, seconds in enumerate(least):
+        if seconds < _CLEARLY * least[best]:
+            best = i
+    return best
+
+
+def _ways(
+    function: OpOverload,
+    operands: Sequence[Any],
+    options: Mapping[str, Any],
+    out: Tensor,
+    constant: Collection[int],
+) -> Iterator[_Way]:
+    """All that can carry out the operation, the usual one first."""
+    writes = _writing(function)
+    if writes is None:
+        return
+    call, keyword = writes
+
+    def of_torch(place: Tensor) -> Kernel:
+        return partial(call, *operands, **options, **{keyword: place})
+
+    def of_numpy(place: Tensor) -> Kernel:
+        arrays = [x.numpy() if isinstance(x, Tensor) else x for x in operands]
+        return partial(_OF_NUMPY[function], *arrays, out=place.numpy())
+
+    if out.device.type != "cpu":
+        yield of_torch
+    elif function is aten.where.self:
+        yield of_torch
+        yield from _by_bits(operands, out, constant)
+    elif function in _OF_NUMPY and not options and _suits_numpy(operands, out):
+        # On most processors NumPy has the faster products of small matrices.
+        yield from (of_numpy, of_torch) if function is aten.bmm.default else (of_torch, of_numpy)
+    else:
+        yield of_torch
+
+
+def _suits_numpy(operands: Sequence[Any], out: Tensor) -> bool:
+    """Whether NumPy has the types, and computes in the one in which torch does."""
+    given = {x.dtype for x in operands if isinstance(x, Tensor)}
+    return len(given) == 1 and given | {out.dtype} <= _NUMPY_HAS
+
+
+@cache
+def _writing(function: OpOverload) -> tuple[Callable[..., Any], str] | None:
+    """The same operation with its result written where it is told, and how that place is named."""
+    if torch.Tag.dynamic_output_shape in function.tags:  # it would resize the place in silence
+        return None
+    packet = function.overloadpacket
+    wanted = [(x.name, str(x.type)) for x in function._schema.arguments]
+    for name in packet.overloads():
+        other = getattr(packet, name)
+        written = [x for x in other._schema.arguments if x.alias_info and x.alias_info.is_write]
+        given = [(x.name, str(x.type)) for x in other._schema.arguments if x not in written]
+        if len(written) == 1 and given == wanted:
+            return _OF_TORCH.get(function, other), written[0].name
+    return None
+
+
+def _by_bits(operands: Sequence[Any], out: Tensor, constant: Collection[int]) -> Iterator[_Way]:
+    """A choice between numbers and a 0 or NaN, by the bits of the numbers: it does not branch."""
+    mask, yes, no = operands
+    whole = {torch.float32: torch.int32, torch.float64: torch.int64}.get(out.dtype)
+    filled = [_filler(x) if i in constant else None for i, x in ((1, yes), (2, no))]
+    if whole is None or mask.dtype != torch.bool or (filled[0] is None) == (filled[1] is None):
+        return
+    numbers, filler = (no, filled[0]) if filled[0] is not None else (yes, filled[1])
+    if not isinstance(numbers, Tensor) or numbers.dtype != out.dtype or numbers.dim() == 0:
+        return
+    hides = filled[0] is not None  # the mask is true where the filler goes
+    to_nan = filler != 0.0
+
+    def way(place: Tensor) -> Kernel:
+        bits = torch.empty_like(mask, dtype=whole, memory_format=torch.preserve_format)
+        shown, result = numbers.view(whole), place.view(whole)
+        combine = torch.bitwise_or if to_nan else torch.bitwise_and
+
+        def carry_out() -> None:
+            bits.copy_(mask)  # 1 or 0
+            if hides == to_nan:
+                bits.neg_()  # all bits where the mask is true
+            else:
+                bits.sub_(1)  # all bits where it is false
+            combine(shown, bits, out=result)
+
+        return carry_out
+
+    yield way
+
+
+def _filler(value: Any) -> float | None:
+    """The single 0 or NaN that `value` is; None where it is anything else."""
+    if isinstance(value, Tensor) and value.dim() == 0 and value.is_floating_point():
+        value = float(value)
+    if isinstance(value, float) and (math.isnan(value) or str(value) == "0.0"):
+        return value
+    return None
