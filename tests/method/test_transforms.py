@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mke_theory.data.pool import Pool, is_present, refuse_bad_values
 from mke_theory.data.rng import Stream
-from mke_theory.method.job import TrainingJob, fit_alone
+from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import (
     ColourJitter,
@@ -469,14 +469,14 @@ def test_rectangles_lie_everywhere_alike() -> None:
         lambda share: Cutout(share, fill=share),
     ],
 )
-def test_students_of_pictures_share_a_stack(make: Callable[[float], Transform]) -> None:
-    """Each with its own strength, they are those of `fit`."""
-    students = []
+def test_jobs_on_pictures_are_trained_side_by_side(make: Callable[[float], Transform]) -> None:
+    """Each has its own strength, and ends as it does alone."""
+    jobs = []
     for i in range(3):
         draw = torch.Generator().manual_seed(i)
         x = torch.randn(20 + i, 3, 4, 5, generator=draw, dtype=torch.float64)
         torch.manual_seed(i)
-        students.append(
+        jobs.append(
             TrainingJob(
                 coordinates({"a": (3, 4, 5)}, 2, hidden=(6,)).double(),
                 Pool({"a": x}, torch.randint(0, 2, (20 + i,), generator=draw)),
@@ -485,10 +485,9 @@ def test_students_of_pictures_share_a_stack(make: Callable[[float], Transform]) 
                 seed=i,
             )
         )
-    copies = [replace(student, model=copy.deepcopy(student.model)) for student in students]
-    for student, beside in zip(students, side_by_side(copies), strict=True):
-        alone = fit_alone(student)
-        assert isinstance(beside, Fit)
+    copies = [replace(job, model=copy.deepcopy(job.model)) for job in jobs]
+    for alone, beside in zip(one_by_one(jobs), side_by_side(copies), strict=True):
+        assert isinstance(alone, Fit) and isinstance(beside, Fit)
         for name, weight in alone.model.state_dict().items():
             other = beside.model.state_dict()[name]
             torch.testing.assert_close(weight, other, rtol=0, atol=1e-12)

@@ -156,7 +156,7 @@ def test_a_student_that_no_stack_can_train_leaves_the_others_alone(tmp_path: Pat
 
 
 def test_too_little_memory_halves_the_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    once = stack.side_by_side
+    once = stack.fit_stack
 
     def small(students: Any, **options: Any) -> Any:
         made = once(students, **options)
@@ -165,7 +165,7 @@ def test_too_little_memory_halves_the_stacks(monkeypatch: pytest.MonkeyPatch) ->
         return made
 
     expected = fit_many([MOON], range(2), [], stacking=Stacking("own"))
-    monkeypatch.setattr(ensemble, "side_by_side", small)
+    monkeypatch.setattr(ensemble, "fit_stack", small)
     found = fit_many([MOON], range(2), [], stacking=Stacking("own"))
     for one, other in zip(expected, found, strict=True):
         assert isinstance(one, Trained) and isinstance(other, Trained)

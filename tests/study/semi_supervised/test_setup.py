@@ -23,7 +23,7 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
 from mke_theory.evaluation.account import accuracy
 from mke_theory.method import relatives as ssl
-from mke_theory.method.job import TrainingJob
+from mke_theory.method.job import Student
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import decide
 from mke_theory.method.relatives import Method
@@ -38,7 +38,7 @@ from mke_theory.synthetic.simulated import Simulated
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.training.loop import Fit, TrainConfig
 from mke_theory.training.predict import predict
-from mke_theory.training.vectorised.engine import side_by_side
+from mke_theory.training.vectorised.engine import fit_stack
 
 FEW = TrainConfig(steps=12, learning_rate=0.02)
 NOISE = (InputNoise(0.5),)
@@ -121,9 +121,9 @@ def test_budgets_are_equal_and_rounds_share_them() -> None:
     assert set(seen.values()) == {FEW.steps}
 
 
-def spied(task: Task, entrant: Entrant) -> list[TrainingJob]:
+def spied(task: Task, entrant: Entrant) -> list[Student]:
     """All students that would be trained for an entrant."""
-    found: list[TrainingJob] = []
+    found: list[Student] = []
 
     def untrained(ready: Any) -> list[Fit]:
         found.extend(ready)
@@ -254,9 +254,9 @@ def test_convolutions_are_trained_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
         def forward(self, inputs: Any) -> Tensor:
             return self.head(self.conv(inputs["image"]).flatten(1))
 
-    monkeypatch.setattr(compare, "side_by_side", stacked)
+    monkeypatch.setattr(compare, "fit_stack", stacked)
     pool = Pool({"image": torch.randn(6, 1, 3, 3)}, torch.tensor([0, 1, 0, 1, 0, 1]))
-    ready = TrainingJob(Convolutional(), pool, Objective(), replace(FEW, steps=2), 0)
+    ready = Student(Convolutional(), pool, Objective(), replace(FEW, steps=2), 0)
     assert all(isinstance(outcome, Fit) for outcome in trained([ready] * 5)) and asked == []
     (lost,) = trained([replace(ready, config=replace(FEW, learning_rate=1e30, optimizer="sgd"))])
     assert isinstance(lost, FloatingPointError)
@@ -311,7 +311,7 @@ def in_doubles(pool: Pool) -> Pool:
     return Pool({name: x.double() for name, x in pool.inputs.items()}, pool.labels)
 
 
-def double_students(method: Method) -> list[TrainingJob]:
+def double_students(method: Method) -> list[Student]:
     """Students of both modalities at several seeds, in double precision."""
     found = []
     for seed in range(3):
@@ -332,12 +332,12 @@ def double_students(method: Method) -> list[TrainingJob]:
                 missing="zero",
             ).double()
         lessons = ssl.lessons_of(method, problem, teacher)
-        found.append(TrainingJob(model, lessons, ssl.objective_on(method, lessons), FEW, seed))
+        found.append(Student(model, lessons, ssl.objective_on(method, lessons), FEW, seed))
     return found
 
 
 def weights(method: Method) -> list[Tensor]:
-    outcomes = side_by_side(double_students(method), draws="own")
+    outcomes = fit_stack(double_students(method), draws="own")
     models = [outcome.model for outcome in outcomes if isinstance(outcome, Fit)]
     assert len(models) == 3
     return [weight.detach() for model in models for weight in model.parameters()]

@@ -12,7 +12,7 @@ from torch import nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.augmentation import Augmentation
-from mke_theory.method.job import TrainingJob, fit_alone
+from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import (
     Dropout,
@@ -125,6 +125,15 @@ def fresh(ready: list[TrainingJob]) -> list[TrainingJob]:
     return [replace(one, model=copy.deepcopy(one.model)) for one in ready]
 
 
+def fits_alone(ready: list[TrainingJob]) -> list[Fit]:
+    """The fits of copies of the jobs, one by one."""
+    fits = []
+    for outcome in one_by_one(fresh(ready)):
+        assert isinstance(outcome, Fit)
+        fits.append(outcome)
+    return fits
+
+
 def same(one: Fit, other: Fit, tolerance: float = 1e-12) -> None:
     weights = one.model.state_dict(), other.model.state_dict()
     assert weights[0].keys() == weights[1].keys()
@@ -150,7 +159,7 @@ def same(one: Fit, other: Fit, tolerance: float = 1e-12) -> None:
 )
 def test_jobs_side_by_side_end_as_one_by_one(objective: str, config: str) -> None:
     ready = jobs(OBJECTIVES[objective], CONFIGS[config])
-    alone = [fit_alone(one) for one in fresh(ready)]
+    alone = fits_alone(ready)
     for one, other in zip(alone, side_by_side(ready), strict=True):
         assert isinstance(other, Fit)
         same(one, other)
@@ -166,7 +175,7 @@ def test_outcomes_are_in_the_order_of_the_jobs_whatever_their_kind() -> None:
         replace(ready[i], config=replace(ready[i].config, steps=10))
         for i in (3, 0, 6, 1, 4, 2, 5, 7)
     ]
-    alone = [fit_alone(one) for one in fresh(ready)]
+    alone = fits_alone(ready)
     for size in (2, None):
         for one, ours, job in zip(alone, side_by_side(fresh(ready), size=size), ready, strict=True):
             assert isinstance(ours, Fit)
@@ -202,7 +211,7 @@ def test_convolutions_missing_modalities_and_frozen_weights() -> None:
     objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.3)), gamma=0.5)
     config = TrainConfig(12, batch_size=8, learning_rate=0.01)
     ready = [TrainingJob(build(i), draw(20 + i, i), objective, config, i) for i in range(3)]
-    alone = [fit_alone(one) for one in fresh(ready)]
+    alone = fits_alone(ready)
     for one, other in zip(alone, side_by_side(ready), strict=True):
         assert isinstance(other, Fit)
         same(one, other, 1e-10)
@@ -258,7 +267,7 @@ def test_shared_noise_is_standard_normal_for_every_job() -> None:
 def test_a_job_that_diverges_leaves_the_others_alone() -> None:
     ready = jobs(Objective(), CONFIGS["sgd"])
     wild = replace(ready[1], config=replace(ready[1].config, learning_rate=1e300))
-    alone = [fit_alone(one) for one in fresh([ready[0], ready[2]])]
+    alone = fits_alone([ready[0], ready[2]])
     first, second, third = side_by_side([ready[0], wild, ready[2]])
     assert isinstance(second, FloatingPointError)
     assert "seed 1" in str(second) and "1e+300" in str(second)
@@ -283,7 +292,7 @@ def test_bad_arguments_are_refused_before_any_work() -> None:
 
 def test_little_memory_is_no_error() -> None:
     ready = jobs(OBJECTIVES["mke"], CONFIGS["sgd"])
-    alone = [fit_alone(one) for one in fresh(ready)]
+    alone = fits_alone(ready)
     for one, other in zip(alone, side_by_side(ready, memory=1), strict=True):
         assert isinstance(other, Fit)
         same(one, other)
@@ -349,7 +358,7 @@ def pairs() -> dict[str, list[TrainingJob]]:
 @pytest.mark.parametrize("name", list(pairs()))
 def test_jobs_that_look_alike_and_are_not(name: str) -> None:
     ready = pairs()[name]
-    alone = [fit_alone(one) for one in fresh(ready)]
+    alone = fits_alone(ready)
     for one, other in zip(alone, side_by_side(ready), strict=True):
         assert isinstance(other, Fit)
         same(one, other)
@@ -375,7 +384,7 @@ def test_a_job_that_cannot_be_trained_has_its_error_and_stops_no_other(
 ) -> None:
     good = job(1)
     before = copy.deepcopy(bad.model.state_dict())
-    alone = fit_alone(replace(good, model=copy.deepcopy(good.model)))
+    (alone,) = fits_alone([good])
     failed, other = side_by_side([bad, good])
     assert isinstance(failed, Exception) and message in str(failed)
     assert isinstance(other, Fit)
