@@ -1,4 +1,4 @@
-"""Whether the files of `av_digits` are those that the published numbers were made from."""
+"""The manifest of `av_digits`: the files that the published numbers were made from."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every data set needs of files: sound, films, pictures, depth, downloads, a cache."""
+"""Files of every data set: sound, films, pictures, depth, downloads, a cache."""

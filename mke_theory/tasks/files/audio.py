@@ -24,27 +24,9 @@ _WAV = ("WAV", "WAVEX", "RF64")
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 
 
-def _refuse_settings(
-    rate: int, bands: int, window: float, hop: float, low: float, high: float, floor: float
-) -> None:
-    if rate < 1 or bands < 1:
-        raise ValueError(f"rate and bands must be at least 1; got {rate} and {bands}")
-    if round(window * rate) < 2 or round(hop * rate) < 1:
-        raise ValueError(
-            f"a window needs at least 2 samples and a hop 1; got {window} s and {hop} s at {rate} "
-            "Hz"
-        )
-    if not 0 <= low < high <= rate / 2:
-        raise ValueError(
-            f"needs 0 ≤ low < high ≤ {rate / 2:g} Hz, half the rate; got {low} and {high}"
-        )
-    if not -np.inf < floor < 0:
-        raise ValueError(f"floor must be finite and below 0 dB; got {floor}")
-
-
 @dataclass(frozen=True)
 class FrontEnd:
-    """How a recording becomes a [bands, frames] picture.
+    """The settings by which a recording becomes a [bands, frames] picture.
 
     `window` and `hop` are in seconds, `rate`, `low` and `high` in Hz, `floor` in dB below the
     loudest cell.
@@ -60,25 +42,66 @@ class FrontEnd:
     frames: int = 48
 
     def __post_init__(self) -> None:
-        _refuse_settings(
-            self.rate, self.bands, self.window, self.hop, self.low, self.high, self.floor
-        )
-        if self.frames < 1:
-            raise ValueError(f"frames must be at least 1; got {self.frames}")
+        if min(self.rate, self.bands, self.frames) < 1:
+            raise ValueError(
+                f"rate, bands and frames must be at least 1; got {self.rate}, {self.bands} and "
+                f"{self.frames}"
+            )
+        if round(self.window * self.rate) < 2 or round(self.hop * self.rate) < 1:
+            raise ValueError(
+                f"a window needs at least 2 samples and a hop 1; got {self.window} s and "
+                f"{self.hop} s at {self.rate} Hz"
+            )
+        if not 0 <= self.low < self.high <= self.rate / 2:
+            raise ValueError(
+                f"needs 0 ≤ low < high ≤ {self.rate / 2:g} Hz, half the rate; got {self.low} and "
+                f"{self.high}"
+            )
+        if not -np.inf < self.floor < 0:
+            raise ValueError(f"floor must be finite and below 0 dB; got {self.floor}")
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         """The spectrogram of `wave`, [bands, frames] float32 in [floor, 0]."""
-        spectrogram = log_mel(
-            wave,
-            rate=self.rate,
-            bands=self.bands,
-            window=self.window,
-            hop=self.hop,
-            low=self.low,
-            high=self.high,
-            floor=self.floor,
+        return fixed_length(self.log_mel(wave), self.frames, fill=self.floor)
+
+    def log_mel(self, wave: np.ndarray) -> np.ndarray:
+        """The power in mel bands over time, in dB below the loudest cell: [bands, t] float32.
+
+        max(10 log10(P / max P), floor), with P the power of Hann windows, one every `hop` and
+        centred on it, in triangular bands between `low` and `high` on the mel scale. Values do not
+        change when the recording is made louder, as the level is that of the microphone. There are
+        t = 1 + n // (hop · rate) frames.
+
+        Raises ValueError where the wave is not [n], shorter than one window, silent (between `low`
+        and `high`) or not finite, or where there are more bands than a window can tell apart.
+        """
+        length, stride = round(self.window * self.rate), round(self.hop * self.rate)
+        if wave.ndim != 1 or len(wave) < length:
+            raise ValueError(
+                f"a wave has to be [n] with n at least {length} (one window of {self.window} s at "
+                f"{self.rate} Hz); got shape {wave.shape}"
+            )
+        peak = np.abs(wave).max()
+        if not SILENCE <= peak < np.inf:
+            raise ValueError(
+                f"the peak of a wave has to be finite and at least {SILENCE:g}; got {peak}"
+            )
+        taper, mel = _window_and_bands(length, self.rate, self.bands, self.low, self.high)
+        power = library("transformers.audio_utils", "spectrograms need").spectrogram(
+            wave / peak,
+            taper,
+            length,
+            stride,
+            fft_length=_fft(length),
+            power=2.0,
+            mel_filters=mel,
+            mel_floor=0.0,
         )
-        return fixed_length(spectrogram, self.frames, fill=self.floor)
+        loudest = power.max()
+        if loudest < _NOTHING:
+            raise ValueError(f"the wave has no sound between {self.low} and {self.high} Hz")
+        relative = np.maximum(power / loudest, 10.0 ** (self.floor / 10.0))
+        return (10.0 * np.log10(relative)).astype(np.float32)
 
 
 def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
@@ -118,57 +141,6 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
             "leave it out"
         )
     return wave
-
-
-def log_mel(
-    wave: np.ndarray,
-    *,
-    rate: int = 8000,
-    bands: int = 40,
-    window: float = 0.032,
-    hop: float = 0.016,
-    low: float = 50.0,
-    high: float = 4000.0,
-    floor: float = FLOOR,
-) -> np.ndarray:
-    """The power in mel bands over time, in dB below the loudest cell: [bands, frames] float32.
-
-    max(10 log10(P / max P), floor), with P the power of Hann windows of `window` seconds, one every
-    `hop` seconds and centred on it, in `bands` triangular bands between `low` and `high` Hz on
-    the mel scale. Values lie in [floor, 0] and do not change when the recording is made louder:
-    the level tells of the microphone. There are 1 + n // (hop · rate) frames.
-
-    Raises ValueError where the wave is not [n], shorter than one window, silent (between `low` and
-    `high` Hz) or not finite, or a setting is out of range.
-    """
-    _refuse_settings(rate, bands, window, hop, low, high, floor)
-    length, stride = round(window * rate), round(hop * rate)
-    if wave.ndim != 1 or len(wave) < length:
-        raise ValueError(
-            f"a wave has to be [n] with n at least {length} (one window of {window} s at {rate} "
-            f"Hz); got shape {wave.shape}"
-        )
-    peak = np.abs(wave).max()
-    if not SILENCE <= peak < np.inf:
-        raise ValueError(
-            f"the peak of a wave has to be finite and at least {SILENCE:g}; got {peak}"
-        )
-    taper, mel = _window_and_bands(length, rate, bands, low, high)
-    power = library("transformers.audio_utils", "spectrograms need").spectrogram(
-        wave / peak,
-        taper,
-        length,
-        stride,
-        fft_length=_fft(length),
-        power=2.0,
-        mel_filters=mel,
-        mel_floor=0.0,
-    )
-    loudest = power.max()
-    if loudest < _NOTHING:
-        raise ValueError(f"the wave has no sound between {low} and {high} Hz")
-    relative = np.maximum(power / loudest, 10.0 ** (floor / 10.0))
-    return (10.0 * np.log10(relative)).astype(np.float32)
 
 
 def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -> np.ndarray:

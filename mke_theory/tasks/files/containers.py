@@ -1,4 +1,4 @@
-"""Whether a film or a recording is whole, by what its container says of its parts and lengths."""
+"""Refusal of films and recordings that are not whole, by what their container states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mke_theory.data.optional_imports import library
 from mke_theory.tasks.files.audio import UNKNOWN_SIZES
 
 SLACK = 0.5
-"""By how many seconds a track may end before the length that its file states."""
+"""Seconds that a track may end before the length that its file states."""
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # what begins an mp4 or mov
 _MATROSKA = b"\x1a\x45\xdf\xa3"  # what begins an mkv or webm
@@ -38,7 +38,7 @@ def refuse_cut(path: Path) -> None:
 def refuse_early_end(
     path: Path | str, film: Any, stream: Any, *, origin: float, start: float, end: float
 ) -> None:
-    """Raise ValueError where a track ends more than `SLACK` before its file says.
+    """Raise ValueError where a track ends more than `SLACK` before its stated end.
 
     `film` and `stream` are PyAV's. The track's own first and last moment are `start` and `end`, in
     seconds after `origin`, which is where the film begins on the clock of its container.
@@ -54,7 +54,7 @@ def refuse_early_end(
 def refuse_odd_ogg(path: Path) -> None:
     """Raise ValueError where an ogg is cut, or holds recordings one after the other.
 
-    A whole one ends with a whole page that says it is the last. Of several recordings, which may
+    A whole one ends with a whole page that is marked as the last. Of several recordings, which may
     differ in their sample rates, a reader would take the first alone.
     """
     with path.open("rb") as file:
@@ -94,7 +94,7 @@ def refuse_odd_flac(path: Path, samples: int) -> None:
 
 
 def _stated_end(film: Any, stream: Any, origin: float, start: float) -> float | None:
-    """The end of a track, in seconds after `origin`; None where the file says nothing of it."""
+    """The end of a track, in seconds after `origin`; None where the file does not state it."""
     if film.format.name == "aac":  # a stream of frames that states nothing; FFmpeg guesses
         return None
     if stream.duration:
@@ -111,7 +111,7 @@ def _stated_end(film: Any, stream: Any, origin: float, start: float) -> float | 
 
 
 def _walk(head: bytes) -> Callable[[bytes, int], int] | None:
-    """How to tell the length of a part from its first bytes, and from how many are left."""
+    """A function from the first bytes of a part, and the number of bytes left, to its length."""
     if head[4:] in _BOXES:
         return _box_length
     if head[:4] == b"RIFF":
@@ -130,7 +130,7 @@ def _chunk_length(head: bytes, left: int) -> int:
 
 
 def _element_length(head: bytes, left: int) -> int:
-    """Of name and size, the leading zeros of the first byte tell how many bytes follow it."""
+    """In name and size, the leading zeros of the first byte count the bytes that follow it."""
     name = 9 - head[0].bit_length()
     width = 9 - head[name].bit_length()
     largest = (1 << 7 * width) - 1

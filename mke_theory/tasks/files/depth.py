@@ -49,13 +49,13 @@ class Intrinsics:
 KINECT = Intrinsics(518.85790, 519.46961, 325.58245, 253.73617, height=480, width=640)
 """The colour camera of NYU Depth V2, onto whose pixels the depth is projected.
 
-From `camera_params.m` (fx_rgb, fy_rgb, cx_rgb, cy_rgb) of the data set's official toolbox. Lens
+From `camera_params.m` (fx_rgb, fy_rgb, cx_rgb, cy_rgb) of the authors' toolbox. Lens
 distortion is left out. Ref: silberman2012indoor.
 """
 
 
 def kept_at(many: int, few: int) -> NDArray[np.int64]:
-    """Which of `many` pixels in a line stay when `few` do: those nearest to the cells' centres."""
+    """The `few` of `many` pixels in a line that stay: those nearest to the centres of cells."""
     if not 1 <= few <= many:
         raise ValueError(f"{few} pixels are asked for; allowed are 1 to {many}, those there are")
     return np.asarray((2 * np.arange(few) + 1) * many // (2 * few), dtype=np.int64)

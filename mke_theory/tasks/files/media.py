@@ -58,7 +58,7 @@ def read_frames(path: Path | str, *, every: float = 0.5, size: tuple[int, int]) 
 def frames_and_end(
     path: Path | str, *, every: float, size: tuple[int, int]
 ) -> tuple[np.ndarray, float]:
-    """What `read_frames` gives, and when the last frame ends, in seconds after the film begins.
+    """The pictures of `read_frames`, and the end of the last frame in seconds of the film.
 
     Raises as `read_frames` does.
     """
@@ -79,12 +79,12 @@ def frames_and_end(
 def read_sound(path: Path | str, *, rate: int) -> np.ndarray:
     """The sound of a recording or a film, [n] float32 at `rate` Hz, n ≥ 1; channels are averaged.
 
-    Reads wav, flac and ogg, and the first audio track of a film (mp4, mkv, ...), told apart by
-    content. Another sample rate is converted with a polyphase filter: n = ⌈n₀·rate/rate₀⌉. Full
-    scale is ±1, which a compressed or converted sound may exceed a little. The first sample is
-    where the film begins, with the first of its pictures or of its sound: what is missing before
-    and between the parts of a track, if more than `LATE`, is silence. A flac is read to its end,
-    whatever length its head states.
+    Reads wav, flac and ogg, and the first audio track of a film (mp4, mkv, ...), by content.
+    Another sample rate is converted with a polyphase filter: n = ⌈n₀·rate/rate₀⌉. Full scale is ±1,
+    which a compressed or converted sound may exceed a little. The first sample is where the film
+    begins, with the first of its pictures or of its sound: what is missing before and between the
+    parts of a track, if more than `LATE`, is silence. A flac is read to its end, whatever length
+    its head states.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
     where it has no audio track or no samples, is damaged or truncated (see `read_frames`), changes
@@ -100,7 +100,7 @@ def read_sound(path: Path | str, *, rate: int) -> np.ndarray:
         raise ValueError(f"{path}: has no samples; fetch it again or leave it out")
     if not 1 <= found <= HIGHEST_RATE:  # damaged, and converting it could take hours
         raise ValueError(
-            f"{path}: says it has {found} samples a second; allowed are 1 to {HIGHEST_RATE}; "
+            f"{path}: states {found} samples a second; allowed are 1 to {HIGHEST_RATE}; "
             "fetch it again"
         )
     peak = float(np.abs(wave).max())
@@ -177,7 +177,7 @@ def _shown(path: Path | str, film: Any, stream: Any) -> Iterator[tuple[float, An
 
 
 def _origin(film: Any, first: float) -> float:
-    """When a film begins, on its own clock; `first` is when the track that is read does.
+    """The beginning of a film on its own clock; `first` is that of the track that is read.
 
     That is with the earlier of the tracks for pictures and sound, unless that is hardly earlier.
     """
@@ -198,7 +198,7 @@ def _refuse_still(path: Path | str, seconds: float, what: str = "one frame lasts
 
 
 def _length(frame: Any, stream: Any) -> float:
-    """How long the last frame is shown; by the frame rate where the file does not say."""
+    """The seconds that the last frame is shown; by the frame rate where the file states none."""
     if frame.duration:
         return float(frame.duration * frame.time_base)
     return float(1 / stream.average_rate) if stream.average_rate else 0.0
@@ -236,7 +236,7 @@ def _sound_track(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _is_recording(path: Path) -> bool:
-    """Whether libsndfile reads it; of flac, also inside ogg, it would not see the true end."""
+    """True for what libsndfile reads; of flac, also inside ogg, it would not see the true end."""
     with path.open("rb") as file:
         head = file.read(64)
     return head[:4] + head[8:12] == b"RIFFWAVE" or (head[:4] == b"OggS" and b"\x7fFLAC" not in head)
@@ -286,7 +286,7 @@ def _scaler(path: Path | str, size: tuple[int, int]) -> Any:
 
 
 def _orientation(path: Path | str, frame: Any) -> tuple[bool, tuple[int, ...]]:
-    """Whether a frame is shown with its sides swapped, and which axes are then reversed.
+    """(True where a frame is shown with its sides swapped, the axes that are then reversed).
 
     The film's matrix [[a, b], [c, d]] puts the point (x, y) at (ax + cy, bx + dy), y downwards.
     """

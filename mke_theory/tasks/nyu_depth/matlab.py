@@ -182,7 +182,7 @@ def _frame(
     except OSError as error:
         raise ValueError(f"{where}: cannot be read ({error}); fetch the file again") from error
     if label.max() > LABELS:
-        raise ValueError(f"{where}: has label {label.max()}; the map knows 0 to {LABELS}")
+        raise ValueError(f"{where}: has label {label.max()}; the map has 0 to {LABELS}")
     turned = np.ascontiguousarray(image.transpose(2, 1, 0))
     return small(turned, depth.T, mapping.classes[label.T], size, where)
 

@@ -30,7 +30,7 @@ _LIMIT = 1 << 26  # bytes that a compressed variable may unpack to
 
 _BYTE, _INT, _UINT, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15  # types of elements
 _NUMBERS = dict(zip((*range(1, 8), 9, 12, 13), "bBhHiIfdqQ", strict=True))
-"""How `struct` writes the numbers of each type of element."""
+"""The letter of `struct` for the numbers of each type of element."""
 _LETTERS = {1: "latin-1", 2: "latin-1", 16: "utf-8", 4: "utf-16", 17: "utf-16", 18: "utf-32"}
 
 _CELL, _CHAR, _NUMERIC = 1, 4, range(6, 16)  # classes of matrices
@@ -67,7 +67,7 @@ def _variables(content: memoryview, names: Collection[str]) -> dict[str, Value]:
 
 
 def _order(content: memoryview) -> str:
-    """How the bytes of a number follow each other, as `struct` writes it."""
+    """The order of the bytes of a number, as `struct` writes it."""
     mark = bytes(content[_HEADER - 2 : _HEADER])
     order = {b"IM": "<", b"MI": ">"}.get(mark)
     if order is None or struct.unpack_from(f"{order}H", content, _HEADER - 4) != (0x100,):

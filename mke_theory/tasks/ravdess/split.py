@@ -14,7 +14,7 @@ from mke_theory.tasks.ravdess.names import Recording, parse_recording
 
 SPLIT: Path = Path(__file__).parent / "manifests" / "ravdess_split.txt"
 SPLIT_SHA256 = "ebf8a3a8d19a8381a7ea43fa1d24bed3ddb8f339d403ede6d33e5d644afaaab1"
-"""Of the lines of `SPLIT`, each ended by one newline."""
+"""The SHA-256 of the lines of `SPLIT`, each ended by one newline."""
 
 _PARTS = ("train", "test")
 

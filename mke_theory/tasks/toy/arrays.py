@@ -77,7 +77,7 @@ class Arrays(Task):
         return bool(unlabelled.any()) and bool((arrays["labels"][unlabelled] != UNKNOWN).all())
 
     def problem(self, seed: int) -> Problem:
-        """The file cut in parts: by its `part` array, else by a split that belongs to the seed."""
+        """The parts of the file: by its `part` array, else by a split that belongs to the seed."""
         arrays = read_arrays(self._path())
         names = [name for name in arrays if name not in _RESERVED]
         alpha = self.alpha or names[0]
@@ -138,8 +138,8 @@ class Arrays(Task):
             raise ValueError(
                 "the labelled rows are of one group; D_l and test need at least one group each"
             )
-        cut = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
-        _, at = next(cut.split(known, groups=groups[known]))
+        splitter = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
+        _, at = next(splitter.split(known, groups=groups[known]))
         part[known[at]] = "test"
         # D_u rows of a test group are on the wrong side of the split: they are left out.
         shared = np.isin(groups, groups[known[at]]) & (part == "unlabelled")

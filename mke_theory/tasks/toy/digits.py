@@ -1,4 +1,4 @@
-"""Digits: handwritten digits cut in two. α is the left half of the image, β the right half.
+"""Digits: handwritten digits in two halves. α is the left half of the image, β the right half.
 
 Real data that ship inside scikit-learn (1,797 images of 8 × 8 pixels, 10 classes), so this task
 runs anywhere. The images carry no writer, so the split is by sample and stratified by class.

@@ -60,9 +60,9 @@ class TwoMoon(Task):
         """A new draw of the moons and of the split for each seed."""
         x, y = make_moons(self.points, noise=self.noise, random_state=seed32_for(seed, "data"))
         split = seed32_for(seed, "split")
-        return self._cut(x, y, test_seed=split, label_seed=split, scale_on_all=False)
+        return self._split(x, y, test_seed=split, label_seed=split, scale_on_all=False)
 
-    def _cut(
+    def _split(
         self, x: np.ndarray, y: np.ndarray, *, test_seed: int, label_seed: int, scale_on_all: bool
     ) -> Problem:
         rows = np.arange(len(y))
@@ -110,7 +110,7 @@ class TwoMoonPublished(TwoMoon):
     def problem(self, seed: int) -> Problem:
         """The one draw and split of the notebook, whatever the seed."""
         x, y = make_moons(self.points, noise=self.noise, random_state=self.data_seed)
-        return self._cut(
+        return self._split(
             x, y, test_seed=self.data_seed, label_seed=self.data_seed, scale_on_all=True
         )
 

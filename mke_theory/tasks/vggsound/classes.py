@@ -38,7 +38,7 @@ TABLE: Path = Path(__file__).parent / "manifests" / "vggsound_audioset_classes.c
 
 Rule = Literal["name", "punctuation", "bracket", "synonym", "playing"]
 Sharing = Literal["names", "names and instruments"]
-"""Which rows of the table count: all but those by "playing", or all."""
+"""The rows of the table that count: all but those by "playing", or all."""
 
 _COLUMNS = ("vggsound", "mid", "audioset", "rule")
 _PLAYING = "playing "

@@ -24,7 +24,7 @@ MOST_SECONDS = 12.0
 """A longer file is more than the clip, and its middle would be another part of the film."""
 
 MOST_APART = 1.0
-"""By how many seconds sound and pictures of a clip may end apart; files end within some tenths."""
+"""Seconds that sound and pictures of a clip may end apart; files end within some tenths."""
 
 FILMS = (".mp4", ".mkv", ".webm", ".mov")
 SOUNDS = (".wav", ".flac", ".ogg", ".m4a", *FILMS)

@@ -26,7 +26,7 @@ class Bounds(NamedTuple):
 def average_precision_bounds(
     score: np.ndarray, truth: np.ndarray, positives: int, negatives: int
 ) -> Bounds:
-    """Of the average precision of one class with `positives` and `negatives` missing.
+    """Bounds on the average precision of one class with `positives` and `negatives` missing.
 
     score: [n] at hand, truth: [n] of 0 and 1. Average precision is the mean over all positives of
     T/(T + F), T and F being the positives and negatives that score at least as much: each depends
@@ -47,7 +47,7 @@ def average_precision_bounds(
 
 
 def auc_bounds(score: np.ndarray, truth: np.ndarray, positives: int, negatives: int) -> Bounds:
-    """Of the area under the ROC curve of one class with `positives` and `negatives` missing.
+    """Bounds on the area under the ROC curve of one class with so many clips missing.
 
     The area is the share of pairs of a positive and a negative that are in order, ties counting
     half. Pairs with a missing clip can all be in order at once, or all be out of order.
@@ -66,7 +66,7 @@ def auc_bounds(score: np.ndarray, truth: np.ndarray, positives: int, negatives: 
 def multilabel_bounds(
     score: np.ndarray, truth: np.ndarray, missing_truth: np.ndarray
 ) -> dict[str, Bounds]:
-    """Of the mAP, mAUC and d′ of `metrics.multilabel` over all clips, at hand and missing.
+    """Bounds on the mAP, mAUC and d′ of `metrics.multilabel` over all clips, at hand and missing.
 
     score, truth: [n, k] at hand; missing_truth: [m, k]. mAP is over the classes with a positive
     among all n + m clips, mAUC over those with a negative as well: the scores of a missing clip for

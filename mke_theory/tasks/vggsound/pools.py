@@ -19,7 +19,7 @@ Input = tuple[Any, Any, int]
 
 
 def row_of(prepared: Prepared) -> dict[tuple[str, Clip], int]:
-    """Where each clip stands: those of AudioSet first, then those of VGGSound."""
+    """The row of each clip: those of AudioSet first, then those of VGGSound."""
     named = [("audioset", clip) for clip in prepared.audioset.clips]
     named += [("vggsound", clip) for clip in prepared.vggsound.clips]
     return {name: row for row, name in enumerate(named)}

@@ -5,8 +5,8 @@ with sound and pictures. The classes are those that both sets name (`classes.py`
 own, as the paper's 46 are not listed). Lists are described in `lists.py`, clips in `clips.py`;
 `prepare.py` turns clips into the features that are read here.
 
-Clips vanish from their host. The task runs on those at hand, and `VGGSound.bounds` says how far the
-missing ones could move each metric.
+Clips vanish from their host. The task runs on those at hand, and `VGGSound.bounds` are the least
+and greatest value of each metric over all clips.
 
 Ref: gemmeke2017audioset; chen2020vggsound; zverev2025vggsounder; xue2021mke, experiment on event
 classification.

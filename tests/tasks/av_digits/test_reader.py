@@ -26,7 +26,7 @@ from mke_theory.tasks.av_digits.reader import (
     recording_names,
     spectrograms,
 )
-from mke_theory.tasks.files.audio import fixed_length, log_mel, read_wav
+from mke_theory.tasks.files.audio import FrontEnd, read_wav
 from tests.tasks.av_digits.made_recordings import TAKES, idx
 
 # idx files
@@ -128,7 +128,7 @@ def test_spectrograms_are_those_of_each_recording(folder: Path, tmp_path: Path) 
     found = spectrograms(paths, cache=tmp_path)
     assert found.shape == (3, 1, 40, 48) and found.dtype == np.float32
     for row, path in zip(found, paths, strict=True):
-        np.testing.assert_array_equal(row[0], fixed_length(log_mel(read_wav(path)), 48))
+        np.testing.assert_array_equal(row[0], FrontEnd()(read_wav(path)))
 
 
 def test_spectrograms_are_kept_until_a_recording_changes(
@@ -194,7 +194,7 @@ def test_the_real_data_are_the_published_ones(data_root: Path, tmp_path: Path) -
     data = load(folder, cache=tmp_path)
     assert data.audio.shape == (3000, 1, 40, 48) and data.images.shape == (10000, 28, 28)
     assert np.isfinite(data.audio).all() and len(data.pairs) == 6980
-    # Sound tells the digit: the nearest recording of the same speaker says it in 2 of 3 cases at
+    # Sound has the digit: the nearest recording of the same speaker has the same in 2 of 3 cases at
     # least (chance: 1 in 10, and 65 of 100 by chance has probability below 1e-40).
     george = [i for i, name in enumerate(data.names) if "_george_" in name][::5]
     rows = data.audio[george].reshape(len(george), -1)

@@ -46,7 +46,7 @@ def write_clip(
     sound_codec: str = "aac",
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A film at `path`, its container told by the ending (.mp4, .mkv, .m4a, ...); returns `path`.
+    """A film at `path`, in the container of its ending (.mp4, .mkv, .m4a, ...); returns `path`.
 
     `size` is (height, width), both even; None leaves the picture out. `picture` gives each frame by
     its number or is that of all frames; by default frame i is grey of level `brightening(i)`.

@@ -369,11 +369,14 @@ def test_damaged_archives_are_refused(tmp_path: Path, make: object) -> None:
         archive.write_bytes(damaged)
         with pytest.raises(ValueError, match="archive: damaged"):
             unpack(archive, tmp_path / "out")
-    changed = bytearray(content)
-    changed[2000] ^= 0xFF
-    archive.write_bytes(changed)
-    if make is zipped:  # a tar carries no sum of its files
-        with pytest.raises(ValueError, match="damaged"):
-            unpack(archive, tmp_path / "out")
     with pytest.raises(FileNotFoundError):
         unpack(tmp_path / "absent", tmp_path / "out")
+
+
+def test_a_changed_byte_in_a_zip_is_noticed(tmp_path: Path) -> None:  # a tar carries no sums
+    archive = zipped(tmp_path / "archive", {"a": np.random.default_rng(0).bytes(5000)})
+    changed = bytearray(archive.read_bytes())
+    changed[2000] ^= 0xFF
+    archive.write_bytes(changed)
+    with pytest.raises(ValueError, match="damaged"):
+        unpack(archive, tmp_path / "out")

@@ -340,7 +340,7 @@ def test_a_rate_that_no_recording_has_is_refused_and_not_converted(tmp_path: Pat
     assert whole[24:28] == (16000).to_bytes(4, "little")
     for rate in (768_001, 2_147_483_629):
         path.write_bytes(whole[:24] + rate.to_bytes(4, "little") + whole[28:])
-        with pytest.raises(ValueError, match=rf"a\.wav: says it has {rate} samples a second"):
+        with pytest.raises(ValueError, match=rf"a\.wav: states {rate} samples a second"):
             read_sound(path, rate=8000)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mke_theory.evaluation import metrics
 from mke_theory.tasks.vggsound.missing_clips import (
+    Bounds,
     auc_bounds,
     average_precision_bounds,
     multilabel_bounds,
@@ -74,26 +76,29 @@ def test_the_area_counts_pairs_with_a_missing_clip_as_all_wrong_or_all_right() -
 # Against every ranking
 
 
+@pytest.mark.parametrize(
+    ("metric", "bounds_of"), [(precision, average_precision_bounds), (area, auc_bounds)]
+)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=4),
     st.integers(0, 2),
     st.integers(0, 1),
 )
 def test_the_bounds_are_the_extremes_over_every_ranking(
-    clips: list[tuple[int, bool]], positives: int, negatives: int
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    bounds_of: Callable[[np.ndarray, np.ndarray, int, int], Bounds],
+    clips: list[tuple[int, bool]],
+    positives: int,
+    negatives: int,
 ) -> None:
     score = np.array([float(level) for level, _ in clips])
     truth = np.array([int(yes) for _, yes in clips])
     everything = np.r_[truth, np.ones(positives, int), np.zeros(negatives, int)]
+    assume(everything.any() and (metric is precision or not everything.all()))
     rankings = every_ranking(score, positives + negatives)
-    if everything.any():
-        values = [precision(ranking, everything) for ranking in rankings]
-        bounds = average_precision_bounds(score, truth, positives, negatives)
-        assert bounds == pytest.approx((min(values), max(values)))
-    if 0 < everything.sum() < len(everything):
-        values = [area(ranking, everything) for ranking in rankings]
-        bounds = auc_bounds(score, truth, positives, negatives)
-        assert bounds == pytest.approx((min(values), max(values)))
+    values = [metric(ranking, everything) for ranking in rankings]
+    bounds = bounds_of(score, truth, positives, negatives)
+    assert bounds == pytest.approx((min(values), max(values)))
 
 
 def test_three_missing_positives_among_ties_are_at_the_extremes_too() -> None:
