@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from mke_theory.study.arms import REFERENCE, Arm
-from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.configuration import RunConfiguration, TrainerName
 from mke_theory.study.processes import over_processes
 from mke_theory.study.recording import key_of, record_of
 from mke_theory.study.records import Record, Records
@@ -126,8 +127,8 @@ def execute(
         left = [one for one in todo if isinstance(teachers[one.cell], Fit)]
         bar.update(len(todo) - len(left))
         parts = [
-            (part, {one.cell: teachers[one.cell] for one in part})
-            for part in _parts(left, configuration)
+            (trainer, part, {one.cell: teachers[one.cell] for one in part})
+            for trainer, part in _parts(left, configuration)
         ]
         carry_out = partial(_recorded, configuration=configuration)
         workers, threads = configuration.workers, configuration.threads
@@ -144,26 +145,23 @@ def execute(
 
 def _teachers(runs: Sequence[Run], configuration: RunConfiguration) -> dict[Cell, Fit | Failure]:
     """The teacher of every run's cell, or its failure; students get it as a value."""
-    cells = list(dict.fromkeys(one.cell for one in runs))
+    wanted = list(dict.fromkeys(one.cell.teacher for one in runs))
     teachers: dict[Cell, Fit | Failure] = {}
     train = partial(_trained_teachers, configuration=configuration)
-    parts = _parts_of_cells(cells, configuration)
+    parts = _parts(wanted, configuration)
     workers, threads = configuration.workers, configuration.threads
     for _, trained in over_processes(parts, train, workers, threads):
         teachers |= trained
     return teachers
 
 
-def _parts_of_cells(cells: Sequence[Cell], configuration: RunConfiguration) -> list[list[Cell]]:
-    """The cells whose teachers are trained together: alone where they are trained one by one."""
-    runs = {cell.teacher: cell for cell in cells}
-    return [[runs[one] for one in part] for part in _parts(list(runs), configuration)]
+def _parts(
+    runs: Sequence[Run], configuration: RunConfiguration
+) -> list[tuple[TrainerName, list[Run]]]:
+    """The runs that are carried out together, and their trainer: one by one, a run at a time.
 
-
-def _parts(runs: Sequence[Run], configuration: RunConfiguration) -> list[list[Run]]:
-    """The runs that are carried out together: one at a time where jobs are trained one by one.
-
-    Runs of one task and arm stay together, since their jobs differ in numbers alone.
+    Runs of one task and arm stay together, since their jobs differ in numbers alone. Processes are
+    told the trainer: to find it they would have to draw a problem.
     """
     alone: list[Run] = []
     together: list[Run] = []
@@ -176,24 +174,29 @@ def _parts(runs: Sequence[Run], configuration: RunConfiguration) -> list[list[Ru
     size = configuration.part_size(len(together))
     count = -(-len(together) // size)
     ends = [len(together) * i // max(1, count) for i in range(count + 1)]
-    parts = [together[a:b] for a, b in pairwise(ends)]
-    return [*parts, *([one] for one in alone)]
+    return [
+        *(("vectorised", together[a:b]) for a, b in pairwise(ends)),
+        *(("one by one", [one]) for one in alone),
+    ]
 
 
 def _trained_teachers(
-    cells: Sequence[Cell], configuration: RunConfiguration
+    part: tuple[TrainerName, Sequence[Run]], configuration: RunConfiguration
 ) -> dict[Cell, Fit | Failure]:
-    teachers = train_teachers(cells, configuration)
+    trainer, runs = part
+    teachers = train_teachers([one.cell for one in runs], replace(configuration, trainer=trainer))
     for teacher in teachers.values():
         _refuse_to_fail_alone(teacher, configuration)
     return teachers
 
 
 def _recorded(
-    part: tuple[Sequence[Run], dict[Cell, Fit | Failure]], configuration: RunConfiguration
+    part: tuple[TrainerName, Sequence[Run], dict[Cell, Fit | Failure]],
+    configuration: RunConfiguration,
 ) -> list[Record | Failure]:
     """The records of some runs that are carried out together, whose teachers are trained."""
-    runs, teachers = part
+    trainer, runs, teachers = part
+    configuration = replace(configuration, trainer=trainer)
     made: list[Record | Failure] = []
     for result in run(runs, configuration, teachers=teachers):
         outcome: Record | Failure

@@ -111,8 +111,8 @@ def vectorised(
     try:
         return side_by_side(fresh, draws=configuration.draws, device=device, progress=progress)
     except Exception as error:
-        if len(jobs) == 1:
-            return [error]
+        if len(jobs) < 2:
+            return [error] * len(jobs)
     middle = len(jobs) // 2
     return [
         outcome

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mke_theory.data.pool import Pool
-from mke_theory.method.job import TrainingJob, one_by_one, train
+from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.method.objective import Objective, loss_on
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import coordinates
@@ -36,6 +36,12 @@ def model(seed: int = 0) -> nn.Module:
 
 def job(**changes: Any) -> TrainingJob:
     return replace(TrainingJob(model(), pool(), NOISY, FEW, seed=3), **changes)
+
+
+def train(ready: TrainingJob) -> Fit:
+    (outcome,) = one_by_one([ready])
+    assert isinstance(outcome, Fit)
+    return outcome
 
 
 def same(first: nn.Module, second: nn.Module) -> bool:

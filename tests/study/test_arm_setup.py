@@ -14,7 +14,7 @@ from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import ExpansionJob, fit_teacher, pseudo_label
 from mke_theory.method.augmentation import CropFlip
-from mke_theory.method.job import train
+from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import count_parameters
@@ -32,6 +32,7 @@ from mke_theory.study.placebos import shuffle_pairs
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.registry import TASKS
 from mke_theory.tasks.toy.arrays import Arrays
+from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
 from tests.study.toys import SHORT, STUDENTS, Branches, Maps, Toy, noisy, same
 
@@ -42,6 +43,12 @@ PROBLEM = TOY.problem(0)
 @pytest.fixture(scope="module")
 def teacher() -> torch.nn.Module:
     return train(teacher_of(TOY, 0, PROBLEM)).model
+
+
+def train(job: TrainingJob) -> Fit:
+    (outcome,) = one_by_one([job])
+    assert isinstance(outcome, Fit)
+    return outcome
 
 
 def prepared(arm: str, teacher: torch.nn.Module, seed: int = 0, task: Task = TOY) -> ExpansionJob:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
-from mke_theory.study.run import run
+from mke_theory.study.runner import run
 from torch import Tensor, nn
 
 from mke_theory.data.lazy_arrays import Normalise, Stored

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from mke_theory.study.run import run, train_teachers
 from torch import Tensor, nn
 
 import mke_theory
@@ -25,15 +24,16 @@ from mke_theory.method.algorithm import expand
 from mke_theory.method.job import one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import GaussianNoise
-from mke_theory.study import result, trainers
+from mke_theory.study import result, runner, trainers
 from mke_theory.study.arm_setup import build_student
 from mke_theory.study.arms import ARMS
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.placebos import shuffle_pairs
 from mke_theory.study.recording import record_of
 from mke_theory.study.result import Cell, Failure, Result, Run
+from mke_theory.study.runner import run, train_teachers
 from mke_theory.study.semi_supervised.contestants import comparable, contestants
-from mke_theory.study.task import Recipe, Task
+from mke_theory.study.task import Recipe
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.tasks.toy.twomoon import TwoMoon
@@ -41,7 +41,6 @@ from mke_theory.training.loop import Fit, TrainConfig
 from tests.study.toys import ALONE, SHORT, STUDENTS, Broken, Toy, carried_out, outcomes, same
 
 PACKAGE = Path(mke_theory.__file__).parent
-RUNNER = sys.modules["mke_theory.study.run"]  # the room exports a function of that name
 FEW = TrainConfig(steps=30, learning_rate=0.02)
 MOON = TwoMoon(Recipe(FEW, FEW, Objective(transform=(GaussianNoise(0.5),))), points=100)
 WORLD = Simulated(MOON.recipe, Gaussian(), labelled=20, unlabelled=60, test=40, hidden=(8,))
@@ -157,14 +156,14 @@ def test_the_account_alone_reads_the_truth_of_a_contestant(one: Any) -> None:
     assert readers_of(Run(comparable(Toy(), SHORT), one, 0)) == {ACCOUNT}
 
 
-@pytest.fixture(scope="module", params=["one by one", "vectorised"])
-def under_two_truths(request: pytest.FixtureRequest) -> dict[str, list[Result]]:
+@pytest.fixture(scope="module")
+def under_two_truths() -> dict[str, list[Result]]:
     """The results of every arm, with the truth of D_u and with a permutation of it."""
-    problem, configuration = Toy().problem(0), RunConfiguration(trainer=request.param)
+    problem = Toy().problem(0)
     order = torch.randperm(21, generator=torch.Generator().manual_seed(0))
     permuted = replace(problem, truth=Truth(problem.truth.labels[order]))
     runs = [Run(Toy(), arm, 0) for arm in ARMS.values()]
-    pairs = [well(outcomes(runs, one, configuration)) for one in (problem, permuted)]
+    pairs = [well(outcomes(runs, one)) for one in (problem, permuted)]
     return {arm: [found[i] for found in pairs] for i, arm in enumerate(ARMS)}
 
 
@@ -328,13 +327,16 @@ def test_an_arm_that_trains_no_student_has_the_teachers_fit() -> None:
 def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many jobs of each kind are trained: teachers have no perturbation and a clean view."""
     count: Counter[str] = Counter()
-    once = RUNNER.train_all
+    once = runner.trainer_called
 
-    def counted(jobs: Any, **named: Any) -> Any:
-        count.update("teacher" if j.objective.view == "clean" else "student" for j in jobs)
-        return once(jobs, **named)
+    def counted(*given: Any, **named: Any) -> Any:
+        def train(jobs: Any) -> Any:
+            count.update("teacher" if j.objective.view == "clean" else "student" for j in jobs)
+            return once(*given, **named)(jobs)
 
-    monkeypatch.setattr(RUNNER, "train_all", counted)
+        return train
+
+    monkeypatch.setattr(runner, "trainer_called", counted)
     return count
 
 
@@ -571,8 +573,3 @@ def test_seconds_are_those_of_all_rounds() -> None:
 
 def test_nothing_wanted_is_nothing_done() -> None:
     assert run([], ALONE) == []
-
-
-def test_a_task_says_what_it_is_made_of() -> None:
-    task: Task = Toy()
-    assert run([Run(task, STUDENT, 0)], None)[0].run.task is task
