@@ -1,4 +1,4 @@
-"""Runs whose labels are maps of pixels, or several yes/no questions, go the way of all others."""
+"""A record says of a run what happened, whether its labels are classes, maps or questions."""
 
 from __future__ import annotations
 
@@ -9,268 +9,335 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from mke_theory.data.lazy_arrays import Normalise, Stored
-from mke_theory.data.pool import UNKNOWN, Pool
-from mke_theory.data.problem import Problem
+from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.problem import Truth
+from mke_theory.method.algorithm import account_of, pseudo_label
 from mke_theory.method.objective import Objective
-from mke_theory.method.transforms import GaussianNoise
-from mke_theory.models import MLP, multimodal
-from mke_theory.models.segmentation import segmenter
-from mke_theory.study.arm_setup import build_student, student_to_be
-from mke_theory.study.arms import ARMS
-from mke_theory.study.runner import Place, run, train_teacher
+from mke_theory.method.transforms import InputNoise, ModalityDropout
+from mke_theory.models import count_parameters
+from mke_theory.study.arms import ARMS, differences
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.recording import config_of, environment_of, key_of, record_of
+from mke_theory.study.records import Record
+from mke_theory.study.result import Failure, Result, Run
+from mke_theory.study.runner import run
+from mke_theory.study.semi_supervised.contestants import comparable, contestants
 from mke_theory.study.task import Recipe, Task
-from mke_theory.training.loop import TrainConfig
+from mke_theory.training.hardware import Hardware
+from mke_theory.training.loop import LOOK_EVERY
 from mke_theory.training.predict import predict
+from tests.study.toys import (
+    ALONE,
+    LONGER,
+    SHORT,
+    Branches,
+    Maps,
+    Questions,
+    Toy,
+    carried_out,
+    noisy,
+    outcomes,
+    same,
+)
 
-SHORT = TrainConfig(steps=40, batch_size=8, learning_rate=0.03)
-PLACE = Place()
+STUDENT = ARMS["mm_student"]
 
 
-def recipe(labels: Literal["hard", "soft"], multilabel: bool) -> Recipe:
-    noise = (GaussianNoise(0.3),)
-    return Recipe(
-        SHORT, SHORT, Objective(labels, transform=noise, gamma=0.5, multilabel=multilabel)
+def recorded(arm: str = "mm_student", task: Task | None = None, seed: int = 0) -> Record:
+    return record_of(carried_out(arm, task, seed), ALONE)
+
+
+def timeless(record: Record) -> dict[str, Any]:
+    """What a record says but for the time and the files that the run took."""
+    apart = ("seconds", "training", "artifacts")
+    return {name: value for name, value in record.to_dict().items() if name not in apart}
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+def test_every_part_of_a_run_is_in_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    shorter = replace(toy.recipe, student=replace(SHORT, steps=7))
+    runs = [
+        Run(toy, STUDENT, 0),
+        Run(toy, STUDENT, 1),
+        Run(toy, ARMS["mm_student_noreg"], 0),
+        Run(Toy(hidden=6), STUDENT, 0),
+        Run(Toy(recipe=shorter), STUDENT, 0),
+        Run(toy, replace(STUDENT, perturbed=False), 0),  # an arm of the same name
+    ]
+    elsewhere = [
+        RunConfiguration(trainer="vectorised"),
+        RunConfiguration(trainer="vectorised", draws="shared"),
+        RunConfiguration(hardware=Hardware("cuda"), trainer="one by one"),
+        RunConfiguration(hardware=Hardware(precision="bf16-mixed")),
+    ]
+    keys = [key_of(one, ALONE) for one in runs] + [key_of(runs[0], one) for one in elsewhere]
+    keys.append(key_of(runs[0], ALONE, 2))  # a student of a later round
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "libraries", lambda self: ("scipy",))
+        keys.append(key_of(runs[0], ALONE))
+    monkeypatch.setattr(Toy, "data_hash", lambda self: "other files")
+    keys.append(key_of(runs[0], ALONE))
+    assert len(set(keys)) == len(keys) == 13
+
+
+def test_who_carries_a_run_out_is_no_part_of_its_key(tmp_path: Path) -> None:
+    one = Run(Toy(), STUDENT, 0)
+    key = key_of(one, ALONE)
+    for other in (
+        RunConfiguration(tmp_path, trainer="one by one", workers=3, threads=2, checkpoint_every=9),
+        RunConfiguration(hardware=Hardware(workers=2), trainer="one by one"),
+    ):
+        assert key_of(one, other) == key
+    assert key_of(Run(Toy().at(tmp_path), STUDENT, 0), ALONE) == key
+    assert recorded().key == key and set(config_of(one)) == {"task", "arm"}
+
+
+def test_the_environment_says_how_jobs_are_trained() -> None:
+    assert "trainer" not in environment_of(Toy(), ALONE)
+    for draws in ("own", "shared"):
+        vectorised = RunConfiguration(trainer="vectorised", draws=draws)
+        assert environment_of(Toy(), vectorised)["trainer"] == f"vectorised, {draws} draws"
+    automatic = RunConfiguration()
+    assert environment_of(Toy(), automatic) == environment_of(
+        Toy(), RunConfiguration(trainer="vectorised")
     )
+    assert environment_of(Maps(), automatic) == environment_of(Maps(), ALONE)  # it convolves
 
 
-class Pixelwise(nn.Module):
-    """Each pixel by itself: logits from the modalities' channels at that pixel."""
-
-    def __init__(self, modalities: tuple[str, ...], width: int) -> None:
-        super().__init__()
-        self.modalities = modalities
-        self.layers = nn.Sequential(
-            nn.Conv2d(2 * len(modalities), width, 1), nn.ReLU(), nn.Conv2d(width, 3, 1)
-        )
-
-    def forward(self, inputs: Any) -> Tensor:
-        return self.layers(torch.cat([inputs[name] for name in self.modalities], dim=1))
+# --- a record by hand ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Maps(Task):
-    """Three classes on 4 × 5 pixels, kept as bytes; one pixel of every map is void."""
-
-    name: ClassVar[str] = "maps"
-    title: ClassVar[str] = "maps"
-    varies: ClassVar[str] = "everything"
-    metric: ClassVar[str] = "recall"
-    recipe: Recipe = recipe("hard", False)
-
-    def problem(self, seed: int) -> Problem:
-        draw = torch.Generator().manual_seed(seed)
-        labels = torch.randint(0, 3, (30, 4, 5), generator=draw, dtype=torch.int8)
-        scale = Normalise((100.0, 100.0), (50.0, 50.0))
-        inputs = {}
-        for name in ("image", "depth"):
-            means = torch.tensor([[60.0, 100.0], [100.0, 60.0], [140.0, 140.0]])[labels.long()]
-            noise = 30 * torch.randn(30, 4, 5, 2, generator=draw)
-            raw = (means + noise).clamp(0, 255).to(torch.uint8).movedim(-1, 1)
-            inputs[name] = Stored(raw.contiguous(), scale)
-        labels[:, 0, 0] = UNKNOWN
-        whole = Pool(inputs, labels)
-        return Problem.of(
-            labelled=whole.rows(torch.arange(4)).only(["image"]),
-            unlabelled=whole.rows(torch.arange(4, 20)),
-            test=whole.rows(torch.arange(20, 30)),
-            teacher_modalities=("image",),
-            classes=3,
-            skipped=("one.png: no picture",),
-        )
-
-    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
-        recalls = [float((said == c)[truth == c].double().mean()) for c in range(3)]
-        return {"recall": sum(recalls) / 3, **super().scores(said, truth)}
-
-    def model(
-        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
-    ) -> nn.Module:
-        return Pixelwise(modalities, width or 6)
-
-    def width(self, modalities: tuple[str, ...]) -> int:
-        return 6
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_record_by_hand(arm: str) -> None:
+    result = carried_out(arm)
+    record, problem = record_of(result, ALONE), result.problem
+    assert Record.of(json.loads(json.dumps(record.to_dict(), allow_nan=False))) == record
+    assert (record.task, record.arm, record.seed) == ("toy", arm, 0)
+    assert (record.arm_title, record.varies) == (ARMS[arm].title, "everything")
+    assert record.differences == {k: list(v) for k, v in differences(ARMS[arm]).items()}
+    parameters = count_parameters(result.model)
+    assert record.counts == {"labelled": 9, "unlabelled": 21, "test": 12, "parameters": parameters}
+    assert record.split_hash == problem.split_hash
+    truths = {"test": problem.test.labels, "unlabelled": problem.truth.labels}
+    confusion = torch.zeros(3, 3, dtype=torch.long)
+    for part, pool in (("test", problem.test), ("unlabelled", problem.unlabelled)):
+        predicted = predict(result.model, pool).argmax(dim=1)
+        right = (predicted == truths[part]).double().mean().item()
+        assert record.metrics[part] == right == record.scores[part]["accuracy"]
+        of_teacher = pseudo_label(result.teacher, pool, Objective())
+        account = account_of(Truth(truths[part]), of_teacher, predicted)
+        assert record.account[part] == account.to_dict()
+        before = "" if part == "unlabelled" else "test_"
+        assert record.metrics[f"{before}corrected"] == account.overall.corrected_share
+        assert record.metrics[f"{before}damaged"] == account.overall.damaged_share
+        assert record.metrics[f"{before}agreement"] == account.agreement
+        if part == "test":
+            for truth, guess in zip(truths[part].tolist(), predicted.tolist(), strict=True):
+                confusion[truth, guess] += 1
+    assert record.confusion == confusion.tolist()
+    labels = pseudo_label(result.teacher, problem.unlabelled, Objective()).hard
+    of_labels = (labels == problem.truth.labels).double().mean().item()
+    assert record.metrics["pseudo_labels"] == of_labels
 
 
-@dataclass(frozen=True)
-class Questions(Task):
-    """Two yes/no questions about two modalities of three numbers."""
+def test_the_teachers_own_record_neither_corrects_nor_damages() -> None:
+    metrics = recorded("um_teacher").metrics
+    assert (metrics["corrected"], metrics["damaged"], metrics["agreement"]) == (0.0, 0.0, 1.0)
+    assert metrics["pseudo_labels"] == metrics["unlabelled"]
+    for arm in ("um_student", "mm_student", "mm_student_sup"):
+        assert recorded(arm).metrics["pseudo_labels"] == metrics["unlabelled"]
 
-    name: ClassVar[str] = "questions"
-    title: ClassVar[str] = "questions"
-    varies: ClassVar[str] = "everything"
-    metric: ClassVar[str] = "correlation"
-    recipe: Recipe = recipe("soft", True)
 
-    def problem(self, seed: int) -> Problem:
-        draw = torch.Generator().manual_seed(seed)
-        labels = torch.randint(0, 2, (60, 2), generator=draw).float()
-        parts = {"a": torch.randn(60, 3, generator=draw), "b": torch.randn(60, 3, generator=draw)}
-        inputs = {name: x + 2 * nn.functional.pad(labels, (0, 1)) for name, x in parts.items()}
-        whole = Pool(inputs, labels)
-        return Problem.of(
-            labelled=whole.rows(torch.arange(12)).only(["a"]),
-            unlabelled=whole.rows(torch.arange(12, 40)),
-            test=whole.rows(torch.arange(40, 60)),
-            teacher_modalities=("a",),
-            classes=2,
-        )
+def test_test_rows_move_the_account_on_test_alone() -> None:
+    problem = Toy().problem(0)
+    other = replace(problem, test=problem.test.with_labels((problem.test.labels + 1) % 3))
+    here, there = (record_of(carried_out(problem=one), ALONE) for one in (problem, other))
+    assert here.account["unlabelled"] == there.account["unlabelled"]
+    assert here.account["test"] != there.account["test"]
+    assert here.confusion != there.confusion and here.split_hash != there.split_hash
+    assert here.key == there.key  # the problem follows from the seed
 
-    def scores(self, said: Tensor, truth: Tensor) -> dict[str, float]:
-        assert said.is_floating_point() and 0 <= float(said.min()) <= float(said.max()) <= 1
-        both = torch.stack([said.flatten().double(), truth.flatten().double()])
-        return {"correlation": float(torch.corrcoef(both)[0, 1])}
 
-    def model(
-        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
-    ) -> nn.Module:
-        encoders = {name: MLP([3, width or 6], activate=True) for name in modalities}
-        return multimodal(encoders, 2, missing="zero")
+def test_a_student_is_looked_at_on_the_way_and_at_the_end() -> None:
+    longer = replace(SHORT, steps=LOOK_EVERY + 4)
+    record = recorded(task=Toy(recipe=Recipe(SHORT, longer)))
+    assert [step for step, _ in record.history] == [LOOK_EVERY, LOOK_EVERY + 4]
+    assert all(loss > 0 for _, loss in record.history)
+
+
+# --- what tells an arm from the method arm -------------------------------------------------------
+
+
+def test_what_cannot_act_on_a_unimodal_student_is_declared() -> None:
+    objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.5, only=("a",))))
+    task = Toy(recipe=Recipe(SHORT, SHORT, objective))
+    assert "T acts by" not in recorded("mm_student", task).differences
+    found = recorded("noisy_student", task).differences
+    assert found["T acts by"] == ["InputNoise, ModalityDropout", "InputNoise"]
+    assert "T acts by" not in recorded("um_student", task).differences
+
+
+class Wide(Toy):
+    """A task whose unimodal models are twice as wide."""
 
     def width(self, modalities: tuple[str, ...]) -> int:
-        return 6
+        return self.hidden * (2 if len(modalities) == 1 else 1)
 
 
-@pytest.mark.parametrize("arm", list(ARMS))
+def test_another_width_is_declared_where_no_size_was_asked_for() -> None:
+    assert recorded("um_student", Wide()).differences["width"] == [8, 16]
+    assert "width" not in recorded("um_student_matched", Wide()).differences
+    assert "width" not in recorded("mm_student_noreg", Wide()).differences
+
+
+def test_an_arm_that_cannot_begin_as_the_teacher_says_so() -> None:
+    """The student of matched size is wider: it begins anew, and that is no part of its size."""
+    arms = ("um_teacher", "um_student", "um_student_matched")
+    found = {arm: recorded(arm, Branches()).differences for arm in arms}
+    assert found["um_student_matched"]["begins as"] == ["the teacher", "new"]
+    assert all("begins as" not in found[arm] for arm in arms[:2])
+
+
+# --- costs ---------------------------------------------------------------------------------------
+
+
+def test_the_cost_of_a_teacher_is_that_of_its_training(tmp_path: Path) -> None:
+    """Once trained it is only loaded, and then nothing was paid."""
+    stored = replace(ALONE, folder=tmp_path)
+    for paid in (True, False):
+        record = record_of(carried_out("um_teacher", configuration=stored), stored)
+        assert (record.training["seconds"] is not None) is paid
+        assert (record.seconds is not None) is paid
+
+
+def test_a_folder_changes_nothing_but_time(tmp_path: Path) -> None:
+    stored = replace(ALONE, folder=tmp_path, checkpoint_every=4)
+    for arm in ("um_teacher", "mm_student"):
+        direct = carried_out(arm)
+        for _ in range(2):  # trained, then loaded
+            kept = carried_out(arm, configuration=stored)
+            record = record_of(kept, stored)
+            assert list(record.artifacts) == (["answers"] if arm == "mm_student" else [])
+            assert timeless(record) == timeless(record_of(direct, ALONE))
+            assert same(direct.model, kept.model)
+    assert len(list((tmp_path / "checkpoints").glob("*.pt"))) == 2
+
+
+# --- maps of pixels ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arm", ARMS)
 def test_maps_of_pixels_in_every_arm(arm: str) -> None:
     task = Maps()
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE)
-    record, model = run(task, ARMS[arm], 0, problem, teacher, PLACE)
-    assert json.loads(json.dumps(record, allow_nan=False)) == record
-    said = predict(model, problem.test).argmax(dim=1)
-    assert record["metrics"]["test"] == task.scores(said, problem.test.labels)["recall"]
-    assert record["metric"] == "recall" and record["skipped"] == ["one.png: no picture"]
-    account = record["account"]["test"]
+    result = carried_out(arm, task)
+    record, test = record_of(result, ALONE), result.problem.test
+    assert Record.of(json.loads(json.dumps(record.to_dict(), allow_nan=False))) == record
+    predicted = predict(result.model, test).argmax(dim=1)
+    assert record.metrics["test"] == task.scores(predicted, test.labels)["recall"]
+    assert record.metric == "recall" and record.skipped == ["one.png: no picture"]
+    account = record.account["test"]
     assert account["overall"]["n"] == 10 * 19 and account["unknown"] == 10
-    assert record["scores"]["test"]["accuracy"] == account["overall"]["student_accuracy"]
-    assert record["metrics"]["test"] > 0.5  # chance is a third
+    assert record.scores["test"]["accuracy"] == account["overall"]["student_accuracy"]
+    assert record.metrics["test"] > 0.5  # chance is a third
 
 
 @pytest.mark.parametrize("arm", ["mm_student", "mm_student_sup", "mm_student_flips"])
-def test_soft_maps_are_kept_in_half_precision_and_learned_from(arm: str) -> None:
-    task = Maps(recipe("soft", False))
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE)
-    ready, pseudo = student_to_be(task, ARMS[arm], 0, problem, teacher.model)
-    assert pseudo.target.dtype == torch.float16 and pseudo.hard.dtype == torch.int8
-    assert ready.samples[slice(0, 2)].target.dtype == torch.float32
-    void = ready.samples.labels[:, :, 0, 0].float().sum(dim=1)
-    if arm == "mm_student":
-        assert torch.allclose(void, torch.ones(16), atol=2e-3)
-    else:  # labels made from the truth are certain, and none where it is void
-        assert torch.equal(void, torch.zeros(16))
-        known, truth = ready.samples.labels.sum(dim=1) == 1, problem.unlabelled.labels
-        assert torch.equal(known, truth != UNKNOWN)
-        wrong = int((ready.samples.labels.argmax(dim=1) != truth)[known].sum())
-        errors = int((pseudo.hard != truth)[known].sum())
-        assert errors > 0 and wrong == (errors if arm == "mm_student_flips" else 0)
-    assert run(task, ARMS[arm], 0, problem, teacher, PLACE)[0]["metrics"]["test"] > 0.5
+def test_soft_maps_are_learned_from(arm: str) -> None:
+    assert recorded(arm, Maps(noisy("soft"))).metrics["test"] > 0.5
+
+
+def test_no_truth_on_the_unlabelled_maps_leaves_no_number() -> None:
+    problem = Maps().problem(0)
+    problem = replace(problem, truth=Truth(torch.full_like(problem.truth.labels, UNKNOWN)))
+    record = record_of(carried_out(task=Maps(), problem=problem), ALONE)
+    assert record.metrics["unlabelled"] is None and record.metrics["pseudo_labels"] is None
+    assert record.metrics["corrected"] is None and record.metrics["agreement"] is not None
+    assert record.metrics["test"] is not None and record.scores["unlabelled"] == {}
+
+
+# --- questions -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 @pytest.mark.parametrize("arm", [name for name in ARMS if name != "mm_student_flips"])
 def test_several_questions_in_every_arm(arm: str, labels: Literal["hard", "soft"]) -> None:
-    task = Questions(recipe(labels, True))
-    problem = task.problem(1)
-    teacher = train_teacher(task, 1, problem, PLACE)
-    record, model = run(task, ARMS[arm], 1, problem, teacher, PLACE)
-    assert json.loads(json.dumps(record, allow_nan=False)) == record
-    logits = predict(model, problem.test)
-    expected = task.scores(torch.sigmoid(logits.double()), problem.test.labels.double())[
-        "correlation"
-    ]
-    assert record["metrics"]["test"] == pytest.approx(expected, abs=1e-12)
-    right = ((logits >= 0).float() == problem.test.labels).double().mean().item()
-    assert record["account"]["test"]["overall"]["student_accuracy"] == pytest.approx(right)
-    assert record["metrics"]["test"] > 0.3
+    task = Questions(noisy(labels, multilabel=True))
+    result = carried_out(arm, task, seed=1)
+    record, test = record_of(result, ALONE), result.problem.test
+    assert Record.of(json.loads(json.dumps(record.to_dict(), allow_nan=False))) == record
+    logits = predict(result.model, test)
+    expected = task.scores(torch.sigmoid(logits.double()), test.labels.double())["correlation"]
+    assert record.metrics["test"] == pytest.approx(expected, abs=1e-12)
+    right = ((logits >= 0).float() == test.labels).double().mean().item()
+    assert record.account["test"]["overall"]["student_accuracy"] == pytest.approx(right)
+    assert record.metrics["test"] > 0.3 and record.confusion is None
 
 
-def test_the_teachers_word_on_questions_is_a_probability() -> None:
-    task = Questions()
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE)
-    record, _ = run(task, ARMS["um_student"], 0, problem, teacher, PLACE)
-    own, _ = run(task, ARMS["um_teacher"], 0, problem, teacher, PLACE)
-    assert record["metrics"]["pseudo_labels"] == pytest.approx(own["metrics"]["unlabelled"])
+def test_the_teachers_labels_of_questions_are_scored_by_their_probabilities() -> None:
+    student, teacher = recorded("um_student", Questions()), recorded("um_teacher", Questions())
+    assert student.metrics["pseudo_labels"] == pytest.approx(teacher.metrics["unlabelled"])
 
 
-def test_no_truth_on_the_unlabelled_maps_leaves_no_number() -> None:
-    task = Maps()
-    problem = task.problem(0)
-    silent = problem.unlabelled.with_labels(torch.full_like(problem.unlabelled.labels, UNKNOWN))
-    problem = replace(problem, unlabelled=silent)
-    teacher = train_teacher(task, 0, problem, PLACE)
-    record, _ = run(task, ARMS["mm_student"], 0, problem, teacher, PLACE)
-    assert record["metrics"]["unlabelled"] is None and record["metrics"]["pseudo_labels"] is None
-    assert record["metrics"]["test"] is not None
+# --- contestants, and bounds ---------------------------------------------------------------------
+
+
+def contested(name: str) -> Result:
+    entered = {one.name: one for one in contestants()}
+    (done,) = run([Run(comparable(Toy(), LONGER), entered[name], 0)], ALONE)
+    assert not isinstance(done, Failure)
+    return done
+
+
+def test_records_of_contestants_hold_what_their_models_predict() -> None:
+    for name in ("um_teacher", "uda_both", "self_training_both"):
+        result = contested(name)
+        record = record_of(result, ALONE)
+        assert record.key == key_of(result.run, ALONE)
+        assert record.metrics["test"] == result.test_accuracy
+        assert (record.arm, record.extra, record.differences) == (
+            name,
+            {"sees": "α" if name == "um_teacher" else "α and β"},
+            {},
+        )
+        assert ("parameters" in record.counts) is (name != "self_training_both")
+        assert record.artifacts == {} and record.seconds is not None
+
+
+def test_a_method_that_leaves_samples_without_a_class_has_scores_and_no_account() -> None:
+    result = contested("self_training_alpha")
+    whole = record_of(result, ALONE)
+    silent = {part: x.clone() for part, x in result.predictions.items()}
+    for x in silent.values():
+        x[0] = UNKNOWN
+    record = record_of(replace(result, predictions=silent, account=None), ALONE)
+    assert set(record.metrics) == {"test", "unlabelled", "pseudo_labels"}
+    assert record.account == {} and record.confusion is None
+    assert whole.confusion is not None and set(whole.account) == {"unlabelled", "test"}
+    right = (silent["test"] == result.problem.test.labels).double().mean().item()
+    assert record.metrics["test"] == right
 
 
 @dataclass(frozen=True)
-class Branches(Maps):
-    """The same maps, by a network with a branch and a decoder for each modality."""
+class Lacking(Toy):
+    """A task that lacks as many test samples as it has."""
 
-    name: ClassVar[str] = "branches"
-    recipe: Recipe = replace(recipe("soft", False), from_teacher=True)
+    name: ClassVar[str] = "lacking"
 
-    def model(
-        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
-    ) -> nn.Module:
-        channels = dict.fromkeys(modalities, 2)
-        return segmenter(channels, 3, width=width or 4, stages=1, fusion="late")
-
-
-def test_the_teachers_branch_begins_as_the_teacher() -> None:
-    task = Branches()
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE).model
-    student = build_student(task, ARMS["mm_student"], problem, ("image", "depth"), 0, teacher)
-    test = problem.test.only(["image"])  # depth is missing: the sum has one term
-    assert torch.allclose(predict(student, test), predict(teacher, test), atol=1e-6)
-    fresh = build_student(Branches(recipe("soft", False)), ARMS["mm_student"], problem,
-                          ("image", "depth"), 0, teacher)  # fmt: skip
-    assert not torch.allclose(predict(fresh, test), predict(teacher, test), atol=1e-2)
+    def bounds(
+        self, predictions: torch.Tensor, truth: torch.Tensor
+    ) -> dict[str, tuple[float, float]]:
+        here = self.scores(predictions, truth)["accuracy"]
+        return {"accuracy": (here / 2, (1 + here) / 2)}
 
 
-def test_an_arm_that_cannot_begin_as_the_teacher_says_so() -> None:
-    """The student of matched size is wider: it begins anew, and that is no part of its size."""
-    task = Branches()
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE)
-    found = {
-        arm: run(task, ARMS[arm], 0, problem, teacher, PLACE)[0]
-        for arm in ("um_teacher", "um_student", "um_student_matched")
-    }
-    assert found["um_student_matched"]["differences"]["begins as"] == ["the teacher", "new"]
-    assert all("begins as" not in found[a]["differences"] for a in ("um_teacher", "um_student"))
-
-
-def test_the_cost_of_a_teacher_is_that_of_its_training(tmp_path: Path) -> None:
-    """Once trained it is only loaded, and then nothing was paid."""
-    task, place = Branches(), Place(folder=tmp_path)
-    problem = task.problem(0)
-    for paid in (True, False):
-        teacher = train_teacher(task, 0, problem, place)
-        record, _ = run(task, ARMS["um_teacher"], 0, problem, teacher, place)
-        assert (record["training"]["seconds"] is not None) is paid
-        assert record["rule"] == "as the teacher" and record["selected_step"] == SHORT.steps
-
-
-def test_the_adjusted_teacher_is_the_teacher_less_the_classes_frequency() -> None:
-    """By hand: π is its mean answer on D_u, and τ log π comes off the logits; its labels stay."""
-    task = Branches(replace(recipe("soft", False), objective=Objective("soft", adjustment=2.0)))
-    problem = task.problem(0)
-    teacher = train_teacher(task, 0, problem, PLACE)
-    record, model = run(task, ARMS["um_teacher_adjusted"], 0, problem, teacher, PLACE)
-    plain, _ = run(task, ARMS["um_teacher"], 0, problem, teacher, PLACE)
-    own = predict(teacher.model, problem.unlabelled)
-    shares = torch.softmax(own, dim=1).half().double().mean(dim=[0, 2, 3])
-    shares = shares / shares.sum()  # halves do not add up to 1 by themselves
-    expected = own - 2.0 * shares.log().reshape(1, -1, 1, 1)
-    assert torch.allclose(predict(model, problem.unlabelled).double(), expected, atol=1e-5)
-    assert record["metrics"]["pseudo_labels"] == plain["metrics"]["pseudo_labels"]
-    assert 0.0 < record["metrics"]["agreement"] < 1.0 == plain["metrics"]["agreement"]
-    assert record["differences"]["decision"] == ["as trained", "adjusted"]
-    assert record["counts"]["parameters"] == plain["counts"]["parameters"]
+def test_bounds_over_missing_samples_are_recorded() -> None:
+    (done,) = outcomes([Run(Lacking(), STUDENT, 0)])
+    assert isinstance(done, Result)
+    record = record_of(done, ALONE)
+    accuracy = record.metrics["test"]
+    assert record.bounds == {"accuracy": [accuracy / 2, (1 + accuracy) / 2]}
+    assert "bounds" not in recorded().to_dict()
