@@ -1,241 +1,263 @@
-"""Many runs in one process: the records of single runs, from stacks."""
+"""Which trainer takes which job: vectorised where jobs allow it, alone where they do not."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
-from mke_theory.study.vectorised_runs import Stacking, Trained, execute_stacked, fit_many
+from torch import Tensor, nn
 
+from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
+from mke_theory.method.job import Outcome, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
-from mke_theory.method.transforms import GaussianNoise
-from mke_theory.study import run
-from mke_theory.study import vectorised_runs as ensemble
-from mke_theory.study.arms import ARMS
-from mke_theory.study.records import Records
-from mke_theory.study.study import Failure, Means, execute, plan
-from mke_theory.study.task import Recipe
-from mke_theory.synthetic.gaussian import Gaussian
-from mke_theory.synthetic.simulated import Simulated
-from mke_theory.tasks.toy.twomoon import TwoMoon
+from mke_theory.method.transforms import InputNoise
+from mke_theory.models import coordinates
+from mke_theory.study import trainers
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.trainers import trainer_called, trainer_of, vectorised
 from mke_theory.training.hardware import Hardware
-from mke_theory.training.loop import TrainConfig
-from mke_theory.training.vectorised import engine as stack
+from mke_theory.training.loop import Fit, TrainConfig
+from tests.study.toys import Broken, Maps, Toy, same
 
-FEW = TrainConfig(steps=30, learning_rate=0.02)
-TOLD_APART = ("key", "environment", "seconds", "training")
-RECIPE = Recipe(FEW, FEW, Objective(transform=(GaussianNoise(0.5),)))
-WORLD = Simulated(RECIPE, Gaussian(), labelled=20, unlabelled=60, test=40, hidden=(8,))
-MOON = TwoMoon(RECIPE, points=100)
+TOGETHER = RunConfiguration(trainer="vectorised")
+FEW = TrainConfig(steps=8, learning_rate=0.05)
+NOISY = Objective(transform=(InputNoise(0.5),))
 
 
-@dataclass(frozen=True)
-class Failing(TwoMoon):
-    name: ClassVar[str] = "failing"
-
-    def problem(self, seed: int) -> Problem:
-        if seed == 1:
-            raise ValueError("no data at seed 1")
-        return super().problem(seed)
+def model(seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return coordinates({"a": (2,), "b": (2,)}, 2, hidden=(4,))
 
 
-def compared(record: dict[str, Any]) -> dict[str, Any]:
-    """What a stacked run shares with the single one: all but its key, place and time."""
-    return {k: v for k, v in record.items() if k not in TOLD_APART}
+def job(seed: int = 0, **changes: Any) -> TrainingJob:
+    draw = torch.Generator().manual_seed(seed)
+    inputs = {name: torch.randn(9, 2, generator=draw) for name in "ab"}
+    samples = Pool(inputs, torch.arange(9) % 2)
+    return replace(TrainingJob(model(seed), samples, NOISY, FEW, seed), **changes)
 
 
-def close(one: Any, other: Any) -> bool:
-    """Equal, floats up to 1e-6."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(close(v, other[k]) for k, v in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(close, one, other))
-    return one == (pytest.approx(other, abs=1e-6) if isinstance(one, float) else other)
+def convolutional(seed: int = 0) -> TrainingJob:
+    draw = torch.Generator().manual_seed(seed)
+    samples = Pool({"image": torch.randn(6, 1, 3, 3, generator=draw)}, torch.arange(6) % 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return TrainingJob(Convolutional(), samples, Objective(), FEW, seed)
 
 
-def test_stacked_records_with_own_draws_are_those_of_single_runs(tmp_path: Path) -> None:
-    jobs = plan([MOON, WORLD], ARMS.values(), range(2))
-    with Records.open(tmp_path / "single") as book:
-        single, failures = execute(jobs, book, Means())
-    assert failures == []
-    with Records.open(tmp_path / "stacked") as book:
-        stacked, failures = execute_stacked(jobs, book, Means(), Stacking("own", runs=7))
-    assert failures == []
-    assert len(single) == len(stacked) == len(jobs)
-    for one, other in zip(single, stacked, strict=True):
-        one.pop("artifacts", None)
-        assert close(compared(one), compared(other)), (one["task"], one["arm"], one["seed"])
-        assert one["key"] != other["key"]
-        assert other["environment"]["students"] == "stacked, own draws"
+class Convolutional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 2, 2), nn.Linear(8, 2)
+
+    def forward(self, inputs: Any) -> Tensor:
+        found: Tensor = self.head(self.conv(inputs["image"]).flatten(1))
+        return found
 
 
-def test_an_interrupted_sweep_goes_on_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs = plan([MOON], [ARMS["mm_student"]], range(4))
-    asked: list[int] = []
-    once = ensemble._carried_out
+@dataclass
+class Watched:
+    """The trainers of the module under test, and the jobs that each was given."""
 
-    def counted(jobs: Any, *rest: Any) -> Any:
-        asked.append(len(jobs))
-        if len(asked) == 2:
-            raise KeyboardInterrupt
-        return once(jobs, *rest)
-
-    monkeypatch.setattr(ensemble, "_carried_out", counted)
-    stacking = Stacking(runs=4)
-    with Records.open(tmp_path) as book, pytest.raises(KeyboardInterrupt):
-        execute_stacked(jobs, book, Means(), stacking)
-    with Records.open(tmp_path) as book:
-        assert len(book) == 4  # two seeds, each with its teacher
-        done, _ = execute_stacked(jobs, book, Means(), stacking)
-    assert asked == [4, 4, 4]
-    assert [(r["arm"], r["seed"]) for r in done] == [(j.arm.name, j.seed) for j in jobs]
-    with Records.open(tmp_path) as book:
-        assert execute_stacked(jobs, book, Means(), stacking)[0] == done
-    assert asked == [4, 4, 4]
+    side_by_side: list[int]
+    alone: list[TrainingJob]
 
 
-def test_workers_change_nothing(tmp_path: Path) -> None:
-    short = replace(RECIPE, teacher=replace(FEW, steps=5), student=replace(FEW, steps=5))
-    jobs = plan([TwoMoon(short, points=100)], [ARMS["mm_student"]], range(2))
-    found = []
-    for workers in (1, 2):
-        with Records.open(tmp_path / str(workers)) as book:
-            done, _ = execute_stacked(jobs, book, Means(workers=workers), Stacking(runs=2))
-            found.append([compared(record) for record in done])
-    assert found[0] == found[1]
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    seen = Watched([], [])
+    stack, plain = trainers.side_by_side, trainers.one_by_one
+
+    def side_by_side(jobs: Sequence[TrainingJob], **named: Any) -> list[Outcome]:
+        seen.side_by_side.append(len(jobs))
+        return stack(jobs, **named)
+
+    def counted(jobs: Sequence[TrainingJob], **named: Any) -> list[Outcome]:
+        seen.alone.extend(jobs)
+        return plain(jobs, **named)
+
+    monkeypatch.setattr(trainers, "side_by_side", side_by_side)
+    monkeypatch.setattr(trainers, "one_by_one", counted)
+    return seen
 
 
-def test_a_run_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
-    jobs = plan([Failing(RECIPE, points=100)], [ARMS["mm_student"]], range(3))
-    with Records.open(tmp_path) as book:
-        done, failures = execute_stacked(jobs, book, Means())
-    assert sorted((r["arm"], r["seed"]) for r in done) == [
-        ("mm_student", 0),
-        ("mm_student", 2),
-        ("um_teacher", 0),
-        ("um_teacher", 2),
-    ]
-    assert sorted((f.job.arm.name, f.job.seed) for f in failures) == [
-        ("mm_student", 1),
-        ("um_teacher", 1),
-    ]
-    assert all("no data at seed 1" in failure.error for failure in failures)
+def close(one: Outcome, other: Outcome) -> bool:
+    assert isinstance(one, Fit) and isinstance(other, Fit)
+    pairs = zip(one.model.parameters(), other.model.parameters(), strict=True)
+    return all(torch.allclose(a, b, rtol=0, atol=1e-5) for a, b in pairs)
+
+
+# --- the choice ----------------------------------------------------------------------------------
+
+
+class Lost(nn.Module):
+    """A model that reads what is not there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, inputs: Any) -> Tensor:
+        found: Tensor = self.layer(inputs["c"])
+        return found
 
 
 @dataclass(frozen=True)
-class Looking(TwoMoon):
-    """A task whose model looks at values where there are two modalities: no stack can train it."""
+class Flawed(Toy):
+    """A task whose students fail with an error that nobody foresees."""
 
-    name: ClassVar[str] = "looking"
+    name: ClassVar[str] = "flawed"
 
     def model(
         self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
-    ) -> torch.nn.Module:
-        made = super().model(problem, modalities, width)
-        if len(modalities) > 1:
-            made.register_forward_hook(
-                lambda *given: -given[2] if bool(given[2].isnan().any()) else None
-            )
-        return made
+    ) -> nn.Module:
+        return Lost() if len(modalities) > 1 else super().model(problem, modalities, width)
 
 
-def test_a_student_that_no_stack_can_train_leaves_the_others_alone(tmp_path: Path) -> None:
-    jobs = plan([Looking(RECIPE, points=100), MOON], [ARMS["mm_student"]], range(2))
-    with Records.open(tmp_path) as book:
-        done, failures = execute_stacked(jobs, book, Means())
-    assert len(done) == 6
-    assert {(f.job.task.name, f.job.arm.name) for f in failures} == {("looking", "mm_student")}
-    assert len(failures) == 2
-    assert all("train it by fit" in failure.error for failure in failures)
+@pytest.mark.parametrize(
+    ("task", "trainer"),
+    [
+        (Toy(), "vectorised"),
+        (Maps(), "one by one"),  # it convolves
+        (Toy(replace(Toy().recipe, objective=Objective(adjustment=0.5))), "one by one"),
+        (Broken(), "vectorised"),  # seed 1 alone is broken
+        (Broken(broken_seed=0), "one by one"),  # its runs say what is wrong
+        (Flawed(), "one by one"),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_trainer_follows_from_the_jobs_of_a_task(task: Toy, trainer: str) -> None:
+    assert trainer_of(task, RunConfiguration()) == trainer
 
 
-def test_too_little_memory_halves_the_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    once = stack.fit_stack
-
-    def small(students: Any, **options: Any) -> Any:
-        made = once(students, **options)
-        if len(students) > 1:
-            raise MemoryError("too many")  # all are trained by now: they have to start again
-        return made
-
-    expected = fit_many([MOON], range(2), [], stacking=Stacking("own"))
-    monkeypatch.setattr(ensemble, "fit_stack", small)
-    found = fit_many([MOON], range(2), [], stacking=Stacking("own"))
-    for one, other in zip(expected, found, strict=True):
-        assert isinstance(one, Trained) and isinstance(other, Trained)
-        for weight, again in zip(one.teacher.parameters(), other.teacher.parameters(), strict=True):
-            torch.testing.assert_close(weight, again)
+def test_a_trainer_that_is_asked_for_is_taken_and_hardware_can_forbid_it() -> None:
+    assert trainer_of(Toy(), RunConfiguration(trainer="one by one")) == "one by one"
+    assert trainer_of(Maps(), RunConfiguration(trainer="vectorised")) == "vectorised"
+    exact = RunConfiguration(hardware=Hardware(precision="64-true"))
+    assert trainer_of(Toy(), exact) == "one by one"
 
 
-def test_a_run_without_an_account_is_a_failure_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@dataclass(frozen=True)
+class Drawn(Toy):
+    """A task that counts its draws."""
+
+    name: ClassVar[str] = "drawn"
+    count: ClassVar[list[int]] = []
+
+    def problem(self, seed: int) -> Problem:
+        self.count.append(seed)
+        return super().problem(seed)
+
+
+def test_the_trainer_of_a_task_is_found_once_a_process_and_data_root() -> None:
+    Drawn.count.clear()
+    for _ in range(3):
+        trainer_of(Drawn(), RunConfiguration())
+    assert Drawn.count == [0]
+    trainer_of(Drawn().at(Path("elsewhere")), RunConfiguration())  # other data may be larger
+    trainer_of(Drawn(), TOGETHER)
+    assert Drawn.count == [0, 0]
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def test_one_by_one_is_the_plain_trainer_with_a_checkpoint_for_each_key(
+    tmp_path: Path, watched: Watched
 ) -> None:
-    once = run.record_of
-
-    def broken(task: Any, arm: Any, seed: int, *rest: Any) -> Any:
-        if seed == 1:
-            raise MemoryError("full")
-        return once(task, arm, seed, *rest)
-
-    monkeypatch.setattr(ensemble, "record_of", broken)
-    with Records.open(tmp_path) as book:
-        done, failures = execute_stacked(plan([MOON], [], range(2)), book, Means())
-    assert [record["seed"] for record in done] == [0]
-    assert [(failure.job.seed, failure.error) for failure in failures] == [(1, "MemoryError: full")]
+    stored = RunConfiguration(tmp_path, trainer="one by one", checkpoint_every=3)
+    first, second = trainer_called("one by one", stored, ["x", "y"])([job(0), job(1)])
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["x.pt", "y.pt"]
+    plain = one_by_one([job(0), job(1)])
+    for one, other in zip((first, second), plain, strict=True):
+        assert isinstance(one, Fit) and isinstance(other, Fit) and same(one.model, other.model)
+    assert watched.side_by_side == []
 
 
-def test_a_precision_that_stacks_do_not_have_is_refused(tmp_path: Path) -> None:
-    means = Means(hardware=Hardware(precision="64-true"))
-    with pytest.raises(ValueError, match="precision is '64-true'"):
-        fit_many([MOON], [0], means=means)
-    with Records.open(tmp_path) as book, pytest.raises(ValueError, match="precision"):
-        execute_stacked(plan([MOON], [], [0]), book, means)
+def test_jobs_are_trained_side_by_side_and_convolutions_alone(watched: Watched) -> None:
+    jobs = [job(0), convolutional(), job(1), job(2)]
+    found = trainer_called("vectorised", TOGETHER, list("abcd"))(jobs)
+    assert watched.side_by_side == [3] and watched.alone == [jobs[1]]
+    plain = one_by_one([job(0), convolutional(), job(1), job(2)])
+    assert all(close(one, other) for one, other in zip(found, plain, strict=True))
 
 
-def test_a_teacher_that_diverges_takes_its_students_along() -> None:
-    wild = replace(RECIPE, teacher=replace(FEW, optimizer="sgd", learning_rate=1e300))
-    outcomes = fit_many([TwoMoon(wild, points=100), MOON], [0], [ARMS["mm_student"]])
-    assert [type(one) for one in outcomes] == [Failure, Trained, Failure, Trained]
-    assert isinstance(outcomes[2], Failure)
-    assert "no longer finite" in outcomes[2].error
+def test_the_seconds_of_a_vectorised_fit_are_its_share(watched: Watched) -> None:
+    found = trainer_called("vectorised", TOGETHER, list("ab"))([job(0), job(1)])
+    seconds = [one.seconds for one in found if isinstance(one, Fit)]
+    assert len(seconds) == 2 and seconds[0] == seconds[1] and seconds[0] is not None
+    assert seconds[0] > 0
 
 
-def test_fit_many_hands_out_models_that_answer() -> None:
-    outcomes = fit_many([WORLD], [3], [ARMS["mm_student"], ARMS["um_student"]])
-    assert [one.arm.name for one in outcomes if isinstance(one, Trained)] == [
-        "um_teacher",
-        "mm_student",
-        "um_student",
-    ]
-    student = outcomes[1]
-    assert isinstance(student, Trained)
-    with torch.no_grad():
-        logits = student.fit.model(student.problem.test.inputs)
-    assert logits.shape == (40, 2)
-    right = logits.argmax(1) == student.problem.test.labels
-    assert student.test_accuracy == pytest.approx(float(right.double().mean()))
-    assert student.fit.steps == 30
+def test_a_job_that_diverges_is_not_tried_again_and_ends_no_other(watched: Watched) -> None:
+    wild = replace(FEW, optimizer="sgd", learning_rate=1e30)
+    jobs = [job(0), job(1, config=wild), job(2)]
+    found = trainer_called("vectorised", TOGETHER, list("abc"))(jobs)
+    assert isinstance(found[1], FloatingPointError) and watched.alone == []
+    plain = one_by_one([job(0), job(2)])
+    assert close(found[0], plain[0]) and close(found[2], plain[1])
 
 
-def test_stackings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="draws is 'none'"):
-        Stacking("none")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="runs is 0"):
-        Stacking(runs=0)
-    with pytest.raises(ValueError, match="size is -1"):
-        Stacking(size=-1)
+class Looking(nn.Module):
+    """A model whose step cannot be written down: it looks at the values that it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = model(5)
+
+    def forward(self, inputs: Any) -> Tensor:
+        found: Tensor = self.inner(inputs)
+        return -found if bool((found > 1e9).any()) else found
 
 
-def test_what_is_no_task_no_arm_and_no_stacking_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"give a list of them: \[task\]"):
-        fit_many(MOON, [0])  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="'um_teacher', which is no Arm"):
-        fit_many([MOON], [0], ["um_teacher"])  # type: ignore[list-item]
-    with pytest.raises(TypeError, match="stacking is 'own'"):
-        fit_many([MOON], [0], stacking="own")  # type: ignore[arg-type]
+def test_a_job_that_is_refused_is_trained_alone_from_its_first_weights(watched: Watched) -> None:
+    start = Looking()
+    jobs = [job(0), job(3, model=copy.deepcopy(start)), job(2)]
+    found = trainer_called("vectorised", TOGETHER, list("abc"))(jobs)
+    assert watched.alone == [jobs[1]]
+    plain = one_by_one([job(0), job(3, model=start), job(2)])
+    assert all(close(one, other) for one, other in zip(found, plain, strict=True))
+
+
+def test_a_job_that_fails_alone_too_says_its_own_error(watched: Watched) -> None:
+    class Failing(Looking):
+        def forward(self, inputs: Any) -> Tensor:
+            raise RuntimeError("no such layer")
+
+    found = trainer_called("vectorised", TOGETHER, list("ab"))([job(1, model=Failing()), job(0)])
+    assert isinstance(found[0], RuntimeError) and str(found[0]) == "no such layer"
+    assert isinstance(found[1], Fit)
+
+
+def test_too_little_memory_halves_the_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    once, sizes = trainers.side_by_side, []
+
+    def small(jobs: Sequence[TrainingJob], **named: Any) -> list[Outcome]:
+        sizes.append(len(jobs))
+        found = once(jobs, **named)
+        if len(jobs) > 2:
+            raise MemoryError("too many")  # all are trained by now: they have to start again
+        return found
+
+    expected = vectorised([job(i) for i in range(5)], TOGETHER)
+    monkeypatch.setattr(trainers, "side_by_side", small)
+    found = vectorised([job(i) for i in range(5)], TOGETHER)
+    assert sizes == [5, 2, 3, 1, 2]
+    assert all(close(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_no_jobs_are_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trainer_called("vectorised", TOGETHER, [])([]) == []
+    assert trainer_called("one by one", TOGETHER, [])([]) == []
+
+    def refused(*_: Any, **__: Any) -> list[Outcome]:
+        raise ValueError("nothing to train")
+
+    monkeypatch.setattr(trainers, "side_by_side", refused)
+    assert vectorised([], TOGETHER) == []
