@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
-from mke_theory.study.runner import run
 from torch import Tensor, nn
 
 from mke_theory.data.lazy_arrays import Normalise, Stored
@@ -22,6 +21,7 @@ from mke_theory.study import result
 from mke_theory.study.arms import ARMS
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.result import Failure, Result, Run
+from mke_theory.study.runner import run
 from mke_theory.study.task import Recipe, Task
 from mke_theory.training.loop import TrainConfig
 
