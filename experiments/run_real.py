@@ -126,8 +126,8 @@ def run_all(options: Options, command: str) -> int:
             print(line, file=sys.stderr)
         try:
             done, failures = execute(runs, kept, configuration, resume=options.resume)
-            if done:
-                report.show(done)
+            files = report.write(done, options.out) if done else []
+            report.show(done)
             appraisals, troubles = appraise_all(
                 done,
                 tasks,
@@ -136,17 +136,14 @@ def run_all(options: Options, command: str) -> int:
                 workers=configuration.workers,
                 resume=options.resume,
             )
+            files += theory_report.write(appraisals, options.out)
             theory_report.show(appraisals)
             if done:
                 report.show_overview(done)
                 figures = report.figures(done, options.out)
-                for path in [
-                    *report.write(done, options.out),
-                    *theory_report.write(appraisals, options.out),
-                    *figures,
-                    page.write(done, appraisals, options.out, figures=figures, command=command),
-                ]:
-                    print(path)
+                folder = options.out
+                whole = page.write(done, appraisals, folder, figures=figures, command=command)
+                print(*files, *figures, whole, sep="\n")
         except (OSError, MemoryError) as problem:
             return stopped(problem)
     for line in [*(f"{failure.run}: {failure.error}" for failure in failures), *troubles]:
