@@ -1,14 +1,14 @@
-"""How small a label-free certificate gets, by what is known: digits and av_digits, both ways.
+"""The size of label-free certificates, by side information: digits and av_digits, both ways.
 
 Claim. With the teacher's error ε and the truth's inconsistency μ on a nearest-neighbour graph, and
-no label of D_u, the student of MKE is certified to err less than its teacher. The table says on
-which graph, by how much, what further knowledge adds, and how far μ may be off.
+no label of D_u, the student of MKE is certified to err less than its teacher. The table shows on
+which graph, by how much, what further side information adds, and how far μ may be off.
 
     python experiments/certificates.py --data-root data       all tasks whose data are found
     python experiments/certificates.py --seeds 2 --tasks digits
 
-ε and μ are handed over from the truth, except where the row says that ε comes from validated
-samples. The last row needs no theory: the same number of looked-up labels, used directly.
+ε and μ are handed over from the truth, except in the row in which ε comes from validated samples.
+The last row needs no theory: the same number of looked-up labels, used directly.
 
 Hardware: two CPU cores, about fifteen minutes; it can be stopped and goes on where it was.
 Expected: `docs/results/generated/certificates.md`.
@@ -42,12 +42,12 @@ from mke_theory.study.task import Task
 from mke_theory.study.theory_on_runs import predictions_on_disk
 from mke_theory.tasks.registry import TASKS, data_root_or_default
 from mke_theory.theory.appraise import NEIGHBOURS, spaces
-from mke_theory.theory.certificates.breakdown import breakdown
-from mke_theory.theory.certificates.certificate import label_free
-from mke_theory.theory.certificates.infeasible import Infeasible
-from mke_theory.theory.certificates.side_information import (
+from mke_theory.theory.certificates import (
+    Infeasible,
+    breakdown,
     class_shares,
     confusion_between,
+    label_free,
     teacher_error_from_validation,
 )
 from mke_theory.theory.graph import edge_inconsistency, nearest_neighbours
@@ -55,11 +55,11 @@ from mke_theory.theory.labelled_pool import LabelledPool
 
 CHOSEN = ("digits", "av_digits", "av_digits_image")
 LOOKED_UP = 50
-"""Pairs of D_u whose class somebody looks up, in the row that says so."""
+"""Pairs of D_u whose class somebody looks up, in the row of that name."""
 VALIDATED = 0.2
-"""The share of D_u whose α samples are validated, in the row that says so."""
+"""The share of D_u whose α samples are validated, in the row of that name."""
 CONFUSION = 0.005
-"""How far each cell of the confusion matrix, a share of the pool, may be off."""
+"""The error allowed in each cell of the confusion matrix, a share of the pool."""
 KINDS = ("α", "β", "both", "own")
 DIRECT = f"no graph: {LOOKED_UP} labels, 95% limit"
 
@@ -157,9 +157,9 @@ def certify(record: Record, *, tasks: Mapping[str, Task], folder: Path) -> Recor
 
 
 def rungs(pool: LabelledPool, seed: int) -> Iterator[tuple[str, float | None]]:
-    """(what is known, the certificate), each one label-free but for what it says.
+    """(side information, the certificate), each one label-free but for the labels it names.
 
-    None stands where what is assumed contradicts itself, which true assumptions cannot.
+    None stands where the assumptions contradict each other, which true ones cannot.
     """
     graph, truth, classes = pool.graph, pool.known_truth, pool.classes
     error, mu = pool.teacher_error, edge_inconsistency(graph, truth)
@@ -184,10 +184,10 @@ def rungs(pool: LabelledPool, seed: int) -> Iterator[tuple[str, float | None]]:
     yield "breakdown μ/μ", None if stands.limit is None or mu == 0 else stands.limit / mu
 
 
-def bound(pool: LabelledPool, **known: Any) -> float | None:
+def bound(pool: LabelledPool, **assumed: Any) -> float | None:
     """The value of the certificate, None where its assumptions contradict each other."""
     try:
-        return label_free(pool, **known).value
+        return label_free(pool, **assumed).value
     except Infeasible:
         return None
 
@@ -210,7 +210,7 @@ def directly(pool: LabelledPool, seed: int) -> float:
 
 
 def markdown(rows: Sequence[Record]) -> str:
-    """A table a task: what is known by graph, in percent, mean ± sd (seeds)."""
+    """A table a task: side information by graph, in percent, mean ± sd (seeds)."""
     parts = []
     for task in dict.fromkeys(record.task for record in rows):
         own = [record for record in rows if record.task == task]

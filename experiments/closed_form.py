@@ -1,8 +1,8 @@
-"""Does the closed form hold in the world that is simulated? 400 cells, and the noise of chance.
+"""The closed form against the simulated world: 400 cells, and the noise of chance.
 
 Claim: in `synthetic.gaussian.Gaussian` (two classes, two modalities) a least-squares student that
-is fitted to drawn samples under drawn noise gains over the teacher sign t what
-`theory.gaussian.gain` says: over a grid of 20 x 20 cells (m_β, σ) the deviations in standard errors
+is fitted to drawn samples under drawn noise gains over the teacher sign t as much as
+`theory.gaussian.gain`: over a grid of 20 x 20 cells (m_β, σ) the deviations in standard errors
 are those of chance, and in every row the best σ of the grid is the law's, to one step.
 
     python experiments/run_synthetic.py phase             prints it, after the diagram
@@ -54,7 +54,7 @@ FEWER = 20
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells (m_β, σ), what is fixed in all of them, and what each is measured with."""
+    """The cells (m_β, σ), the numbers that all of them share, and the samples of each."""
 
     m_alpha: float = 0.7
     rho: float = 0.0
@@ -150,13 +150,13 @@ def exact_error(world: Gaussian, weights: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a grid shows. Each check alone would fail at a rate of `FALSE_ALARM` by chance.
+    """The checks of a grid, each of which would fail at a rate of `FALSE_ALARM` by chance.
 
     outside: cells with |z| > 1.96, allowed: the central interval of Binomial(cells, 5%).
     chi_square: Σz², p_value: of a larger one by chance. worst_bias: the largest |bias|/se.
     rows: rows in which the law has a σ*; near: of those, with the best σ of the grid within one
     step of it; apart: the largest z by which a σ further off was better than all within.
-    limit: what `apart` may reach by chance.
+    limit: the most that `apart` may reach by chance.
     """
 
     cells: int
@@ -173,7 +173,7 @@ class Verdict:
 
     @property
     def agrees(self) -> bool:
-        """Whether all checks pass."""
+        """True where all checks pass."""
         low, high = self.allowed
         counts = low <= self.outside <= high
         return counts and self.p_value >= FALSE_ALARM and self.apart <= self.limit

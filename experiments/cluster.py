@@ -1,4 +1,4 @@
-"""Where the runs of a sweep are carried out: here, or on a dask cluster, through joblib."""
+"""Runs of a sweep spread through joblib: over processes here, or over a dask cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 10
 
 @contextmanager
 def spread(cluster: str | None, workers: int) -> Iterator[int]:
-    """Inside, joblib's work goes where `cluster` says; the value is how many parts run at once.
+    """Inside, joblib's work goes to the cluster; the value is the number of parts that run at once.
 
     None stays with processes of this machine, "local" starts a dask cluster of `workers`
     single-threaded processes here, an address (tcp://host:8786) uses the cluster there.

@@ -1,8 +1,8 @@
-"""What dependence between modalities costs, given the class: noise in common, and signal in common.
+"""The cost of dependence between modalities, given the class: noise and signal in common.
 
 Claim: for a linear student the gain falls as the correlation of α and β given the class rises, as
-the closed form says, from most of the teacher's error to nothing. An MLP goes the same way down to
-moderate negative correlation; below it learns to tell the labels from noise that the modalities
+the closed form has it, from most of the teacher's error to nothing. An MLP does the same down to
+moderate negative correlation; below it learns to read the labels from noise that the modalities
 share, and gains less again. Signal that both modalities share takes the gain away faster than it
 takes away what β has of its own.
 

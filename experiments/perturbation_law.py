@@ -1,4 +1,4 @@
-"""How much is lost by taking the noise that the perturbation law estimates, instead of the best.
+"""The loss from taking the noise that the perturbation law estimates, instead of the best.
 
 Claim: in the Gaussian world the law's σ̂, estimated without a label on β, costs less than a point of
 the student's error against the best σ of a sweep, and none to speak of unless a weak teacher stands
@@ -15,8 +15,8 @@ Which variants to report was decided at seeds 100 to 111; nothing was tuned on t
 
 Noise is on α alone, without consistency term. "errors": m_t from the teacher's cross-validated
 errors on D_l; "values": from t on D_l; "confusion": from its confusion by class. "truth" is not an
-estimate: the law of least squares fed with the truth of D_u, which tells its own failure from that
-of its estimate.
+estimate: the law of least squares fed with the truth of D_u, which separates its own failure from
+that of its estimate.
 
 Hardware: two CPU cores, 25 minutes beside other work; it can be stopped and goes on where it was.
 Expected: `docs/results/generated/perturbation_law.md`.
@@ -85,7 +85,7 @@ class World:
     pairs: int
     labelled: int
     network: bool = False
-    """Whether the student is a linear network under `expand` instead of the exact least squares."""
+    """True for a linear network under `expand` as student, instead of the exact least squares."""
     grid: tuple[float, ...] = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16)
     unit: ClassVar[str] = "σ"
 
@@ -239,7 +239,7 @@ def carry_out(wanted: tuple[Study, int]) -> Record:
 
 
 def prepare_world(study: World, seed: int) -> tuple[Found, Found, StudentError]:
-    """What is known of the world, the law's estimates on a draw of it, and the student's error."""
+    """The world's own numbers, the law's estimates on a draw of it, and the student's error."""
     pair = GaussianPair(study.m_t, study.m_b)
     rng = np.random.default_rng(seed_for(seed, "world", study.name))
     y, own, _ = sample(pair, study.labelled, rng)
@@ -332,7 +332,7 @@ def scalar_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module
     y = problem.labelled.labels.numpy()
     counts = confusion(task, seed, problem)
     wrong = int(counts.sum() - np.trace(counts))
-    said = predict(teacher, problem.unlabelled).argmax(dim=1).numpy()
+    pseudo = predict(teacher, problem.unlabelled).argmax(dim=1).numpy()
     truth = problem.truth.labels.numpy()
 
     def noise(teacher: law.TeacherStrength) -> float:
@@ -342,7 +342,7 @@ def scalar_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module
         "values, logistic": or_none(lambda: noise(law.strength_from_values(own, 2 * y - 1))),
         "errors, logistic": or_none(lambda: noise(law.strength_from_errors(wrong, len(y)))),
         "truth, squared": or_none(
-            lambda: law.best_noise_from_truth(t, b, 2 * said - 1, 2 * truth - 1)
+            lambda: law.best_noise_from_truth(t, b, 2 * pseudo - 1, 2 * truth - 1)
         ),
     }
 
@@ -360,7 +360,7 @@ def class_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module)
     b = calibration.second_statistic(t, pool.inputs[beta].numpy(), seed=seed)
     response = calibration.response_to_noise(statistic, pool, alpha, seed=seed)
     counts = confusion(task, seed, problem)
-    said, truth = t.argmax(axis=1), problem.truth.labels.numpy()
+    pseudo, truth = t.argmax(axis=1), problem.truth.labels.numpy()
 
     def strength(targets: Sequence[float | None]) -> float:
         wanted = [float("inf") if target is None else target for target in targets]
@@ -371,7 +371,7 @@ def class_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module)
         return [None if isinstance(one, str) else one.in_units for one in found]
 
     def from_truth(k: int) -> float:
-        sides = (np.where(labels == k, 1, -1) for labels in (said, truth))
+        sides = (np.where(labels == k, 1, -1) for labels in (pseudo, truth))
         return law.best_noise_from_truth(t[:, k], b[:, k], *sides)
 
     truths = [or_none(partial(from_truth, k)) for k in range(t.shape[1])]
@@ -383,7 +383,7 @@ def class_estimates(task: Task, seed: int, problem: Problem, teacher: nn.Module)
 
 
 def confusion(task: Task, seed: int, problem: Problem, folds: int = 5) -> np.ndarray:
-    """Counts [k, k] on D_l of the truth and of what a teacher trained on the other folds says."""
+    """Counts [k, k] on D_l: the truth by the predictions of a teacher of the other folds."""
     counts = np.zeros((problem.classes, problem.classes), dtype=np.int64)
     y = problem.labelled.labels.numpy()
     cut = StratifiedKFold(folds, shuffle=True, random_state=seed32_for(seed, "validation"))
@@ -392,8 +392,8 @@ def confusion(task: Task, seed: int, problem: Problem, folds: int = 5) -> np.nda
             model = task.model(problem, problem.teacher_modalities)
         part, config = problem.labelled.rows(rest), task.recipe.teacher
         judged = fit_teacher(model, part, config, seed=seed_for(seed, "fold", fold)).model
-        said = predict(judged, problem.labelled.rows(out)).argmax(dim=1).numpy()
-        np.add.at(counts, (y[out], said), 1)
+        predicted = predict(judged, problem.labelled.rows(out)).argmax(dim=1).numpy()
+        np.add.at(counts, (y[out], predicted), 1)
     return counts
 
 
@@ -405,7 +405,7 @@ def or_none(estimate: Callable[[], float]) -> float | None:
         return None
 
 
-# What the records show
+# Tables of the records
 
 
 def table(done: Sequence[Record], part: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-r"""Where a multimodal student beats its teacher, over two knobs of a world or of its training.
+r"""Maps of the gain of a multimodal student over two knobs of a world or of its training.
 
 Claim: in the Gaussian world with a linear student the border between gain and loss runs where the
 closed form puts it (`closed_form` measures how well); more noise on α helps a strong β and ruins a
@@ -74,9 +74,9 @@ class Options(StudyOptions):
     knobs: tuple[str, str] = ("m_beta", "sigma")
     """m_alpha, m_beta, rho, sigma; another number of the world; or a path such as unlabelled."""
     low: tuple[float, float] = (0.1, 0.5)
-    """Where the knobs begin."""
+    """The first value of each knob."""
     high: tuple[float, float] = (1.9, 6.5)
-    """Where they end."""
+    """The last value of each knob."""
     world: str = "gaussian"
     """gaussian, moons, decisive, xor or observed."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH=VALUE ...")] = ()
@@ -88,7 +88,7 @@ class Options(StudyOptions):
     sides: int = 7
     """Positions of each knob at the start."""
     halvings: int = 2
-    """How often a step may be halved."""
+    """The most times that a step may be halved."""
     first: int = 4
     """Draws of a new cell."""
     most: int = 32
@@ -101,7 +101,7 @@ class Options(StudyOptions):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a call asks for, checked: the task at every node, and what may be spent."""
+    """A checked call: the task at every node, and the draws that may be spent."""
 
     knobs: tuple[str, str]
     lattice: Lattice
@@ -144,15 +144,15 @@ def run(options: Options) -> list[Path]:
     """
     sweep = Sweep.of(options)
     with (
-        records.Records.open(options.out) as book,
+        records.Records.open(options.out) as recorded,
         spread(options.cluster, options.workers) as workers,
     ):
-        found = explore(sweep.lattice, sweep.rule, measurer(sweep, book, workers))
+        found = explore(sweep.lattice, sweep.rule, measurer(sweep, recorded, workers))
     cells = table(sweep.lattice, found, sweep.knobs)
     surfaces = closed_forms(sweep)
     for surface in surfaces:
         cells[surface.label] = [surface.gain[j, i] for i, j in sorted(found)]
-    text = told(cells, sweep, found, surfaces)
+    text = verdict(cells, sweep, found, surfaces)
     print(text)
     diagram = phase_diagram(cells, sweep.knobs, surfaces, caption(options))
     files = [
@@ -167,16 +167,16 @@ def run(options: Options) -> list[Path]:
 
 
 def measurer(
-    sweep: Sweep, book: records.Records, workers: int
+    sweep: Sweep, recorded: records.Records, workers: int
 ) -> Callable[[Mapping[Node, int]], dict[Node, Floats]]:
-    """What carries out the runs of a request and returns the gains of every node, seed by seed."""
+    """A function that carries out the runs of a request: the gains of every node, seed by seed."""
 
     def measure(wanted: Mapping[Node, int]) -> dict[Node, Floats]:
         seeds = {node: [sweep.seed(node, k) for k in range(n)] for node, n in wanted.items()}
         jobs = [
             j for node, own in seeds.items() for j in plan([sweep.tasks[node]], [MM_STUDENT], own)
         ]
-        done = all_done(jobs, book, workers)
+        done = all_done(jobs, recorded, workers)
         gains = tables.gains_by_seed(done).set_index(["task", "seed"])["gain"]
         return {
             node: np.array([gains[sweep.tasks[node].name, seed] for seed in own])
@@ -232,13 +232,13 @@ def closed_forms(sweep: Sweep) -> list[Surface]:
     ]
 
 
-# What the cells show
+# Tables of the cells
 
 
-def told(
+def verdict(
     cells: pd.DataFrame, sweep: Sweep, found: Mapping[Node, Floats], surfaces: Sequence[Surface]
 ) -> str:
-    """How much was drawn, what was decided, and how often the closed form lies in an interval."""
+    """The draws, the cells that are decided, and the intervals that hold the closed form."""
     verdicts = Counter(sign(values, sweep.rule.sure) for values in found.values())
     share = undecided_share(sweep.lattice, sweep.rule, found)
     lines = [
@@ -266,6 +266,6 @@ def markdown(cells: pd.DataFrame, knobs: tuple[str, str]) -> str:
 
 
 def caption(options: Options) -> str:
-    """Which world, and what a point is."""
+    """The world, and the meaning of a point."""
     changes = "".join(f", {setting}" for setting in options.set)
     return f"world: {options.world}{changes}; dots: cells, the larger the more draws"

@@ -1,9 +1,9 @@
-"""What the gain is made of: six arms and three placebos on worlds whose best errors are known.
+"""The parts of the gain: six arms and three placebos on worlds whose best errors are known.
 
-Claim: where α and β are independent given the class, MKE comes near the student that is told the
+Claim: where α and β are independent given the class, MKE comes near a student that learns from the
 truth, and shuffling β takes that away. Where α and β are independent outright there is nothing to
 gain, whatever β decides: pseudo labels are a function of α, so P(ỹ | α, β) = P(ỹ | α). XOR is such
-a world, and so is decisive but for its shared part. Independent errors in place of the teacher's
+a world, and so is decisive but for its shared part. Random errors in place of the teacher's
 leave almost the whole gain on gaussian and moons: there it is the structure of the teacher's errors
 that a student has to overcome, not their number.
 

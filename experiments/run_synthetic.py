@@ -7,7 +7,7 @@
     python experiments/run_synthetic.py all           all of them, as they are by default
 
 `--quick` makes any of them small, `--help` after a command lists its options; each study's file
-states its claim, what it takes and what to expect. A study that was stopped goes on where it was.
+states its claim, its cost and what to expect. A study that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ Command = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return called(words)
+        return called(arguments)
     except KeyboardInterrupt:
         return interrupted()
 
 
-def called(words: Sequence[str]) -> int:
-    """The exit code of the command that the words name."""
-    if words[:1] == ["ssl"]:
-        return semi_supervised(words[1:])
-    options: Command = tyro.cli(Command, args=words, description=__doc__)
+def called(arguments: Sequence[str]) -> int:
+    """The exit code of the command that the arguments name."""
+    if arguments[:1] == ["ssl"]:
+        return semi_supervised(arguments[1:])
+    options: Command = tyro.cli(Command, args=arguments, description=__doc__)
     return carried_out(options)
 
 
@@ -79,12 +79,12 @@ def carried_out(options: Command) -> int:
     return semi_supervised([])
 
 
-def semi_supervised(words: Sequence[str]) -> int:
+def semi_supervised(arguments: Sequence[str]) -> int:
     """The exit code of the study of semi-supervised methods."""
     import semi_supervised as study
 
-    description = study.__doc__
-    return int(study.main_study(tyro.cli(study.Options, args=list(words), description=description)))
+    options = tyro.cli(study.Options, args=list(arguments), description=study.__doc__)
+    return int(study.main_study(options))
 
 
 def everything(options: All) -> int:

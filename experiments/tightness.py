@@ -1,7 +1,7 @@
-"""How tight each bound is: its value against the measured error, over many worlds and students.
+"""The tightness of each bound: its value against the measured error, over worlds and students.
 
 Claim. On these worlds no bound is broken where its hypotheses hold; how often they hold, how often
-the value then says more than the triangle inequality, and how far it lies above the error differs
+the value is then below that of the triangle inequality, and how far it lies above the error differs
 by orders of magnitude between theorems. A certificate, which spends the whole graph, always
 applies.
 
@@ -346,7 +346,7 @@ def certificates(pool: LabelledPool) -> Iterator[Bound]:
     yield replace(row, trivial=known.trivial, measured=student_error_on(pool))
 
 
-# What the records show
+# Tables of the records
 
 
 def cases_of(done: Sequence[Record]) -> pd.DataFrame:
@@ -363,13 +363,13 @@ def cases_of(done: Sequence[Record]) -> pd.DataFrame:
 
 
 def broken(cases: pd.DataFrame) -> pd.Series:
-    """Whether the error of a case exceeds its value although no hypothesis is known to fail."""
+    """True where the error of a case exceeds its value although no hypothesis is known to fail."""
     stands = ~cases["verdict"].str.startswith("violated")
     return stands & (cases["error"] > cases["value"] + SLACK)
 
 
 def markdown(cases: pd.DataFrame) -> str:
-    """The tables as they are printed and published, and what their columns mean."""
+    """The tables as they are printed and published, with the meaning of their columns."""
     return "\n\n".join(
         [
             theorem_table(cases).to_markdown(disable_numparse=True),
@@ -413,7 +413,7 @@ def theorem_table(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_table(cases: pd.DataFrame) -> pd.DataFrame:
-    """How often a theorem holds in each family of worlds, percent."""
+    """The share of cases in which a theorem holds, by family of worlds, percent."""
     held = cases.assign(holds=stands_in(cases))
     table = held.pivot_table(index="theorem", columns="family", values="holds", aggfunc="mean")
     rows = [name for name in THEOREMS if name in table.index]
@@ -423,7 +423,7 @@ def family_table(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def stands_in(cases: pd.DataFrame) -> pd.Series:
-    """Whether all hypotheses hold; for Charikar, whose class no pool checks, none is violated."""
+    """True where all hypotheses hold; for Charikar, whose class no pool checks, none fails."""
     holds = cases["verdict"].str.startswith("holds")
     unchecked = (cases["theorem"] == CHARIKAR) & ~cases["verdict"].str.startswith("violated")
     return holds | unchecked

@@ -8,7 +8,7 @@ It still loses to its teacher in some draws.
     python experiments/twomoon.py                 10 seeds and 1,000 draws
     python experiments/twomoon.py --draws 20
 
-Hardware: two CPU cores, under three minutes for the draws, whose students are trained in stacks,
+Hardware: two CPU cores, under three minutes for the draws, whose students are trained vectorised,
 and one for the published protocol, one student at a time; stopped, it goes on where it was.
 Expected: `twomoon_published.md` and `twomoon_fair.md` in `docs/results/generated`; as published
 within 0.6 points of the notebook.
@@ -38,14 +38,13 @@ from mke_theory.study.study import execute, plan
 from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
 
 NOISE_ALONE = Arm("um_student_noise", "UM student, noise", modalities="teacher's")
-"""The UM student with the MM student's noise: what T does without the second modality."""
+"""The UM student with the MM student's noise: the effect of T without the second modality."""
 
 PUBLISHED = {"um_teacher": 69.5, "um_student": 72.4, "mm_student": 77.7, "mm_student_sup": 87.6}
 """Test accuracy in the authors' notebook, percent, mean of ten seeds (xue2021mke)."""
 
 FIRST_STUDY = {"um_student_noise": "+0.3", "mm_student_noreg": "+0.4", "mm_student": "+6.5 ± 0.4"}
 """Gain over the teacher in points over 120 draws, from before this package: no record backs it."""
-
 
 CORNERS = ("um_student", NOISE_ALONE.name, "mm_student_noreg", "mm_student")
 """Neither, noise alone, second modality alone, both."""
@@ -54,7 +53,7 @@ PAIRS = "twomoon_fair.csv"
 """The file of the fair protocol's gains, a row for each arm and draw."""
 
 RUNS = 750
-"""Runs trained together: 125 draws of six arms, a few stacks."""
+"""Runs trained together: 125 draws of six arms."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def fair_markdown(pairs: pd.DataFrame) -> str:
 
 
 def interaction(pairs: pd.DataFrame) -> str:
-    """What both do together beyond what each does alone, draw by draw: both − noise − β + neither.
+    """The interaction of noise and second modality, draw by draw: both − noise − β + neither.
 
     The 95% interval is Student's over draws; the same for each of the three alone. Empty text where
     there are fewer than two draws.
@@ -180,16 +179,16 @@ def interaction(pairs: pd.DataFrame) -> str:
         "both": both - neither,
         "interaction": both - noise - beta + neither,
     }
-    told = []
+    shown = []
     for name, values in parts.items():
         apart = stats.paired_difference(values, values * 0)
         between = "no spread"
         if apart.interval is not None:
             between = f"{100 * apart.interval.low:.2f}, {100 * apart.interval.high:.2f}"
-        told.append(f"{name} {100 * apart.mean:+.2f} [{between}]")
+        shown.append(f"{name} {100 * apart.mean:+.2f} [{between}]")
     return (
         f"Beyond the UM student without noise, in points with 95% intervals over {len(gains)} "
-        f"draws: {', '.join(told)}."
+        f"draws: {', '.join(shown)}."
     )
 
 

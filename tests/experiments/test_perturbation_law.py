@@ -1,15 +1,13 @@
-"""The study of the perturbation law goes on where it was, and its table is that of its records."""
+"""The study of the perturbation law goes on where it was, and its table by hand."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from experiments import perturbation_law as experiment
-
-RESULTS = Path(__file__).parents[2] / "paper" / "results"
+from mke_theory.study.records import Record
 
 
 def test_the_experiment_goes_on_where_it_was(
@@ -40,18 +38,14 @@ def test_regret_by_hand() -> None:
         {"test at 0": 0.3, "test at 1": 0.12, "noise, x": None, "test at x": None},
         {"test at 0": 0.3, "test at 1": 0.11, "noise, x": 1.5, "test at x": 0.15},
     ]
-    records = [
-        {"task": "a", "unit": "σ", "grid": [0, 1], "metrics": {"teacher": 0.4} | m} for m in metrics
+    swept = {"unit": "σ", "grid": [0, 1]}
+    done = [
+        Record(f"{seed}", "a", "perturbation_law", seed, "", {"teacher": 0.4} | own, extra=swept)
+        for seed, own in enumerate(metrics)
     ]
-    (row,) = experiment.table(records, "test").to_dict("records")
+    (row,) = experiment.table(done, "test").to_dict("records")
     assert row["given"] == "2 of 3"
     assert (row["σ̂"], row["best of sweep"]) == ("1.00 ± 0.71", "1 σ")
     assert (row["teacher"], row["no noise"], row["at best"]) == ("40.0", "30.0", "10.5")
     assert row["at σ̂"] == "13.5"
     assert row["regret"].startswith("+3.00 [-9.71, 15.71]")
-
-
-def test_the_published_table_is_that_of_its_records() -> None:
-    path = RESULTS / "perturbation_law.jsonl"
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert experiment.text_of(records) == (RESULTS / "perturbation_law.md").read_text("utf-8")

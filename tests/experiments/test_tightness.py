@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from experiments import tightness
 from mke_theory.study import records
+from mke_theory.study.records import Record
 from mke_theory.theory.bounds.bound import Bound, Hypothesis, MeasuredError
 
 
@@ -124,16 +125,14 @@ def test_it_goes_on_where_it_was(
     (tmp_path / "records.jsonl").write_bytes(b"".join(lines[:whole]) + half)
     computed, carry_out = [], tightness.carry_out
 
-    def watched(family: str, seed: int, key: str) -> Any:
-        computed.append(family)
-        return carry_out(family, seed, key)
+    def watched(world: tuple[str, int]) -> Record:
+        computed.append(world)
+        return carry_out(world)
 
     monkeypatch.setattr(tightness, "carry_out", watched)
     assert call(tmp_path, "--worlds", "1") == 0
     assert len(computed) == 6 - whole
-    assert {one["key"] for one in records.read(tmp_path)} == {
-        one["key"] for one in records.read(done)
-    }
+    assert {one.key for one in records.read(tmp_path)} == {one.key for one in records.read(done)}
 
 
 @pytest.mark.parametrize(
@@ -169,11 +168,10 @@ def test_views_are_independent(seed: int) -> None:
     found = [b for b in bounds_of("independent views", seed) if b.name == "Blum–Mitchell, views"]
     first = found[: 2 * 4]
     assert len(found) == 2 * tightness.STUDENTS
-    for bound in first:
-        assert bound.hypotheses[-1].status == "holds"
-        if bound.value is not None:
-            assert bound.measured is not None
-            assert bound.value == pytest.approx(bound.measured.share, abs=1e-9)
+    assert {bound.hypotheses[-1].status for bound in first} == {"holds"}
+    valued = [(b.value, b.measured.share) for b in first if b.value is not None and b.measured]
+    assert len(valued) >= 4  # the others have a teacher that is wrong on half of the class
+    assert [value for value, _ in valued] == pytest.approx([e for _, e in valued], abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))
