@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -22,7 +21,7 @@ from mke_theory.study.arms import ARMS
 from mke_theory.study.runner import Place, run, train_teacher
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.theory import appraise as appraisal
-from mke_theory.theory.appraise import appraise, spaces
+from mke_theory.theory.appraise import appraise
 from mke_theory.training.loop import TrainConfig
 from mke_theory.training.predict import embed, predict
 
@@ -94,52 +93,6 @@ def test_the_answers_of_the_mm_student_alone_are_kept(
     assert agree.mean() == pytest.approx(student["metrics"]["agreement"])
     teacher = train_teacher(Moons(), 0, problem, Place()).model
     assert (decide(predict(teacher, problem.unlabelled)).numpy() == answers["pseudo"]).all()
-
-
-# Views
-
-
-def test_there_is_a_view_by_alpha_by_beta_by_both_and_by_the_embedding() -> None:
-    inputs = {"x": np.full((5, 2), 3.0), "y": np.full((5, 1, 2), 4.0)}
-    found = {kind: points for _, kind, points in spaces(inputs, ["y"], np.ones((5, 7)))}
-    assert [*found] == ["α", "β", "both", "own"]
-    # Each modality has mean square 1 a sample: (4, 4)/√32 and (3, 3)/√18 are the same.
-    assert found["both"] == pytest.approx(np.full((5, 4), 0.5**0.5))
-    assert found["α"].shape == (5, 2) and found["own"].shape == (5, 7)
-    assert [kind for _, kind, _ in spaces(inputs, ["y"], None)] == ["α", "β", "both"]
-
-
-def test_a_view_that_needs_a_missing_modality_is_left_out() -> None:
-    draw = np.random.default_rng(0)
-    x, y = draw.normal(size=(30, 1)), draw.normal(size=(30, 1))
-    y[3] = np.nan
-    labels = (x[:, 0] > 0).astype(np.int64)
-    views = appraise(
-        {"x": x, "y": y}, ["x"], None, pseudo=labels, student=labels, truth=labels, classes=2
-    )
-    assert [view.kind for view in views] == ["α"]
-
-
-def test_of_a_large_pool_a_random_part_is_appraised() -> None:
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=(200, 1))
-    labels = (x[:, 0] > 0).astype(np.int64)
-
-    def weights(seed: int) -> list[float]:
-        views = appraise(
-            {"x": x, "y": x},
-            ["x"],
-            x,
-            pseudo=draw.permutation(labels),
-            student=labels,
-            truth=labels,
-            classes=2,
-            seed=seed,
-            most_points=50,
-        )
-        return [view.pool.graph.n for view in views]
-
-    assert weights(0) == [50] * 4
 
 
 # Appraisals
