@@ -186,6 +186,7 @@ def test_two_helpers_charge_a_set_of_four_and_none_one_of_three() -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_components_are_exact(form: Form, classes: int) -> None:
     rng = np.random.default_rng(classes)
+    met = 0
     for _ in range(40):
         problem = replace(some_problem(rng, form, classes, (2, 7)), most=0.0)
         every = Labellings(problem)
@@ -198,6 +199,8 @@ def test_components_are_exact(form: Form, classes: int) -> None:
             (labels,), (plane,) = answer.labellings, answer.planes
             assert theta[np.arange(problem.graph.n), labels].sum() == pytest.approx(answer.bound)
             assert plane[2] == 0
+            met += 1
+    assert met > 20
 
 
 def test_a_point_without_weight_connects_nothing_in_the_vertex_form() -> None:
