@@ -22,7 +22,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 from scipy.spatial import cKDTree
 
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     relative_expansion_between,
     relative_expansion_profile_between,
 )

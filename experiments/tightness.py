@@ -44,7 +44,7 @@ from mke_theory.study.records import Record
 from mke_theory.theory.appraise import certificate_row
 from mke_theory.theory.bounds import cai2021_propagation, charikar2024_misfit, wei2021_pseudolabels
 from mke_theory.theory.bounds.bound import Bound, student_error_on
-from mke_theory.theory.bounds.ledger import Assumed, ledger
+from mke_theory.theory.bounds.ledgers import Assumed, ledger
 from mke_theory.theory.certificates.certificate import label_free, truth_known
 from mke_theory.theory.graph import (
     Floats,

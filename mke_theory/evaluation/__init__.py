@@ -1,6 +1,9 @@
-"""How good, how sure: the account of a student, metrics, intervals and p-values."""
+"""How good, how sure: the account of a student, metrics, intervals and p-values.
 
-from mke_theory.evaluation.account import Account, ConfidenceBin, Tally, account, accuracy
+`account` itself is at the front door: `from mke_theory import account`.
+"""
+
+from mke_theory.evaluation.account import Account, ConfidenceBin, Tally, accuracy
 from mke_theory.evaluation.metrics import (
     confusion,
     macro_f1,
@@ -25,7 +28,6 @@ __all__ = [
     "PairedDifference",
     "Summary",
     "Tally",
-    "account",
     "accuracy",
     "clopper_pearson",
     "confusion",

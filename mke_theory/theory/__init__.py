@@ -1,4 +1,7 @@
-"""What can be proved on a pool: set expansion, published bounds checked, and certificates."""
+"""What can be proved on a pool: set expansion, published bounds checked, and certificates.
+
+One student at a glance: `appraise.appraise`, a ledger and a certificate on each view of its pool.
+"""
 
 from mke_theory.theory.appraise import View, certificate_row, spaces
 from mke_theory.theory.graph import (

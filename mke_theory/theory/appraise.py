@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mke_theory.data.rng import seed32_for
 from mke_theory.theory.bounds.bound import Bound, compared, student_error_on
-from mke_theory.theory.bounds.ledger import Ledger, ledger
+from mke_theory.theory.bounds.ledgers import Ledger, ledger
 from mke_theory.theory.certificates.certificate import Certificate, label_free
 from mke_theory.theory.graph import (
     Floats,

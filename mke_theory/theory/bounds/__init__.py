@@ -9,7 +9,7 @@ from mke_theory.theory.bounds import (
     wei2021_pseudolabels,
 )
 from mke_theory.theory.bounds.bound import Bound, Hypothesis, MeasuredError
-from mke_theory.theory.bounds.ledger import Assumed, Ledger, ledger
+from mke_theory.theory.bounds.ledgers import Assumed, Ledger, ledger
 
 __all__ = [
     "Assumed",

@@ -36,7 +36,7 @@ from mke_theory.theory.bounds.bound import (
     student_error_on,
     trivial_error,
 )
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     RelativeExpansionProfile,
     certified_constant,
     relative_expansion_profile,

@@ -39,7 +39,7 @@ from mke_theory.theory.bounds.bound import (
     student_error_on,
 )
 from mke_theory.theory.bounds.lang2024_correction import expansion_above, not_constant
-from mke_theory.theory.expansion.relative_expansion import relative_expansion_profile
+from mke_theory.theory.expansion.relative import relative_expansion_profile
 from mke_theory.theory.labelled_pool import LabelledPool
 
 

@@ -41,7 +41,7 @@ from mke_theory.theory.bounds.bound import (
     student_error_on,
     trivial_error,
 )
-from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
+from mke_theory.theory.expansion.set_expansion import small_set_expansion
 from mke_theory.theory.graph import vertex_inconsistency
 from mke_theory.theory.labelled_pool import LabelledPool
 

@@ -1,6 +1,6 @@
 """Certificates: the largest error of a student that a graph and side information still allow."""
 
-from mke_theory.theory.certificates.breakdown import Breakdown, breakdown
+from mke_theory.theory.certificates.breakdown_point import Breakdown, breakdown
 from mke_theory.theory.certificates.certificate import Certificate, label_free, truth_known
 from mke_theory.theory.certificates.infeasible import Infeasible
 from mke_theory.theory.certificates.side_information import (

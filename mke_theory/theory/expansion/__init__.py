@@ -7,7 +7,7 @@ from mke_theory.theory.expansion.isoperimetry import (
     gaussian_set_expansion,
     pool_frontier,
 )
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     RelativeExpansion,
     RelativeExpansionProfile,
     certified_constant,
@@ -16,7 +16,7 @@ from mke_theory.theory.expansion.relative_expansion import (
     relative_expansion_profile,
     relative_expansion_profile_between,
 )
-from mke_theory.theory.expansion.small_set_expansion import SmallSetExpansion, small_set_expansion
+from mke_theory.theory.expansion.set_expansion import SmallSetExpansion, small_set_expansion
 
 __all__ = [
     "RelativeExpansion",

@@ -25,11 +25,11 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from mke_theory.theory.distances import coordinates_of
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     certified_constant,
     relative_expansion_profile,
 )
-from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
+from mke_theory.theory.expansion.set_expansion import small_set_expansion
 from mke_theory.theory.graph import Graph, Ints, labels_of, radius_graph, vertex_inconsistency
 
 COLUMNS = "modalities radius separation a lower upper method relative label".split()

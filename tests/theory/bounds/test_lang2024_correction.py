@@ -16,7 +16,7 @@ from mke_theory.theory.bounds.lang2024_correction import (
     not_constant,
     over_classes,
 )
-from mke_theory.theory.expansion.relative_expansion import relative_expansion_profile
+from mke_theory.theory.expansion.relative import relative_expansion_profile
 from mke_theory.theory.graph import Graph, inconsistent
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw

@@ -17,12 +17,12 @@ from mke_theory.theory.expansion.isoperimetry import (
     gaussian_set_expansion,
     pool_frontier,
 )
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     certified_constant,
     relative_expansion,
     relative_expansion_profile,
 )
-from mke_theory.theory.expansion.small_set_expansion import small_set_expansion
+from mke_theory.theory.expansion.set_expansion import small_set_expansion
 from mke_theory.theory.graph import radius_graph
 
 LEVEL = 1 - 1e-6

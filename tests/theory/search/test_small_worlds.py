@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     certified_constant,
     relative_expansion_profile,
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from mke_theory.theory.expansion.small_set_expansion import SmallSetExpansion, small_set_expansion
+from mke_theory.theory.expansion.set_expansion import SmallSetExpansion, small_set_expansion
 from mke_theory.theory.expansion.small_sets import (
     SmallSets,
 )
@@ -162,7 +162,7 @@ def test_large_pools_get_a_bound_and_a_witness() -> None:
 
 def test_the_method_of_large_pools_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = nearest_neighbours(np.random.default_rng(0).normal(size=(300, 4)), 6)
-    monkeypatch.setattr("mke_theory.theory.expansion.small_set_expansion.DENSE_POINTS", 10)
+    monkeypatch.setattr("mke_theory.theory.expansion.set_expansion.DENSE_POINTS", 10)
     found = small_set_expansion(graph, 0.2, seconds=0)
     assert found.lower_by == "Tanner's inequality by Lanczos' method"
 

@@ -18,7 +18,7 @@ from mke_theory.theory.bounds import (
     wei2021_pseudolabels,
 )
 from mke_theory.theory.bounds.bound import Bound, Hypothesis
-from mke_theory.theory.bounds.ledger import Assumed, ledger
+from mke_theory.theory.bounds.ledgers import Assumed, ledger
 from mke_theory.theory.graph import Graph
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
-from mke_theory.theory.expansion.relative_expansion import (
+from mke_theory.theory.expansion.relative import (
     certified_constant,
     relative_expansion,
     relative_expansion_between,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from mke_theory.theory.certificates.breakdown import breakdown
+from mke_theory.theory.certificates.breakdown_point import breakdown
 from mke_theory.theory.certificates.certificate import label_free
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints
