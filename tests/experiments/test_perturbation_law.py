@@ -15,17 +15,16 @@ def test_the_experiment_goes_on_where_it_was(
 ) -> None:
     small = experiment.World(1.0, 1.0, 100, 60, grid=(0, 1))
     monkeypatch.setattr(experiment, "WORLDS", (small,))
-    out, published = tmp_path / "out", tmp_path / "published"
-    published.mkdir()
+    out = tmp_path / "out"
     call = ["--studies", "worlds", "--quick", "--workers", "1", "--out", str(out)]
-    assert experiment.main([*call, "--publish", str(published)]) == 0
+    assert experiment.main(call) == 0
     lines = (out / "records.jsonl").read_text().splitlines()
     assert len(lines) == 4
     monkeypatch.setattr(experiment, "carry_out", None)  # nothing is left to carry out
     assert experiment.main(call) == 0
     assert (out / "records.jsonl").read_text().splitlines() == lines
-    text = (published / "perturbation_law.md").read_text()
-    assert "| Gaussian 1, 1; n = 100; least squares | errors, squared |" in text
+    row = "| Gaussian 1, 1; n = 100; least squares | errors, squared |"
+    assert row in capsys.readouterr().out
     assert experiment.main([*call, "--studies", "nothing"]) == 2
     assert "there is no study 'nothing'" in capsys.readouterr().err
 
@@ -49,3 +48,12 @@ def test_regret_by_hand() -> None:
     assert (row["teacher"], row["no noise"], row["at best"]) == ("40.0", "30.0", "10.5")
     assert row["at σ̂"] == "13.5"
     assert row["regret"].startswith("+3.00 [-9.71, 15.71]")
+
+
+def test_the_table_has_studies_in_the_order_of_the_plan() -> None:
+    names = [world.name for world in experiment.WORLDS[:2]]
+    swept = {"unit": "σ", "grid": [0]}
+    metrics = {"teacher": 0.4, "test at 0": 0.3, "noise, x": 1.0, "test at x": 0.2}
+    records = [Record(name, name, "law", 0, "", metrics, extra=swept) for name in names[::-1]]
+    text = experiment.text_of(records)
+    assert text.index(names[0]) < text.index(names[1])
