@@ -4,8 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-SOURCES := $(foreach depth,* */* */*/*,$(wildcard mke_theory/$(depth).py))
-PAGES := $(subst /,.,$(basename $(filter-out %/__init__.py,$(SOURCES))))
 
 .PHONY: help run simulate test slow lint docs notebooks clean
 
@@ -15,8 +13,8 @@ help:
 	@echo "make test   tests, doctests and notebooks"
 	@echo "make slow   the tests that take longer: published numbers, and runs killed halfway"
 	@echo "make lint   ruff and mypy"
-	@echo "make docs   the documentation of the package, in build/docs"
-	@echo "make notebooks  run the notebooks and keep their outputs, which the documentation shows"
+	@echo "make docs   the site, in build/docs"
+	@echo "make notebooks  run the notebooks and keep their outputs, which the site shows"
 	@echo "make clean  remove the environment and what was built (not the results)"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -43,7 +41,8 @@ lint: $(INSTALLED)
 	$(PY) -m mypy mke_theory experiments benchmarks
 
 docs: $(INSTALLED)
-	$(PY) -m pdoc --math -o build/docs $(PAGES)
+	$(PY) -m sphinx -q -W --keep-going -n -b html -d build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 notebooks: $(INSTALLED)
 	$(PY) notebooks/execute.py $(ARGS)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KEY = re.compile(r"\b[a-z]+(?:19|20)\d\d[a-z]+\b")
 
 
