@@ -22,7 +22,11 @@ FOLDER = "api"
 
 def packages(package: str = PACKAGE) -> Iterator[tuple[str, list[str], list[str]]]:
     """Every package, itself first: its full name, the packages and the files inside it."""
-    found = list(pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."))
+    found = [
+        child
+        for child in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
+        if not child.name.endswith(".__main__")  # a command line, which would run
+    ]
     rooms = [child.name for child in found if child.ispkg]
     yield package, rooms, [child.name for child in found if not child.ispkg]
     for room in rooms:

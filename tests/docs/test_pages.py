@@ -47,7 +47,7 @@ def script_of(words: list[str]) -> tuple[Path, list[str]] | None:
     """The file that a command runs, and its arguments; None where it is none of ours."""
     words = [word for word in words[1:] if not word.startswith("--nproc")]
     if words[0] == "-m":
-        path = ROOT / (words[1].replace(".", "/") + ".py")
+        path = ROOT / words[1].replace(".", "/") / "__main__.py"
         return (path, words[2:]) if words[1].startswith("mke_theory") else None
     return ROOT / words[0], words[1:]
 
