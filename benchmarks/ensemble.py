@@ -40,7 +40,7 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import Stream, torch_seed
 from mke_theory.evaluation.account import accuracy
 from mke_theory.method.job import TrainingJob, fit_alone
-from mke_theory.method.objective import loss_on
+from mke_theory.method.student_loss import loss_on
 from mke_theory.models import MultimodalModel, coordinates
 from mke_theory.study.arm_setup import student_to_be
 from mke_theory.study.arms import MM_STUDENT

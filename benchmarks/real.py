@@ -44,7 +44,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mke_theory.data.lazy_arrays import Normalise, Stored
 from mke_theory.data.pool import Batch, Pool, Samples
 from mke_theory.data.rng import Stream, torch_seed
-from mke_theory.method.objective import Objective, student_loss
+from mke_theory.method.objective import Objective, PseudoLabelTerm
+from mke_theory.method.student_loss import student_loss
 from mke_theory.method.transforms import Compose
 from mke_theory.models.segmentation import segmenter
 from mke_theory.training.batches import Plan, Reader, channels_last
@@ -54,7 +55,7 @@ from mke_theory.training.loop import Fit, Moment, TrainConfig, fit
 CLASSES = 40
 CHANNELS = {"image": 3, "depth": 2}
 MOST_WAITING, LEAST_SHARE = 0.05, 0.6
-LOSS = student_loss(Objective(view="clean"), Compose())
+LOSS = student_loss(Objective(pseudo_labels=PseudoLabelTerm(view="clean")), Compose())
 
 
 @dataclass(frozen=True)

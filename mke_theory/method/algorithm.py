@@ -25,7 +25,7 @@ from mke_theory.data.problem import Truth, hide
 from mke_theory.evaluation.account import Account, account
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
-from mke_theory.method.objective import Objective, refuse_strange_modalities
+from mke_theory.method.objective import Objective, PseudoLabelTerm, refuse_strange_modalities
 from mke_theory.method.pseudo_labels import (
     PseudoLabels,
     as_classes,
@@ -111,7 +111,9 @@ def teacher_job(
         raise ValueError("no sample of D_l has a known label; there is nothing to learn")
     if not (multilabel or labelled.labels.is_floating_point()):
         _refuse_outputs("the teacher", model, labelled, int(labelled.labels.max()) + 1)
-    objective = Objective(view="clean", multilabel=multilabel, augment=augment)
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(view="clean"), multilabel=multilabel, augment=augment
+    )
     return TrainingJob(model, labelled, objective, config, seed)
 
 
@@ -199,10 +201,11 @@ def student_job(
     if student is teacher:
         raise ValueError("student and teacher are one module; build a student of its own")
     refuse_strange_modalities(objective, unlabelled.modalities)
-    if bool((pseudo.confidence < objective.threshold).all()):
+    threshold = objective.pseudo_labels.threshold
+    if bool((pseudo.confidence < threshold).all()):
         raise ValueError(
-            f"no pseudo label reaches the threshold {objective.threshold}; the highest confidence "
-            f"is {float(pseudo.confidence.max()):.3f}; lower the threshold"
+            f"no pseudo label reaches the threshold {threshold}; the highest confidence is "
+            f"{float(pseudo.confidence.max()):.3f}; lower the threshold"
         )
     if not objective.multilabel:
         _refuse_outputs("the student", student, unlabelled, pseudo.classes)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from mke_theory.data.pool import Pool
-from mke_theory.method.objective import Objective, loss_on
+from mke_theory.method.objective import Objective
+from mke_theory.method.student_loss import loss_on
 from mke_theory.training.checkpoint import Checkpoint
 from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Fit, TrainConfig, fit

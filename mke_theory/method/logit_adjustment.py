@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mke_theory.method.objective import along_classes, log_prior
+from mke_theory.method.student_loss import along_classes, log_prior
 
 
 class Adjusted(nn.Module):

@@ -14,6 +14,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_NO_CLASS = torch.iinfo(torch.int64).min
+"""The label that torch is to ignore: one that no label has, for it would pass without an error."""
 
 
 def cross_entropy(
@@ -25,6 +29,8 @@ def cross_entropy(
     Ref: xue2021mke, Algorithm 1.
     """
     _refuse_misfit("labels", labels, logits, dim)  # gather would take fewer labels in silence
+    if mask is None and logits.dim() == 2 and dim == 1:  # torch has this case in one piece
+        return F.cross_entropy(logits, labels, ignore_index=_NO_CLASS, reduction="none")
     index = labels if mask is None else torch.where(mask, labels, 0)
     log_student = torch.log_softmax(_kept(logits, mask, dim), dim)
     return _masked(-log_student.gather(dim, index.unsqueeze(dim)).squeeze(dim), mask)
@@ -130,6 +136,8 @@ def per_sample(values: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Padding that the mask excludes therefore changes nothing.
     """
+    if mask is None and values.dim() == 1:
+        return values
     flat = values.reshape(len(values), -1)
     if mask is None:
         return flat.mean(dim=1)

@@ -32,22 +32,24 @@ class PseudoLabels:
 
 def label(logits: Tensor, objective: Objective) -> PseudoLabels:
     """Pseudo labels from a teacher's logits [n, k, ...], in the form the objective asks for."""
-    scaled = logits / objective.temperature
+    scaled = logits / objective.pseudo_labels.temperature
     if objective.multilabel:
         soft = torch.sigmoid(scaled)
         hard, confidence = (soft >= 0.5).long(), torch.maximum(soft, 1.0 - soft)
-        sure = confidence >= objective.threshold
+        sure = confidence >= objective.pseudo_labels.threshold
         left_out = torch.where(sure, soft, torch.nan)
         classes = 2
     else:
         soft = torch.softmax(scaled, dim=1)
         confidence, hard = soft.max(dim=1)
-        sure = losses.confident(soft, objective.threshold)
+        sure = losses.confident(soft, objective.pseudo_labels.threshold)
         left_out = soft * sure.unsqueeze(1)
         classes = logits.shape[1]
     if logits.dim() > 2:
         hard, left_out = hard.to(_least_integers(classes)), left_out.half()
-    target = torch.where(sure, hard, UNKNOWN) if objective.labels == "hard" else left_out
+    target = (
+        torch.where(sure, hard, UNKNOWN) if objective.pseudo_labels.kind == "hard" else left_out
+    )
     return PseudoLabels(target, hard, confidence, classes)
 
 

@@ -22,12 +22,12 @@ from mke_theory.method.job import TrainingJob
 from mke_theory.method.logit_adjustment import Adjusted
 from mke_theory.method.objective import (
     Objective,
+    acting_on,
     refuse_strange,
     refuse_strange_modalities,
-    shares_of,
 )
 from mke_theory.method.pseudo_labels import PseudoLabels
-from mke_theory.method.transforms import acting
+from mke_theory.method.student_loss import shares_of
 from mke_theory.models import count_parameters
 from mke_theory.study.arms import Arm
 from mke_theory.study.placebos import certain, matching_width, random_errors, shuffle_pairs
@@ -117,15 +117,17 @@ def objective_of(task: Task, arm: Arm, problem: Problem) -> Objective:
     refuse_strange(objective.augment, problem.modalities)
     if not arm.perturbed:
         return unperturbed(objective)
-    used = modalities_of(arm, problem)
-    if isinstance(objective.other, tuple):
-        objective = replace(objective, other=acting(objective.other, used))
-    return replace(objective, transform=acting(objective.transform, used))
+    return acting_on(objective, modalities_of(arm, problem))
 
 
 def unperturbed(objective: Objective) -> Objective:
     """The objective without T and without L_reg; labels and threshold stay."""
-    return replace(objective, transform=(), other=(), gamma=0.0)
+    return replace(
+        objective,
+        transform=(),
+        anchor=replace(objective.anchor, transform=()),
+        consistency=replace(objective.consistency, gamma=0.0),
+    )
 
 
 def build_student(

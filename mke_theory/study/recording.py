@@ -13,7 +13,7 @@ from mke_theory.data.rng import torch_seed
 from mke_theory.evaluation import metrics
 from mke_theory.evaluation.account import Account
 from mke_theory.method.algorithm import account_of, decided, predictions_of, pseudo_label
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import Transform, acting
 from mke_theory.models import count_parameters
 from mke_theory.study import artifacts
@@ -125,7 +125,10 @@ def _account_on_test(result: Result) -> Account | None:
     classes = decided(result.predictions["test"], multilabel=objective.multilabel)
     if result.account is None or bool((classes < 0).any()):
         return None
-    plain = Objective(temperature=objective.temperature, multilabel=objective.multilabel)
+    plain = Objective(
+        pseudo_labels=PseudoLabelTerm(temperature=objective.pseudo_labels.temperature),
+        multilabel=objective.multilabel,
+    )
     return account_of(Truth(test.labels), pseudo_label(result.teacher, test, plain), classes)
 
 

@@ -91,7 +91,7 @@ def _unfit(arm: Arm, task: Task, knows_truth: bool) -> str | None:
     if arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
     objective = task.recipe.objective
-    whole = objective.threshold == 0 and not objective.multilabel
+    whole = objective.pseudo_labels.threshold == 0 and not objective.multilabel
     if arm.errors == "random" and not whole:
         return "random errors stand for labels of one class a sample, without a threshold"
     return None

@@ -18,6 +18,7 @@ import pytest
 from mke_theory.study.vectorised_runs import execute_stacked
 
 from mke_theory.evaluation.stats import paired_difference
+from mke_theory.method.objective import Consistency, PseudoLabelTerm
 from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.study import records
 from mke_theory.synthetic.gaussian import Gaussian
@@ -244,8 +245,8 @@ def test_which_tasks_the_closed_form_is_about() -> None:
         replace(task, world=Gaussian((1.0, 1.0), shared=0.5)),
         replace(task, world=Gaussian((1.0, 1.0), classes=3)),
         replace(task, world=Gaussian((0.0, 1.0))),
-        learning(gamma=1.0),
-        learning(labels="soft"),
+        learning(consistency=Consistency(gamma=1.0)),
+        learning(pseudo_labels=PseudoLabelTerm(kind="soft")),
         learning(transform=()),
         learning(transform=(noise, noise)),
         learning(transform=(GaussianNoise(1.0),)),

@@ -25,8 +25,9 @@ from mke_theory.method.algorithm import (
     student_job,
 )
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
-from mke_theory.method.objective import Objective, loss_on
+from mke_theory.method.objective import Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.pseudo_labels import PseudoLabels, as_classes, label
+from mke_theory.method.student_loss import loss_on
 from mke_theory.method.transforms import (
     Dropout,
     GaussianNoise,
@@ -150,7 +151,7 @@ def test_the_account_by_hand() -> None:
 
 def expanded(given: Pool | None = None, **changes: Any) -> Expansion:
     settings: dict[str, Any] = {
-        "objective": Objective(transform=(InputNoise(0.5),), gamma=0.5),
+        "objective": Objective(transform=(InputNoise(0.5),), consistency=Consistency(gamma=0.5)),
         "config": FEW,
         "seed": 1,
     }
@@ -168,7 +169,11 @@ def test_twice_the_same_is_the_same() -> None:
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 def test_the_truth_on_unlabelled_samples_does_not_reach_the_student(labels: Any) -> None:
-    objective = Objective(labels=labels, transform=(InputNoise(0.5),), gamma=0.5)
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(kind=labels),
+        transform=(InputNoise(0.5),),
+        consistency=Consistency(gamma=0.5),
+    )
     truth = crowd().labels
     found = [
         expanded(crowd().with_labels(there), objective=objective)
@@ -193,7 +198,10 @@ def test_the_teacher_is_not_changed() -> None:
 
 
 def test_step_2_is_the_teachers_labels() -> None:
-    for objective in (Objective(), Objective(labels="soft", temperature=2.0, threshold=0.7)):
+    for objective in (
+        Objective(),
+        Objective(pseudo_labels=PseudoLabelTerm(kind="soft", temperature=2.0, threshold=0.7)),
+    ):
         found = expanded(objective=objective).pseudo
         direct = label(Sign()(crowd().inputs), objective)
         for part in ("hard", "target", "confidence"):
@@ -205,7 +213,7 @@ def test_step_2_is_the_teachers_labels() -> None:
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 def test_labelled_samples_join_what_is_learned(labels: Any) -> None:
-    objective = Objective(labels=labels, transform=(InputNoise(0.5),))
+    objective = Objective(pseudo_labels=PseudoLabelTerm(kind=labels), transform=(InputNoise(0.5),))
     known = crowd(4, seed=9)
     found = expanded(objective=objective, labelled=known)
 
@@ -230,7 +238,7 @@ def job(pseudo: PseudoLabels, learned: PseudoLabels | None = None) -> ExpansionJ
         unlabelled,
         student(("a", "b")),
         learned or pseudo,
-        objective=Objective(transform=(InputNoise(0.5),), gamma=0.5),
+        objective=Objective(transform=(InputNoise(0.5),), consistency=Consistency(gamma=0.5)),
         config=FEW,
         seed=1,
     )
@@ -313,7 +321,8 @@ def test_a_unimodal_student_needs_alpha_alone() -> None:
 
 def test_three_modalities() -> None:
     objective = Objective(
-        transform=(InputNoise(0.5), ModalityDropout(0.3), Dropout(0.2, only=("c",))), gamma=1.0
+        transform=(InputNoise(0.5), ModalityDropout(0.3), Dropout(0.2, only=("c",))),
+        consistency=Consistency(gamma=1.0),
     )
     found = [
         expand(
@@ -348,7 +357,7 @@ class Pair(nn.Module):
 def test_multi_label_from_end_to_end(labels: Any, dtype: torch.dtype) -> None:
     truth = torch.tensor([[1, 1], [0, 0], [1, -1]]).to(dtype)
     given = pool(a=[1.0, 1.0, -1.0], b=[2.0, -2.0, 1.0], labels=[0, 0, 0]).with_labels(truth)
-    objective = Objective(labels=labels, multilabel=True)
+    objective = Objective(pseudo_labels=PseudoLabelTerm(kind=labels), multilabel=True)
     sure = given.with_labels(given.labels.clamp(min=0))
     found = expand(Pair(), given, Pair(), objective=objective, config=STILL, labelled=sure)
     assert found.pseudo.hard.tolist() == [[1, 1], [1, 0], [0, 1]]
@@ -439,7 +448,7 @@ def test_a_threshold_that_nothing_reaches_is_refused() -> None:
             Outputs(2),
             two_columns([0, 1]),
             Outputs(2),
-            objective=Objective(threshold=1.0),
+            objective=Objective(pseudo_labels=PseudoLabelTerm(threshold=1.0)),
             config=TrainConfig(steps=1),
         )
 

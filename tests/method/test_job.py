@@ -12,14 +12,15 @@ from torch import nn
 
 from mke_theory.data.pool import Pool
 from mke_theory.method.job import TrainingJob, one_by_one
-from mke_theory.method.objective import Objective, loss_on
+from mke_theory.method.objective import Anchor, Consistency, Objective
+from mke_theory.method.student_loss import loss_on
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import coordinates
 from mke_theory.training.checkpoint import Checkpoint
 from mke_theory.training.loop import Fit, TrainConfig, fit
 
 FEW = TrainConfig(steps=6, batch_size=4, learning_rate=0.05)
-NOISY = Objective(transform=(InputNoise(0.5),), gamma=0.5)
+NOISY = Objective(transform=(InputNoise(0.5),), consistency=Consistency(gamma=0.5))
 
 
 def pool(n: int = 9) -> Pool:
@@ -51,7 +52,9 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 
 def test_a_job_is_trained_in_place_by_the_plain_loop() -> None:
     averaged = Objective(
-        transform=(InputNoise(0.5),), gamma=1.0, anchor="average", average_decay=0.9
+        transform=(InputNoise(0.5),),
+        consistency=Consistency(gamma=1.0),
+        anchor=Anchor(source="average", decay=0.9),
     )
     averaged = replace(averaged, answers="average")
     for objective in (NOISY, averaged):

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.objective import (
+    Anchor,
+    Consistency,
     Objective,
-    loss_on,
+    PseudoLabelTerm,
     refuse_strange_modalities,
-    shares_of,
-    student_loss,
 )
+from mke_theory.method.student_loss import loss_on, shares_of, student_loss
 from mke_theory.method.transforms import Compose, Dropout, GaussianNoise, InputNoise, Transform
 from mke_theory.training.loop import Moment, TrainConfig, fit
 
@@ -66,7 +67,9 @@ def values(objective: Objective, model: nn.Module, given: Batch, by: float = LN3
 def test_clean_and_without_regulariser_it_is_cross_entropy() -> None:
     logits, target = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 3, 1, 1])
     expected = nn.functional.cross_entropy(logits, target, reduction="none")
-    found = values(Objective(view="clean"), Itself(), batch(logits, target))
+    found = values(
+        Objective(pseudo_labels=PseudoLabelTerm(view="clean")), Itself(), batch(logits, target)
+    )
     assert found == pytest.approx(expected.tolist())
 
 
@@ -74,7 +77,9 @@ def test_the_perturbed_view_by_hand() -> None:
     # At x = 0 the student says 1/2; moved by ln 3 it says 3/4 for class 1.
     both = batch([0.0, 0.0], [0, 1])
     assert values(Objective(), Odds(), both) == pytest.approx([ln(4), ln(4 / 3)])
-    assert values(Objective(view="clean"), Odds(), both) == pytest.approx([ln(2), ln(2)])
+    assert values(
+        Objective(pseudo_labels=PseudoLabelTerm(view="clean")), Odds(), both
+    ) == pytest.approx([ln(2), ln(2)])
 
 
 APART = {
@@ -89,14 +94,17 @@ APART = {
 @pytest.mark.parametrize(("view", "taught"), [("perturbed", ln(4 / 3)), ("clean", ln(2))])
 @pytest.mark.parametrize("gamma", [0.5, 3.0])
 def test_the_regulariser_by_hand(consistency: Any, view: Any, taught: float, gamma: float) -> None:
-    objective = Objective(view=view, gamma=gamma, consistency=consistency)
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(view=view),
+        consistency=Consistency(gamma=gamma, distance=consistency),
+    )
     found = values(objective, Odds(), batch([0.0], [1]))
     assert found == pytest.approx([taught + gamma * APART[consistency]])
 
 
 def test_soft_labels_at_a_temperature_by_hand() -> None:
     # x/τ = ln 3, so the student says (1/4, 3/4) at temperature 2; the teacher says (1/5, 4/5).
-    objective = Objective(labels="soft", temperature=2.0, view="clean")
+    objective = Objective(pseudo_labels=PseudoLabelTerm(kind="soft", temperature=2.0, view="clean"))
     given = batch([2 * LN3], torch.tensor([[0.2, 0.8]], dtype=torch.float64))
     expected = 4 * (0.2 * ln(0.2 / 0.25) + 0.8 * ln(0.8 / 0.75))
     assert values(objective, Odds(), given) == pytest.approx([expected])
@@ -106,7 +114,9 @@ def test_what_is_left_out_costs_nothing_and_still_counts_in_the_mean() -> None:
     hard = batch([0.0, 0.0, 0.0, 0.0], [1, UNKNOWN, UNKNOWN, 1])
     assert values(Objective(), Odds(), hard) == pytest.approx([ln(4 / 3), 0.0, 0.0, ln(4 / 3)])
     soft = batch([0.0, 0.0], torch.tensor([[0.5, 0.5], [0.0, 0.0]], dtype=torch.float64))
-    objective = Objective(labels="soft", view="clean", gamma=1.0)
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(kind="soft", view="clean"), consistency=Consistency(gamma=1.0)
+    )
     # L_reg does not ask for a label: it is there for the sample that was left out, too.
     expected = [0.0 + APART["squared_l2"], APART["squared_l2"]]
     assert values(objective, Odds(), soft) == pytest.approx(expected)
@@ -115,7 +125,7 @@ def test_what_is_left_out_costs_nothing_and_still_counts_in_the_mean() -> None:
 def test_dense_predictions_average_over_pixels() -> None:
     x = torch.zeros(2, 2, 3, dtype=torch.float64)
     target = torch.tensor([[[0, 1, 1], [1, 1, 1]], [[0, 0, UNKNOWN], [UNKNOWN] * 3]])
-    found = values(Objective(gamma=2.0), Odds(), batch(x, target))
+    found = values(Objective(consistency=Consistency(gamma=2.0)), Odds(), batch(x, target))
     regular = 2 * APART["squared_l2"]
     by_hand = [(ln(4) + 5 * ln(4 / 3)) / 6 + regular, 2 * ln(4) / 6 + regular]
     assert found == pytest.approx(by_hand)
@@ -128,7 +138,7 @@ def test_a_hard_label_is_a_soft_one_that_is_certain(k: int, spatial: tuple[int, 
     logits = torch.randn(5, k, *spatial, generator=draw, dtype=torch.float64)
     hard = torch.randint(0, k, (5, *spatial), generator=draw)
     soft = nn.functional.one_hot(hard, k).movedim(-1, 1).double()
-    objective = Objective(gamma=0.7)
+    objective = Objective(consistency=Consistency(gamma=0.7))
     found = [values(objective, Itself(), batch(logits, target)) for target in (hard, soft)]
     assert found[0] == pytest.approx(found[1])
 
@@ -139,10 +149,10 @@ def test_a_hard_label_is_a_soft_one_that_is_certain(k: int, spatial: tuple[int, 
 def test_multi_label_by_hand() -> None:
     # Three questions at logits (0, ln 3, −ln 3): present with probability 1/2, 3/4, 1/4.
     logits = [[0.0, LN3, -LN3]]
-    objective = Objective(multilabel=True, view="clean")
+    objective = Objective(multilabel=True, pseudo_labels=PseudoLabelTerm(view="clean"))
     hard = values(objective, Itself(), batch(logits, [[1, 0, UNKNOWN]]))
     assert hard == pytest.approx([(ln(2) + ln(4) + 0) / 3])
-    soft = replace(objective, labels="soft")
+    soft = replace(objective, pseudo_labels=replace(objective.pseudo_labels, kind="soft"))
     target = torch.tensor([[0.2, 0.75, math.nan]], dtype=torch.float64)
     first = 0.2 * ln(0.2 / 0.5) + 0.8 * ln(0.8 / 0.5)
     assert values(soft, Itself(), batch(logits, target)) == pytest.approx([(first + 0 + 0) / 3])
@@ -157,13 +167,21 @@ def test_multi_label_certain_targets_give_binary_cross_entropy() -> None:
         logits, target.double(), reduction="none"
     ).mean(dim=1)
     for given in (target, target.double()):
-        found = values(Objective(multilabel=True, view="clean"), Itself(), batch(logits, given))
+        found = values(
+            Objective(multilabel=True, pseudo_labels=PseudoLabelTerm(view="clean")),
+            Itself(),
+            batch(logits, given),
+        )
         assert found == pytest.approx(expected.tolist())
 
 
 def test_multi_label_consistency_by_hand() -> None:
     # From logit 0 to ln 3 a question moves from 1/2 to 3/4: (1/4)² twice, the mean over questions.
-    objective = Objective(multilabel=True, view="clean", gamma=3.0)
+    objective = Objective(
+        multilabel=True,
+        pseudo_labels=PseudoLabelTerm(view="clean"),
+        consistency=Consistency(gamma=3.0),
+    )
     found = values(objective, Itself(), batch([[0.0, 0.0]], [[1, 1]]))
     assert found == pytest.approx([ln(2) + 3 * APART["squared_l2"]])
 
@@ -171,7 +189,7 @@ def test_multi_label_consistency_by_hand() -> None:
 # --- the other view ------------------------------------------------------------------------------
 
 # The student says 1/2 of class 1 at x, 3/4 at T(x) and 1/4 at T'(x).
-TWISTED = Objective(gamma=2.0, other=(Shift(-LN3),))
+TWISTED = Objective(consistency=Consistency(gamma=2.0), anchor=Anchor(transform=(Shift(-LN3),)))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +201,10 @@ def test_three_views_by_hand(view: Any, taught: float) -> None:
 
 
 def test_the_same_view_by_hand() -> None:
-    objective = Objective(gamma=2.0, other="same", consistency="cross_entropy")
+    objective = Objective(
+        consistency=Consistency(gamma=2.0, distance="cross_entropy"),
+        anchor=Anchor(transform="same"),
+    )
     entropy = -0.25 * ln(0.25) - 0.75 * ln(0.75)
     assert values(objective, Odds(), batch([0.0], [1])) == pytest.approx([ln(4 / 3) + 2 * entropy])
 
@@ -194,7 +215,7 @@ def test_the_same_view_is_one_draw_also_where_a_model_drops_out_itself() -> None
             return Odds()({"x": nn.functional.dropout(inputs["x"], 0.5)})
 
     many = batch([LN3] * 50, [UNKNOWN] * 50)
-    apart = Objective(gamma=1.0)
+    apart = Objective(consistency=Consistency(gamma=1.0))
     assert max(values(apart, Leaky(), many, by=0.0)) > 0.01
     assert values(replace(apart, other="same"), Leaky(), many, by=0.0) == [0.0] * 50
 
@@ -243,54 +264,92 @@ def test_what_is_less_certain_costs_nothing_and_still_counts_in_the_mean() -> No
     # The anchor, the clean view, is 3/4 sure at ln 3 and 1/2 at 0.
     given = batch([LN3, 0.0], [UNKNOWN, UNKNOWN])
     for consistency in ("squared_l2", "kl", "cross_entropy", "hard"):
-        objective = Objective(gamma=1.0, consistency=consistency)  # type: ignore[arg-type]
+        objective = Objective(consistency=Consistency(gamma=1.0, distance=consistency))  # type: ignore[arg-type]
         every = values(objective, Odds(), given)
         assert min(every) > 0
-        sure = values(replace(objective, certainty=0.75 - 1e-9), Odds(), given)
+        sure = values(
+            replace(objective, consistency=replace(objective.consistency, certainty=0.75 - 1e-9)),
+            Odds(),
+            given,
+        )
         assert sure == [every[0], 0.0]
 
 
 def test_a_sharpened_anchor_by_hand() -> None:
     # Logits (0, ln 3) over 1/2 are (0, ln 9), and so are those of the view moved by ln 3.
-    objective = Objective(gamma=1.0, consistency="kl", anchor_temperature=0.5)
+    objective = Objective(
+        consistency=Consistency(gamma=1.0, distance="kl"), anchor=Anchor(temperature=0.5)
+    )
     given = batch([LN3], [UNKNOWN])
     assert values(objective, Odds(), given) == pytest.approx([0.0], abs=1e-12)
     # How sure the anchor is, is asked before it is sharpened: 3/4, not 9/10.
-    unsure = replace(objective, consistency="hard", certainty=0.8)
+    unsure = replace(
+        objective, consistency=replace(objective.consistency, distance="hard", certainty=0.8)
+    )
     assert values(unsure, Odds(), given) == [0.0]
 
 
 def test_the_weight_of_labels_leaves_the_regulariser_alone() -> None:
-    objective = Objective(gamma=0.5, label_weight=3.0)
+    objective = Objective(
+        consistency=Consistency(gamma=0.5), pseudo_labels=PseudoLabelTerm(weight=3.0)
+    )
     regular = 0.5 * APART["squared_l2"]
     found = values(objective, Odds(), batch([0.0, 0.0], [1, UNKNOWN]))
     assert found == pytest.approx([3 * ln(4 / 3) + regular, regular])
 
 
 def test_the_ramp_by_hand() -> None:
-    objective = Objective(gamma=2.0, ramp=0.5)
-    assert float(objective.gamma_at(0.0)) == pytest.approx(2 * math.exp(-5))
-    assert float(objective.gamma_at(0.25)) == pytest.approx(2 * math.exp(-5 / 4))
-    assert float(objective.gamma_at(0.5)) == float(objective.gamma_at(1.0)) == 2.0
-    assert replace(objective, ramp=0.0).gamma_at(0.0) == 2.0
-    assert float(objective.gamma_at(torch.tensor(0.25))) == pytest.approx(2 * math.exp(-5 / 4))
+    objective = Objective(consistency=Consistency(gamma=2.0, ramp=0.5))
+    assert float(objective.consistency.gamma_at(0.0)) == pytest.approx(2 * math.exp(-5))
+    assert float(objective.consistency.gamma_at(0.25)) == pytest.approx(2 * math.exp(-5 / 4))
+    assert (
+        float(objective.consistency.gamma_at(0.5))
+        == float(objective.consistency.gamma_at(1.0))
+        == 2.0
+    )
+    assert (
+        replace(objective, consistency=replace(objective.consistency, ramp=0.0)).gamma_at(0.0)
+        == 2.0
+    )
+    assert float(objective.consistency.gamma_at(torch.tensor(0.25))) == pytest.approx(
+        2 * math.exp(-5 / 4)
+    )
 
 
 def test_an_average_is_kept_where_it_is_used() -> None:
     assert Objective().kept_average is None
-    assert Objective(anchor="average").kept_average is None  # without L_reg nobody asks it
-    assert Objective(anchor="average", gamma=1.0).kept_average == 0.999
-    assert Objective(answers="average", average_decay=0.5).kept_average == 0.5
+    assert (
+        Objective(anchor=Anchor(source="average")).kept_average is None
+    )  # without L_reg nobody asks it
+    assert (
+        Objective(anchor=Anchor(source="average"), consistency=Consistency(gamma=1.0)).kept_average
+        == 0.999
+    )
+    assert Objective(answers="average", anchor=Anchor(decay=0.5)).kept_average == 0.5
 
 
 STACKED = [
-    Objective(view="clean"),
-    Objective(gamma=0.5),
-    Objective(gamma=0.5, other=(GaussianNoise(0.2),), view="other", consistency="hard"),
-    Objective(gamma=0.5, other="same", consistency="cross_entropy", label_weight=2.0),
-    Objective(gamma=0.5, anchor="stopped", consistency="kl", certainty=0.5, anchor_temperature=0.5),
-    Objective(gamma=0.5, anchor="average", ramp=0.5, consistency="kl", certainty=0.5),
-    Objective(gamma=0.5, labels="soft"),
+    Objective(pseudo_labels=PseudoLabelTerm(view="clean")),
+    Objective(consistency=Consistency(gamma=0.5)),
+    Objective(
+        consistency=Consistency(gamma=0.5, distance="hard"),
+        anchor=Anchor(transform=(GaussianNoise(0.2),)),
+        pseudo_labels=PseudoLabelTerm(view="other"),
+    ),
+    Objective(
+        consistency=Consistency(gamma=0.5, distance="cross_entropy"),
+        anchor=Anchor(transform="same"),
+        pseudo_labels=PseudoLabelTerm(weight=2.0),
+    ),
+    Objective(
+        consistency=Consistency(gamma=0.5, distance="kl", certainty=0.5),
+        anchor=Anchor(source="stopped", temperature=0.5),
+    ),
+    Objective(
+        consistency=Consistency(gamma=0.5, ramp=0.5, distance="kl", certainty=0.5),
+        anchor=Anchor(source="average"),
+    ),
+    Objective(consistency=Consistency(gamma=0.5), pseudo_labels=PseudoLabelTerm(kind="soft")),
 ]
 
 
@@ -300,7 +359,7 @@ def test_stacked_students_by_vmap(objective: Objective) -> None:
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(6, 3, generator=draw, dtype=torch.float64)
     target = torch.tensor([0, 1, UNKNOWN, 2, UNKNOWN, 1])
-    if objective.labels == "soft":
+    if objective.pseudo_labels.kind == "soft":
         target = torch.rand(6, 4, generator=draw, dtype=torch.float64).softmax(dim=1)
     given = batch(x, target)
     stack = torch.randn(5, 4, 3, generator=draw, dtype=torch.float64)
@@ -343,7 +402,11 @@ def test_stacked_students_by_vmap(objective: Objective) -> None:
 def test_transforms_are_calibrated_on_the_lessons() -> None:
     # |x| is 1 on average, so InputNoise moves by its strength and not at all without a scale.
     pool = Pool({"x": torch.tensor([-2.0, 0.0])}, torch.tensor([1, 0]))
-    objective = Objective(gamma=1.0, transform=(InputNoise(1.0),), other=(InputNoise(2.0),))
+    objective = Objective(
+        consistency=Consistency(gamma=1.0),
+        transform=(InputNoise(1.0),),
+        anchor=Anchor(transform=(InputNoise(2.0),)),
+    )
     scaled = student_loss(
         objective,
         InputNoise(1.0, scale=(("x", 1.0),)),
@@ -373,18 +436,56 @@ class Counting(nn.Module):
     ("objective", "calls"),
     [
         (Objective(), 1),
-        (Objective(view="clean"), 1),
-        (Objective(gamma=0.1), 2),
-        (Objective(gamma=0.1, view="clean"), 2),
-        (Objective(view="other"), 1),
-        (Objective(gamma=0.1, view="other"), 2),
-        (Objective(gamma=0.1, other="same"), 1),
-        (Objective(gamma=0.1, other="same", view="clean"), 2),
-        (Objective(gamma=0.1, other=(Shift(),)), 2),
-        (Objective(gamma=0.1, other=(Shift(),), view="clean"), 3),
-        (Objective(gamma=0.1, other=(Shift(),), view="other"), 2),
-        (Objective(gamma=0.1, anchor="average"), 1),
-        (Objective(gamma=0.1, anchor="average", view="other"), 2),
+        (Objective(pseudo_labels=PseudoLabelTerm(view="clean")), 1),
+        (Objective(consistency=Consistency(gamma=0.1)), 2),
+        (
+            Objective(
+                consistency=Consistency(gamma=0.1), pseudo_labels=PseudoLabelTerm(view="clean")
+            ),
+            2,
+        ),
+        (Objective(pseudo_labels=PseudoLabelTerm(view="other")), 1),
+        (
+            Objective(
+                consistency=Consistency(gamma=0.1), pseudo_labels=PseudoLabelTerm(view="other")
+            ),
+            2,
+        ),
+        (Objective(consistency=Consistency(gamma=0.1), anchor=Anchor(transform="same")), 1),
+        (
+            Objective(
+                consistency=Consistency(gamma=0.1),
+                anchor=Anchor(transform="same"),
+                pseudo_labels=PseudoLabelTerm(view="clean"),
+            ),
+            2,
+        ),
+        (Objective(consistency=Consistency(gamma=0.1), anchor=Anchor(transform=(Shift(),))), 2),
+        (
+            Objective(
+                consistency=Consistency(gamma=0.1),
+                anchor=Anchor(transform=(Shift(),)),
+                pseudo_labels=PseudoLabelTerm(view="clean"),
+            ),
+            3,
+        ),
+        (
+            Objective(
+                consistency=Consistency(gamma=0.1),
+                anchor=Anchor(transform=(Shift(),)),
+                pseudo_labels=PseudoLabelTerm(view="other"),
+            ),
+            2,
+        ),
+        (Objective(consistency=Consistency(gamma=0.1), anchor=Anchor(source="average")), 1),
+        (
+            Objective(
+                consistency=Consistency(gamma=0.1),
+                anchor=Anchor(source="average"),
+                pseudo_labels=PseudoLabelTerm(view="other"),
+            ),
+            2,
+        ),
     ],
 )
 def test_no_view_is_computed_in_vain(objective: Objective, calls: int) -> None:
@@ -419,7 +520,9 @@ def test_a_perturbation_of_features_is_handed_to_the_model() -> None:
 
 def test_noise_comes_from_the_stream_alone() -> None:
     pool = Pool({"x": torch.ones(8)}, torch.ones(8, dtype=torch.long))
-    loss = student_loss(Objective(gamma=1.0), InputNoise(0.5).calibrated(pool))
+    loss = student_loss(
+        Objective(consistency=Consistency(gamma=1.0)), InputNoise(0.5).calibrated(pool)
+    )
     first = loss(Odds(), pool[:], Stream(3), Moment())
     torch.manual_seed(123)
     assert torch.equal(first, loss(Odds(), pool[:], Stream(3), Moment()))
@@ -459,12 +562,12 @@ def test_settings_out_of_range_are_refused_by_name(field: str, value: Any) -> No
 
 def test_another_view_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(TypeError, match=r"other is .* tuple of transforms"):
-        Objective(other=Shift())  # type: ignore[arg-type]
+        Objective(anchor=Anchor(transform=Shift()))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="other is 'clean'"):
-        Objective(other="clean")  # type: ignore[arg-type]
+        Objective(anchor=Anchor(transform="clean"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="other is 'same', one pass of the student"):
-        Objective(other="same", anchor="average")
-    objective = Objective(other=(InputNoise(1.0, only=("audoi",)),))
+        Objective(anchor=Anchor(transform="same", source="average"))
+    objective = Objective(anchor=Anchor(transform=(InputNoise(1.0, only=("audoi",)),)))
     with pytest.raises(ValueError, match=r"acts on \['audoi'\]"):
         refuse_strange_modalities(objective, ("audio",))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mke_theory.data.pool import UNKNOWN
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.pseudo_labels import PseudoLabels, as_classes, as_target, decide, label
 
 LN3 = math.log(3.0)
@@ -29,39 +29,46 @@ def test_pseudo_labels_by_hand() -> None:
     hard = label(TEACHER, Objective())
     assert (hard.hard.tolist(), hard.target.tolist(), hard.classes) == ([1, 0], [1, 0], 2)
     assert hard.confidence.tolist() == pytest.approx([0.75, 0.5])
-    soft = label(TEACHER, Objective(labels="soft"))
+    soft = label(TEACHER, Objective(pseudo_labels=PseudoLabelTerm(kind="soft")))
     assert soft.target.flatten().tolist() == pytest.approx([0.25, 0.75, 0.5, 0.5])
-    warm = label(2 * TEACHER, Objective(labels="soft", temperature=2.0))
+    warm = label(
+        2 * TEACHER, Objective(pseudo_labels=PseudoLabelTerm(kind="soft", temperature=2.0))
+    )
     assert warm.target.flatten().tolist() == pytest.approx([0.25, 0.75, 0.5, 0.5])
     assert warm.confidence.tolist() == pytest.approx([0.75, 0.5])
 
 
 def test_a_threshold_leaves_out_what_is_less_sure() -> None:
-    hard = label(TEACHER, Objective(threshold=0.6))
+    hard = label(TEACHER, Objective(pseudo_labels=PseudoLabelTerm(threshold=0.6)))
     assert hard.target.tolist() == [1, UNKNOWN]
     assert hard.hard.tolist() == [1, 0]  # the account still hears what the teacher said
-    soft = label(TEACHER, Objective(labels="soft", threshold=0.6))
+    soft = label(TEACHER, Objective(pseudo_labels=PseudoLabelTerm(kind="soft", threshold=0.6)))
     assert soft.target.flatten().tolist() == pytest.approx([0.25, 0.75, 0.0, 0.0])
     # A confidence that equals the threshold is enough.
-    assert label(TEACHER[1:], Objective(threshold=0.5)).target.tolist() == [0]
+    assert label(
+        TEACHER[1:], Objective(pseudo_labels=PseudoLabelTerm(threshold=0.5))
+    ).target.tolist() == [0]
 
 
 def test_multi_label_pseudo_labels_by_hand() -> None:
     logits = torch.tensor([[LN3, -LN3, 0.0]], dtype=torch.float64)
-    hard = label(logits, Objective(multilabel=True, threshold=0.6))
+    hard = label(logits, Objective(multilabel=True, pseudo_labels=PseudoLabelTerm(threshold=0.6)))
     assert (hard.hard.tolist(), hard.target.tolist()) == ([[1, 0, 1]], [[1, 0, UNKNOWN]])
     assert hard.confidence.flatten().tolist() == pytest.approx([0.75, 0.75, 0.5])
     assert hard.classes == 2
-    soft = label(logits, Objective(multilabel=True, labels="soft", threshold=0.6))
+    soft = label(
+        logits,
+        Objective(multilabel=True, pseudo_labels=PseudoLabelTerm(kind="soft", threshold=0.6)),
+    )
     assert soft.target[0, :2].tolist() == pytest.approx([0.75, 0.25])
     assert math.isnan(soft.target[0, 2])
 
 
 def test_dense_pseudo_labels_by_hand() -> None:
     logits = TEACHER.T[None, :, None, :]  # one image of 1 × 2 pixels
-    found = label(logits, Objective(threshold=0.6))
+    found = label(logits, Objective(pseudo_labels=PseudoLabelTerm(threshold=0.6)))
     assert (found.hard.tolist(), found.target.tolist()) == ([[[1, 0]]], [[[1, UNKNOWN]]])
-    soft = label(logits, Objective(labels="soft", threshold=0.6))
+    soft = label(logits, Objective(pseudo_labels=PseudoLabelTerm(kind="soft", threshold=0.6)))
     assert soft.target.flatten().tolist() == pytest.approx([0.25, 0.0, 0.75, 0.0])
 
 

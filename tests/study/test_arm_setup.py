@@ -15,7 +15,7 @@ from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import ExpansionJob, fit_teacher, pseudo_label
 from mke_theory.method.augmentation import CropFlip
 from mke_theory.method.job import TrainingJob, one_by_one
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import count_parameters
 from mke_theory.study.arm_setup import (
@@ -142,7 +142,12 @@ def test_the_sizes_match_on_av_digits(name: str, data_root: Path) -> None:
 def test_what_each_arm_learns_and_is_measured_against(
     labels: Any, teacher: torch.nn.Module
 ) -> None:
-    own, truth = pseudo_label(teacher, PROBLEM.unlabelled, Objective(labels)), PROBLEM.truth.labels
+    own, truth = (
+        pseudo_label(
+            teacher, PROBLEM.unlabelled, Objective(pseudo_labels=PseudoLabelTerm(kind=labels))
+        ),
+        PROBLEM.truth.labels,
+    )
     errors = int((own.hard != truth).sum())
     assert 0 < errors < len(truth)
     assert labels_to_learn(ARMS["mm_student"], PROBLEM, own, 0) is own
@@ -211,8 +216,14 @@ def test_soft_maps_are_kept_in_half_precision(arm: str) -> None:
 
 
 def test_an_arm_without_perturbation_keeps_labels_and_threshold() -> None:
-    objective = Objective("soft", threshold=0.4, transform=(InputNoise(0.5),), gamma=0.5)
-    assert unperturbed(objective) == replace(objective, transform=(), gamma=0.0)
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(kind="soft", threshold=0.4),
+        transform=(InputNoise(0.5),),
+        consistency=Consistency(gamma=0.5),
+    )
+    assert unperturbed(objective) == replace(
+        objective, transform=(), consistency=replace(objective.consistency, gamma=0.0)
+    )
     task = Toy(recipe=replace(TOY.recipe, objective=objective))
     assert objective_of(task, ARMS["um_student"], PROBLEM) == unperturbed(objective)
     assert objective_of(task, ARMS["mm_student"], PROBLEM) == objective
@@ -220,11 +231,15 @@ def test_an_arm_without_perturbation_keeps_labels_and_threshold() -> None:
 
 def test_parts_of_t_that_cannot_act_on_a_unimodal_student_are_left_out() -> None:
     steps = (InputNoise(0.5), ModalityDropout(0.5, only=("a",)))
-    objective = Objective(transform=steps, other=steps, gamma=0.5)
+    objective = Objective(
+        transform=steps, anchor=Anchor(transform=steps), consistency=Consistency(gamma=0.5)
+    )
     task = Toy(recipe=replace(TOY.recipe, objective=objective))
     assert objective_of(task, ARMS["mm_student"], PROBLEM) == objective
     alone = objective_of(task, ARMS["noisy_student"], PROBLEM)
-    assert alone == replace(objective, transform=steps[:1], other=steps[:1])
+    assert alone == replace(
+        objective, transform=steps[:1], anchor=replace(objective.anchor, transform=steps[:1])
+    )
 
 
 def test_a_transform_or_augmentation_that_names_a_strange_modality_is_refused() -> None:
@@ -245,7 +260,7 @@ def test_a_transform_or_augmentation_that_names_a_strange_modality_is_refused() 
 
 def test_the_adjusted_teacher_is_the_teacher_less_the_classes_frequency() -> None:
     """By hand: π is its mean prediction on D_u, and τ log π comes off its logits."""
-    objective = Objective("soft", adjustment=2.0)
+    objective = Objective(pseudo_labels=PseudoLabelTerm(kind="soft"), adjustment=2.0)
     task = Branches(Recipe(SHORT, SHORT, objective))
     problem = task.problem(0)
     fit = train(teacher_of(task, 0, problem))

@@ -158,11 +158,11 @@ def test_the_settings_of_a_task() -> None:
     objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.5)))
     digits = Digits(recipe=Recipe(objective=objective))
     task = changed(digits, "recipe.student.batch_size=none")
-    task = changed(task, "recipe.objective.consistency=kl")
+    task = changed(task, "recipe.objective.consistency.distance=kl")
     task = changed(task, "recipe.objective.transform.0.strength=2")
     task = changed(task, "recipe.objective.transform.1.only=left,right")
     assert task.recipe.student.batch_size is None
-    assert task.recipe.objective.consistency == "kl"
+    assert task.recipe.objective.consistency.distance == "kl"
     first, second = task.recipe.objective.transform
     assert isinstance(first, InputNoise)
     assert first.strength == 2.0

@@ -22,7 +22,7 @@ from mke_theory.data.rng import seed_for
 from mke_theory.method import algorithm
 from mke_theory.method.algorithm import expand
 from mke_theory.method.job import one_by_one
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import GaussianNoise
 from mke_theory.study import result, runner, trainers
 from mke_theory.study.arm_setup import build_student
@@ -331,7 +331,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counted(*given: Any, **named: Any) -> Any:
         def train(jobs: Any) -> Any:
-            count.update("teacher" if j.objective.view == "clean" else "student" for j in jobs)
+            count.update(
+                "teacher" if j.objective.pseudo_labels.view == "clean" else "student" for j in jobs
+            )
             return once(*given, **named)(jobs)
 
         return train
@@ -468,7 +470,11 @@ def test_a_student_that_cannot_be_judged_ends_no_other() -> None:
 
 
 def test_a_threshold_that_nothing_reaches_is_a_failure_of_its_run() -> None:
-    high = Toy(recipe=replace(Toy().recipe, objective=Objective(threshold=1.0)))
+    high = Toy(
+        recipe=replace(
+            Toy().recipe, objective=Objective(pseudo_labels=PseudoLabelTerm(threshold=1.0))
+        )
+    )
     found = run([Run(high, STUDENT, 0), Run(Toy(), STUDENT, 0)], ALONE)
     assert "no pseudo label reaches the threshold 1.0" in str(errors(found)[0])
     assert errors(found)[1] is None

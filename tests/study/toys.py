@@ -13,7 +13,7 @@ from mke_theory.data.lazy_arrays import Normalise, Stored
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.models.segmentation import segmenter
@@ -41,7 +41,9 @@ class Toy(Task):
     varies: ClassVar[str] = "everything"
 
     recipe: Recipe = Recipe(
-        teacher=SHORT, student=SHORT, objective=Objective(transform=(InputNoise(0.5),), gamma=0.5)
+        teacher=SHORT,
+        student=SHORT,
+        objective=Objective(transform=(InputNoise(0.5),), consistency=Consistency(gamma=0.5)),
     )
     hidden: int = 8
 
@@ -100,7 +102,12 @@ class Pixelwise(nn.Module):
 def noisy(labels: Literal["hard", "soft"], multilabel: bool = False) -> Recipe:
     """Forty steps under noise."""
     noise = (GaussianNoise(0.3),)
-    objective = Objective(labels, transform=noise, gamma=0.5, multilabel=multilabel)
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(kind=labels),
+        transform=noise,
+        consistency=Consistency(gamma=0.5),
+        multilabel=multilabel,
+    )
     return Recipe(LONGER, LONGER, objective)
 
 

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream, seed_for
 from mke_theory.method.losses import cross_entropy
-from mke_theory.method.objective import Objective, student_loss
+from mke_theory.method.objective import Anchor, Consistency, Objective
+from mke_theory.method.student_loss import student_loss
 from mke_theory.method.transforms import Compose, InputNoise
 from mke_theory.training.batches import batch_rows
 from mke_theory.training.checkpoint import Checkpoint
@@ -97,7 +98,7 @@ def plain(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Ten
 
 
 def noisy(pool: Pool, gamma: float = 0.0, anchor: Any = "student") -> LossFunction:
-    objective = Objective(gamma=gamma, anchor=anchor)
+    objective = Objective(consistency=Consistency(gamma=gamma), anchor=Anchor(source=anchor))
     return student_loss(objective, Compose((InputNoise(0.5),)).calibrated(pool))
 
 

@@ -9,14 +9,16 @@ Ref: grandvalet2005entropy.
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective
 from mke_theory.method.relatives.method import Method, Steps
 
 
 def method(transform: Steps = (), *, gamma: float = 0.1) -> Method:
     """Entropy minimisation; both terms see the same T(x)."""
     objective = Objective(
-        transform=transform, other="same", gamma=gamma, consistency="cross_entropy"
+        transform=transform,
+        anchor=Anchor(transform="same"),
+        consistency=Consistency(gamma=gamma, distance="cross_entropy"),
     )
     return Method(
         "entropy_minimisation",

@@ -9,7 +9,7 @@ among the unlabelled, as in the paper. The paper reports the running average of 
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.relatives.method import STRONG, WEAK, Method, Steps
 from mke_theory.training.loop import Weights
 
@@ -25,12 +25,9 @@ def method(
     """FixMatch; L_pl sees the weakly perturbed view."""
     objective = Objective(
         transform=strong,
-        other=weak,
-        view="other",
-        gamma=gamma,
-        consistency="hard",
-        anchor="stopped",
-        certainty=certainty,
+        anchor=Anchor(transform=weak, source="stopped"),
+        pseudo_labels=PseudoLabelTerm(view="other"),
+        consistency=Consistency(gamma=gamma, distance="hard", certainty=certainty),
         answers=answers,
     )
     return Method("fixmatch", "FixMatch", objective, "labels and unlabelled", "sohn2020fixmatch")

@@ -9,7 +9,7 @@ Ref: tarvainen2017mean, section 2.
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective
 from mke_theory.method.relatives.method import STRONG, Method, Steps
 
 
@@ -24,11 +24,10 @@ def method(
     """Mean Teacher; `other` is T', by default the same perturbation drawn again."""
     objective = Objective(
         transform=transform,
-        other=transform if other is None else other,
-        gamma=gamma,
-        anchor="average",
-        average_decay=average_decay,
-        ramp=ramp,
+        anchor=Anchor(
+            transform=transform if other is None else other, source="average", decay=average_decay
+        ),
+        consistency=Consistency(gamma=gamma, ramp=ramp),
         answers="average",
     )
     return Method(

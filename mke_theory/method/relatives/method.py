@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -15,9 +15,9 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import Expansion, ExpansionJob, pseudo_label, run
 from mke_theory.method.job import TrainingJob, one_by_one
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, acting_on
 from mke_theory.method.pseudo_labels import as_target
-from mke_theory.method.transforms import InputNoise, Transform, acting
+from mke_theory.method.transforms import InputNoise, Transform
 from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import TrainConfig
 
@@ -88,10 +88,9 @@ def samples_of(
     labelled_by_teacher = unlabelled.with_labels(pseudo.target)
     if method.learns_from == "labels and pseudo labels":
         return join(labelled.with_labels(as_target(labelled.labels, pseudo)), labelled_by_teacher)
-    if bool((pseudo.confidence < method.objective.threshold).all()):
-        raise ValueError(
-            f"no pseudo label reaches the threshold {method.objective.threshold}; lower it"
-        )
+    threshold = method.objective.pseudo_labels.threshold
+    if bool((pseudo.confidence < threshold).all()):
+        raise ValueError(f"no pseudo label reaches the threshold {threshold}; lower it")
     return labelled_by_teacher
 
 
@@ -123,8 +122,9 @@ def objective_on(method: Method, samples: Pool) -> Objective:
     known = (samples.labels != UNKNOWN).reshape(len(samples), -1).any(dim=1)
     if not bool(known.any()):
         raise ValueError(f"{method.title} learns from labels, and no sample carries one")
-    share = len(samples) / int(known.sum())
-    return replace(method.objective, label_weight=method.objective.label_weight * share)
+    term = method.objective.pseudo_labels
+    weight = term.weight * len(samples) / int(known.sum())
+    return replace(method.objective, pseudo_labels=replace(term, weight=weight))
 
 
 def round_job(
@@ -143,10 +143,7 @@ def round_job(
     T and T' act as far as they can on the student's modalities. Every round has a seed of its own.
     """
     samples = samples_of(method, problem, labeller, modalities)
-    objective = objective_on(method, samples)
-    objective = replace(objective, transform=acting(objective.transform, modalities))
-    if objective.other != "same":
-        objective = replace(objective, other=acting(objective.other, modalities))
+    objective = acting_on(objective_on(method, samples), modalities)
     seed = seed if number == 1 else seed_for(seed, "round", number - 1)
     return TrainingJob(student, samples, objective, config, seed)
 
@@ -191,17 +188,21 @@ def learn(
 
 
 def differences(method: Method, base: Method) -> dict[str, tuple[Any, Any]]:
-    """Field to (value in the base, value here), of the objective and of the labels."""
-    settings = [
-        {"learns_from": each.learns_from, "rounds": each.rounds}
-        | {f.name: getattr(each.objective, f.name) for f in fields(Objective)}
-        for each in (base, method)
-    ]
-    return {
-        name: (value, settings[1][name])
-        for name, value in settings[0].items()
-        if value != settings[1][name]
-    }
+    """Setting to (value in the base, value here), of the labels and of the objective's parts."""
+    theirs, own = _settings(base), _settings(method)
+    return {name: (value, own[name]) for name, value in theirs.items() if value != own[name]}
+
+
+def _settings(method: Method) -> dict[str, Any]:
+    """Every setting of a method by name; those of a part of the objective as part.name."""
+    found = {"learns_from": method.learns_from, "rounds": method.rounds}
+    for part in fields(Objective):
+        value = getattr(method.objective, part.name)
+        if is_dataclass(value):
+            found |= {f"{part.name}.{f.name}": getattr(value, f.name) for f in fields(value)}
+        else:
+            found[part.name] = value
+    return found
 
 
 def table(methods: Iterable[Method]) -> str:
@@ -223,10 +224,10 @@ def _row(method: Method) -> tuple[str, ...]:
         "pseudo labels": "ỹ",
         "labels and pseudo labels": "D_l, ỹ",
     }[method.learns_from]
-    seen = {"perturbed": "T(x)", "other": "T'(x)", "clean": "x"}[objective.view]
-    other = objective.other if isinstance(objective.other, str) else _named(objective.other)
-    regular: tuple[str, ...] = (other, objective.anchor, objective.consistency)
-    if objective.gamma == 0:
+    seen = {"perturbed": "T(x)", "other": "T'(x)", "clean": "x"}[objective.pseudo_labels.view]
+    other = "same" if objective.anchor.transform == "same" else _named(objective.anchor.transform)
+    regular: tuple[str, ...] = (other, objective.anchor.source, objective.consistency.distance)
+    if objective.consistency.gamma == 0:
         regular = ("-", "-", "-")
     return (
         method.title,
@@ -242,11 +243,15 @@ def _further(method: Method) -> Iterator[str]:
     objective, usual = method.objective, Objective()
     if method.rounds > 1:
         yield f"{method.rounds} rounds"
-    if objective.labels != usual.labels:
-        yield f"{objective.labels} ỹ"
-    for name, title in (("ramp", "ramp"), ("certainty", "certainty"), ("anchor_temperature", "τ")):
-        if getattr(objective, name) != getattr(usual, name):
-            yield f"{title} {getattr(objective, name)}"
+    if objective.pseudo_labels.kind != usual.pseudo_labels.kind:
+        yield f"{objective.pseudo_labels.kind} ỹ"
+    for title, own, theirs in (
+        ("ramp", objective.consistency.ramp, usual.consistency.ramp),
+        ("certainty", objective.consistency.certainty, usual.consistency.certainty),
+        ("τ", objective.anchor.temperature, usual.anchor.temperature),
+    ):
+        if own != theirs:
+            yield f"{title} {own}"
     if objective.answers == "average":
         yield "result θ'"
 

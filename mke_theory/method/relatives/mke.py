@@ -8,11 +8,11 @@ method itself is in `mke_theory.method.algorithm`. Ref: xue2021mke, Algorithm 1.
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Consistency, Objective
 from mke_theory.method.relatives.method import STRONG, Method, Steps
 
 
 def method(transform: Steps = STRONG, *, gamma: float = 1.0) -> Method:
     """MKE with hard pseudo labels: the row that the others are compared with."""
-    objective = Objective(transform=transform, gamma=gamma)
+    objective = Objective(transform=transform, consistency=Consistency(gamma=gamma))
     return Method("mke", "MKE", objective, "pseudo labels", "xue2021mke")

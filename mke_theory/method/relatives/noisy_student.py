@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.relatives.method import STRONG, Method, Steps
 
 
@@ -27,7 +27,7 @@ def method(
     return Method(
         "noisy_student",
         "Noisy Student",
-        Objective(labels=labels, transform=transform),
+        Objective(pseudo_labels=PseudoLabelTerm(kind=labels), transform=transform),
         "labels and pseudo labels",
         "xie2020noisy",
         rounds,

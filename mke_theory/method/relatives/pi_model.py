@@ -9,7 +9,7 @@ second term is L_reg of MKE. The paper divides the square by the number of class
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective
 from mke_theory.method.relatives.method import STRONG, Method, Steps
 
 
@@ -23,8 +23,7 @@ def method(
     """The Π-model; `other` is T', by default the same perturbation drawn again."""
     objective = Objective(
         transform=transform,
-        other=transform if other is None else other,
-        gamma=gamma,
-        ramp=ramp,
+        anchor=Anchor(transform=transform if other is None else other),
+        consistency=Consistency(gamma=gamma, ramp=ramp),
     )
     return Method("pi_model", "Π-model", objective, "labels and unlabelled", "laine2017temporal")

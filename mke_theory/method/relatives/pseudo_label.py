@@ -10,7 +10,7 @@ second mean runs over all samples, in the paper over those without a label; and 
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective
 from mke_theory.method.relatives.method import Method, Steps
 
 
@@ -18,11 +18,8 @@ def method(transform: Steps = (), *, gamma: float = 1.0, ramp: float = 0.3) -> M
     """Pseudo-Label; both terms see the same T(x)."""
     objective = Objective(
         transform=transform,
-        other="same",
-        gamma=gamma,
-        consistency="hard",
-        anchor="stopped",
-        ramp=ramp,
+        anchor=Anchor(transform="same", source="stopped"),
+        consistency=Consistency(gamma=gamma, distance="hard", ramp=ramp),
     )
     return Method(
         "pseudo_label", "Pseudo-Label", objective, "labels and unlabelled", "lee2013pseudo"

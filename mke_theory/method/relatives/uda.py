@@ -11,7 +11,7 @@ Ref: xie2020uda, sections 2.2 and 2.4.
 
 from __future__ import annotations
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.relatives.method import STRONG, Method, Steps
 
 
@@ -25,11 +25,8 @@ def method(
     """UDA; L_pl sees the clean view, and `sharpening` is τ."""
     objective = Objective(
         transform=transform,
-        view="clean",
-        gamma=gamma,
-        consistency="kl",
-        anchor="stopped",
-        anchor_temperature=sharpening,
-        certainty=certainty,
+        pseudo_labels=PseudoLabelTerm(view="clean"),
+        consistency=Consistency(gamma=gamma, distance="kl", certainty=certainty),
+        anchor=Anchor(source="stopped", temperature=sharpening),
     )
     return Method("uda", "UDA", objective, "labels and unlabelled", "xie2020uda")

@@ -143,9 +143,11 @@ def _methods(weak: Steps, strong: Steps) -> tuple[Method, ...]:
 
 def _tied(method: Method) -> Method:
     """With modalities dropped in the answering view, where no label reaches a pair otherwise."""
-    if method.needs_teacher or method.objective.other != ():
+    objective = method.objective
+    if method.needs_teacher or objective.anchor.transform != ():
         return method
-    return replace(method, objective=replace(method.objective, other=DROPPED))
+    anchor = replace(objective.anchor, transform=DROPPED)
+    return replace(method, objective=replace(objective, anchor=anchor))
 
 
 def comparable(task: Task, budget: TrainConfig) -> Task:

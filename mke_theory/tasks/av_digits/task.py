@@ -23,7 +23,7 @@ from mke_theory.data.optional_imports import lacking
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Consistency, Objective
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import ConvEncoder, multimodal
 from mke_theory.study.task import Recipe, Task
@@ -52,7 +52,8 @@ def _recipe(teacher: Teacher) -> Recipe:
             steps=160, batch_size=48, learning_rate=3e-3, weight_decay=1e-2, schedule="cosine"
         ),
         objective=Objective(
-            transform=(InputNoise(1.0), ModalityDropout(0.7, only=(teacher,))), gamma=1.0
+            transform=(InputNoise(1.0), ModalityDropout(0.7, only=(teacher,))),
+            consistency=Consistency(gamma=1.0),
         ),
     )
 

@@ -23,7 +23,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.evaluation import metrics
 from mke_theory.method.augmentation import CropFlip
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import ColourJitter, ModalityDropout
 from mke_theory.models.backbones import Kind, Size, picture_backbone
 from mke_theory.models.pretrained import weights_content
@@ -85,7 +85,7 @@ def recipe() -> Recipe:
         teacher=training(600, 16),
         student=training(400, 32),
         objective=Objective(
-            labels="soft",
+            pseudo_labels=PseudoLabelTerm(kind="soft"),
             transform=(ColourJitter(0.3, 0.3, 0.3, only=("image",)), ModalityDropout(1.0)),
             augment=(CropFlip(scale=(0.65, 1.0)),),
             adjustment=0.6,

@@ -24,7 +24,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation import metrics
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Consistency, Objective
 from mke_theory.method.transforms import FeatureMasking, InputNoise, ModalityDropout
 from mke_theory.models import MLP, ConvEncoder, Frames, multimodal
 from mke_theory.study.task import Recipe, Task
@@ -62,14 +62,16 @@ _FACE_FIRST = Recipe(
     teacher=_training(300, 3e-3),
     student=_training(160, 3e-3, cosine=True),
     objective=Objective(
-        transform=(FeatureMasking(0.3), ModalityDropout(0.5, only=("face",))), gamma=1.0
+        transform=(FeatureMasking(0.3), ModalityDropout(0.5, only=("face",))),
+        consistency=Consistency(gamma=1.0),
     ),
 )
 _SPEECH_FIRST = Recipe(
     teacher=_training(150, 1e-3),
     student=_training(240, 3e-3, cosine=True),
     objective=Objective(
-        transform=(InputNoise(1.0), ModalityDropout(0.75, only=("speech",))), gamma=2.0
+        transform=(InputNoise(1.0), ModalityDropout(0.75, only=("speech",))),
+        consistency=Consistency(gamma=2.0),
     ),
 )
 

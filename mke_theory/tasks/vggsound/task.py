@@ -28,7 +28,7 @@ from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation import metrics
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import Frames, multimodal
 from mke_theory.models.backbones import Kind, picture_encoder, sound_encoder
@@ -83,10 +83,10 @@ def recipe() -> Recipe:
         teacher=training,
         student=training,
         objective=Objective(
-            labels="soft",
+            pseudo_labels=PseudoLabelTerm(kind="soft"),
             multilabel=True,
             transform=(InputNoise(0.5), ModalityDropout(0.5, only=("audio",))),
-            gamma=1.0,
+            consistency=Consistency(gamma=1.0),
         ),
     )
 

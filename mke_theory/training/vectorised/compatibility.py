@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.job import TrainingJob
-from mke_theory.method.objective import shares_of, student_loss, transforms_on
+from mke_theory.method.student_loss import shares_of, student_loss, transforms_on
 from mke_theory.method.transforms import Compose
 from mke_theory.models import MultimodalModel
 from mke_theory.training.batches import batch_rows
@@ -60,11 +60,15 @@ def kind_of(job: TrainingJob) -> Any:
     """
     samples, config = job.samples, replace(job.config, learning_rate=1.0)
     whole = config.batch_size is None or config.batch_size >= len(samples)
-    other = job.objective.other
+    other = job.objective.anchor.transform
     return (
         _kind_of_model(job.model),
         _kind_of_pool(samples),
-        replace(job.objective, transform=(), other=other if other == "same" else ()),
+        replace(
+            job.objective,
+            transform=(),
+            anchor=replace(job.objective.anchor, transform=other if other == "same" else ()),
+        ),
         form_of((job.objective.transform, other)),
         replace(config, batch_size=None) if whole else config,
     )

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from mke_theory.data.pool import Batch
 from mke_theory.data.rng import numbered_seeds, seed_for
 from mke_theory.method.job import Outcome, TrainingJob
-from mke_theory.method.objective import student_loss
+from mke_theory.method.student_loss import student_loss
 from mke_theory.models import MultimodalModel
 from mke_theory.training.ema import share_kept
 from mke_theory.training.loop import LOOK_EVERY, RULES, Fit, Moment, diverged

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method import relatives as ssl
-from mke_theory.method.objective import Objective, loss_on, student_loss
+from mke_theory.method.objective import Objective
+from mke_theory.method.student_loss import loss_on, student_loss
 from mke_theory.method.transforms import FeatureMasking, InputNoise, Transform
 from mke_theory.models import MLP, multimodal
 from mke_theory.training.loop import Moment, TrainConfig, fit
@@ -266,10 +267,14 @@ def test_uda_with_a_cold_anchor_is_fixmatch_with_a_clean_view() -> None:
 @pytest.mark.parametrize("other", [(), NOISE])
 def test_mean_teacher_without_memory_is_the_stopped_student(other: tuple[Transform, ...]) -> None:
     method = ssl.mean_teacher.method(NOISE, other=other, average_decay=0.0)
-    stopped = replace(method.objective, anchor="stopped", answers="student")
+    stopped = replace(
+        method.objective,
+        anchor=replace(method.objective.anchor, source="stopped"),
+        answers="student",
+    )
     assert stopped.kept_average is None
     assert same(trained(method.objective), trained(stopped))
-    slow = replace(method.objective, average_decay=0.5)
+    slow = replace(method.objective, anchor=replace(method.objective.anchor, decay=0.5))
     assert not same(trained(slow), trained(stopped))
 
 

@@ -15,8 +15,9 @@ from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import Stream, seed_for
 from mke_theory.method import relatives as ssl
 from mke_theory.method.algorithm import expand, pseudo_label
-from mke_theory.method.objective import Objective, loss_on
+from mke_theory.method.objective import Consistency, Objective
 from mke_theory.method.relatives import Method, learn, objective_on, samples_of
+from mke_theory.method.student_loss import loss_on
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.training.loop import Moment, TrainConfig
@@ -105,7 +106,9 @@ def test_l_pl_is_a_mean_over_the_samples_with_a_label() -> None:
     here, method = problem(), ssl.mean_teacher.method((), gamma=0.0)
     samples = samples_of(method, here, modalities=ALPHA)
     objective = objective_on(method, samples)
-    assert objective == replace(method.objective, label_weight=28 / 7)
+    assert objective == replace(
+        method.objective, pseudo_labels=replace(method.objective.pseudo_labels, weight=28 / 7)
+    )
     model = teacher()
     found = loss_on(objective, samples)(model, samples[:], Stream(0), Moment()).mean()
     logits = model({"a": here.labelled.inputs["a"]})
@@ -140,7 +143,7 @@ def test_the_row_mke_is_algorithm_1_to_the_last_bit() -> None:
         teacher(),
         here.unlabelled.with_labels(here.truth.labels),
         build(0),
-        objective=Objective(transform=NOISE, gamma=0.5),
+        objective=Objective(transform=NOISE, consistency=Consistency(gamma=0.5)),
         config=FEW,
         seed=4,
     )
@@ -238,7 +241,12 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="learns_from is 'labels'; choose one of"):
         replace(ssl.mke.method(), learns_from="labels")  # type: ignore[arg-type]
     sure = ssl.mke.method()
-    sure = replace(sure, objective=replace(sure.objective, threshold=1.0))
+    sure = replace(
+        sure,
+        objective=replace(
+            sure.objective, pseudo_labels=replace(sure.objective.pseudo_labels, threshold=1.0)
+        ),
+    )
     with pytest.raises(ValueError, match=r"threshold 1\.0"):
         samples_of(sure, here, teacher())
 

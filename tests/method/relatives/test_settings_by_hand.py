@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method import relatives as ssl
-from mke_theory.method.objective import Objective, loss_on
+from mke_theory.method.objective import Objective
 from mke_theory.method.relatives import Method
+from mke_theory.method.student_loss import loss_on
 from mke_theory.method.transforms import Transform
 from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Moment, TrainConfig, fit
@@ -142,7 +143,10 @@ ROWS: dict[str, tuple[Method, Callable[[NDArray[Any]], Floats]]] = {
 def weighted(objective: Objective, labels: NDArray[Any]) -> Objective:
     """L_pl as a mean over the samples that carry a label."""
     known = int((labels >= 0).sum())
-    return replace(objective, label_weight=N / known if known else 1.0)
+    return replace(
+        objective,
+        pseudo_labels=replace(objective.pseudo_labels, weight=N / known if known else 1.0),
+    )
 
 
 def pool(labels: NDArray[Any]) -> Pool:

@@ -84,7 +84,9 @@ def test_perturbations_are_the_weak_the_strong_or_none_for_all() -> None:
         allowed = {(), ssl.method.WEAK + more, ssl.method.STRONG + more}
         objective = entrant.how.objective
         assert objective.transform in allowed - {()}
-        assert objective.other == "same" or objective.other in allowed | {more}
+        assert objective.anchor.transform == "same" or objective.anchor.transform in allowed | {
+            more
+        }
 
 
 def test_who_answers_for_a_pair_is_taught_or_at_times_without_beta() -> None:
@@ -93,7 +95,11 @@ def test_who_answers_for_a_pair_is_taught_or_at_times_without_beta() -> None:
         assert isinstance(entrant.how, Method)
         objective = entrant.how.objective
         if entrant.sees == "α and β" and not entrant.how.needs_teacher:
-            answering = objective.transform if objective.other == "same" else objective.other
+            answering = (
+                objective.transform
+                if objective.anchor.transform == "same"
+                else objective.anchor.transform
+            )
             assert set(DROPPED) <= set(answering)
         assert entrant.sees == "α and β" or not set(DROPPED) & set(objective.transform)
 

@@ -13,7 +13,7 @@ from torch import nn
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.job import TrainingJob, one_by_one
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.transforms import (
     Dropout,
     FeatureMasking,
@@ -55,31 +55,34 @@ def scaled(step: Transform, factor: float) -> Transform:
 
 OBJECTIVES = {
     "mke": Objective(transform=(InputNoise(1.0),)),
-    "regularised": Objective(transform=(InputNoise(1.0), FeatureMasking(0.3)), gamma=1.0),
+    "regularised": Objective(
+        transform=(InputNoise(1.0), FeatureMasking(0.3)), consistency=Consistency(gamma=1.0)
+    ),
     "kl, clean": Objective(
-        transform=(GaussianNoise(0.5),), gamma=1.0, consistency="kl", view="clean"
+        transform=(GaussianNoise(0.5),),
+        consistency=Consistency(gamma=1.0, distance="kl"),
+        pseudo_labels=PseudoLabelTerm(view="clean"),
     ),
     "modality dropout": Objective(transform=(ModalityDropout(0.4),)),
     "features": Objective(transform=(HiddenNoise(0.5), Dropout(0.2))),
     "mean teacher": Objective(
         transform=(InputNoise(1.0),),
-        other=(InputNoise(0.5),),
-        gamma=2.0,
-        anchor="average",
-        average_decay=0.9,
-        ramp=0.5,
+        anchor=Anchor(transform=(InputNoise(0.5),), source="average", decay=0.9),
+        consistency=Consistency(gamma=2.0, ramp=0.5),
         answers="average",
     ),
     "fixmatch": Objective(
         transform=(InputNoise(1.0),),
-        other=(InputNoise(0.1),),
-        gamma=1.0,
-        anchor="stopped",
-        consistency="hard",
-        certainty=0.4,
+        anchor=Anchor(transform=(InputNoise(0.1),), source="stopped"),
+        consistency=Consistency(gamma=1.0, distance="hard", certainty=0.4),
     ),
-    "entropy": Objective(gamma=1.0, other="same", consistency="cross_entropy"),
-    "soft": Objective(labels="soft", transform=(InputNoise(1.0),), temperature=2.0),
+    "entropy": Objective(
+        consistency=Consistency(gamma=1.0, distance="cross_entropy"),
+        anchor=Anchor(transform="same"),
+    ),
+    "soft": Objective(
+        pseudo_labels=PseudoLabelTerm(kind="soft", temperature=2.0), transform=(InputNoise(1.0),)
+    ),
 }
 CONFIGS = {
     "sgd": TrainConfig(STEPS, optimizer="sgd", learning_rate=0.1, momentum=0.9, weight_decay=0.01),
@@ -100,10 +103,10 @@ def jobs(objective: Objective, config: TrainConfig, count: int = 3) -> list[Trai
     made = []
     for i in range(count):
         samples = pool(40 + 5 * i, i)
-        if objective.labels == "soft":
+        if objective.pseudo_labels.kind == "soft":
             soft = torch.softmax(pool(len(samples), 50 + i).inputs["a"], dim=1)
             samples = samples.with_labels(soft)
-        if objective.gamma > 0:
+        if objective.consistency.gamma > 0:
             labels = samples.labels.clone()
             labels[10:30] = UNKNOWN
             samples = samples.with_labels(labels)
@@ -208,7 +211,9 @@ def test_convolutions_missing_modalities_and_frozen_weights() -> None:
         x["y"][: n // 3] = torch.nan
         return Pool(x, torch.randint(0, 2, (n,), generator=noise))
 
-    objective = Objective(transform=(InputNoise(0.5), ModalityDropout(0.3)), gamma=0.5)
+    objective = Objective(
+        transform=(InputNoise(0.5), ModalityDropout(0.3)), consistency=Consistency(gamma=0.5)
+    )
     config = TrainConfig(12, batch_size=8, learning_rate=0.01)
     ready = [TrainingJob(build(i), draw(20 + i, i), objective, config, i) for i in range(3)]
     alone = fits_alone(ready)
@@ -340,7 +345,7 @@ def without(given: Pool, rows: int) -> Pool:
 
 
 def pairs() -> dict[str, list[TrainingJob]]:
-    compared = Objective(transform=(GaussianNoise(0.5),), gamma=1.0)
+    compared = Objective(transform=(GaussianNoise(0.5),), consistency=Consistency(gamma=1.0))
     return {
         "another second view": [
             job(0, objective=compared),
