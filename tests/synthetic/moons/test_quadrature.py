@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.special import expit
 from scipy.stats import norm
 
 from mke_theory.synthetic.moons.quadrature import bayes_error_by_cells
@@ -78,3 +80,34 @@ def test_a_slope_that_is_understated_breaks_the_bounds() -> None:
     truth = 0.5 - (3**-0.5 - 3**-1.5) / 2
     assert abs(error(4000.0).value - truth) <= 1e-6
     assert abs(error(0.1).value - truth) > 0.1
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_roots_between_corners_that_agree_are_found(bent: bool) -> None:
+    # On [−1, 1], evenly, with Λ = s|x| − 1 or s x²/2 − 1: positive at both ends, −1 in the middle.
+    # The slope s (or the curvature s) is just enough for that, so a smaller bound would miss it.
+    s = 40.0
+
+    def log_odds(x: Floats) -> Floats:
+        return s * (x[:, 0] ** 2 / 2 if bent else np.abs(x[:, 0])) - 1
+
+    def share(low: float, high: float) -> float:
+        return float(quad(lambda x: expit(log_odds(np.array([[x]]))[0]), low, high)[0]) / 2
+
+    def masses(low: Floats, high: Floats) -> Floats:
+        one = np.array([share(a, b) for a, b in zip(low[:, 0], high[:, 0], strict=True)])
+        return np.stack([(high - low)[:, 0] / 2 - one, one], axis=1)
+
+    found = bayes_error_by_cells(
+        np.array([-1.0]),
+        np.array([1.0]),
+        masses,
+        log_odds,
+        slope=np.inf if bent else s,
+        curvature=s if bent else np.inf,
+        tolerance=1e-4,
+    )
+    root = np.sqrt(2 / s) if bent else 1 / s
+    truth = 2 * share(0, root) + (1 - root) - 2 * share(root, 1)
+    assert found.tolerance <= 1e-4 * 1.001
+    assert abs(found.value - truth) <= found.tolerance
