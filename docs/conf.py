@@ -40,6 +40,7 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # torch's and scikit-learn's own docstrings stay with them
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "Floats", "Ints")}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 # Names of other libraries are not looked up, as that would need their pages.

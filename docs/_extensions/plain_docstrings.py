@@ -18,7 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from bibliography import linked
 from sphinx.application import Sphinx
-from sphinx.util.inspect import stringify_signature
+from sphinx.util.inspect import TypeAliasNamespace, stringify_signature
 
 LONGEST_DEFAULT = 30
 """A longer default of a field is shown as an ellipsis: the source says it."""
@@ -207,7 +207,8 @@ def process_signature(
         return None
     found = inspect.signature(obj)
     try:
-        hints = get_type_hints(obj)  # each field's as the module of its own class reads it
+        # Each field's as the module of its own class reads it.
+        hints = get_type_hints(obj, localns=TypeAliasNamespace(app.config.autodoc_type_aliases))
     except NameError:  # a name that type checkers alone import
         hints = {}
     short = [

@@ -47,4 +47,4 @@ def test_the_page_of_a_room_shows_its_sign_and_its_files() -> None:
     assert text.startswith("theory\n======\n\n.. automodule:: mke_theory.theory\n")
     assert "   theory.bounds" not in text
     assert "   mke_theory.theory.bounds\n" in text
-    assert "graph\n-----\n\n.. automodule:: mke_theory.theory.graph\n   :members:\n" in text
+    assert "graph.py\n--------\n\n.. automodule:: mke_theory.theory.graph\n   :members:\n" in text
