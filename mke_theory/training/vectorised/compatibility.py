@@ -20,7 +20,7 @@ from mke_theory.training.batches import batch_rows
 from mke_theory.training.loop import Moment
 from mke_theory.training.vectorised.hyperparameters import form_of
 
-_AT_A_TIME = 256
+_AT_A_TIME = 1024
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
 
@@ -183,9 +183,14 @@ def _refuse_other_samples(model: nn.Module, batch: Batch) -> None:
 
 def _refuse_missing(model: nn.Module, samples: Pool) -> None:
     """Raise ValueError where a model that needs all modalities would miss one in some sample."""
-    for part in model.modules():
-        if not (isinstance(part, MultimodalModel) and part.missing == "refuse"):
-            continue
-        known = {name: samples.inputs[name] for name in part.modalities if name in samples.inputs}
-        if known:  # a model inside another may read what is made on the way
-            part.refuse_missing(known)
+    asking = [
+        part
+        for part in model.modules()
+        if isinstance(part, MultimodalModel) and part.missing == "refuse"
+    ]
+    for start in range(0, len(samples), _AT_A_TIME) if asking else ():
+        inputs = samples[slice(start, start + _AT_A_TIME)].inputs
+        for part in asking:
+            known = {name: inputs[name] for name in part.modalities if name in inputs}
+            if known:  # a model inside another may read what is made on the way
+                part.refuse_missing(known)

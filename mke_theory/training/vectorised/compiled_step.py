@@ -70,8 +70,7 @@ class Program:
             rewrite(graph)
         self._values: dict[Node, Any] = {}
         self._instructions: list[tuple[Node, Kernel]] = []
-        self._once: list[Kernel] = []
-        self._all_true: list[Tensor] = []
+        self._once: list[Kernel | Tensor] = []  # of constants: operations, and masks that are true
         with torch.inference_mode(), np.errstate(all="ignore"):
             found = self._record(graph, flat)
         self._sources = tree_unflatten(found, made[0])
@@ -96,8 +95,13 @@ class Program:
 
     def renew(self) -> bool:
         """Compute anew what depends on constants alone; False where another program is needed."""
-        _carry_out(self._once)
-        return all(bool(mask.all()) for mask in self._all_true)
+        for one in self._once:
+            if isinstance(one, Tensor):
+                if not bool(one.all()):
+                    return False
+            else:
+                _carry_out([one])
+        return True
 
     @property
     def bytes(self) -> int:
@@ -190,7 +194,7 @@ class Program:
         same = value.shape == made.shape and value.dtype == made.dtype
         if not same or not bool(self._values[mask].all()):
             return None
-        self._all_true.append(self._values[mask])
+        self._once.append(self._values[mask])
         return chosen
 
     def _copy_out(
@@ -210,7 +214,7 @@ class Program:
 
 def _carry_out(kernels: Sequence[Kernel]) -> None:
     # A model may diverge, and who trains it will see that; NumPy need not warn at every step.
-    with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
+    with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for kernel in kernels:
             kernel()
 

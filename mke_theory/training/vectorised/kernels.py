@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
@@ -69,7 +70,7 @@ _OF_TORCH: dict[Any, Any] = {
 }
 """Functions of torch with the arguments of an operation; a call takes half of the overload's."""
 
-_chosen: dict[Any, int] = {}
+_chosen: dict[Any, str] = {}
 
 
 def kernel_of(
@@ -84,16 +85,19 @@ def kernel_of(
     `out` has the shape and type of the result, and may be an operand's own memory. `constant` are
     the places of operands whose numbers never change.
     """
-    ways = list(_ways(function, operands, options, out, constant))
-    if not ways:
-        return None
-    if len(ways) == 1:
-        return ways[0](out)
+    ways = dict(_ways(function, operands, options, out, constant))
+    if len(ways) < 2:
+        return next((way(out) for way in ways.values()), None)
     seen = tuple(_outline(x) for x in (*operands, *options.values(), out))
-    key = (function, len(ways), seen, torch.get_num_threads())
+    key = (str(function), tuple(ways), seen, torch.get_num_threads())
     if key not in _chosen:
         _chosen[key] = _fastest(ways, out)
     return ways[_chosen[key]](out)
+
+
+def products_chosen() -> Counter[str]:
+    """How many products of this process, by shape and layout, each library was chosen for."""
+    return Counter(name for key, name in _chosen.items() if key[0] == str(aten.bmm.default))
 
 
 def _outline(operand: Any) -> Any:
@@ -103,19 +107,19 @@ def _outline(operand: Any) -> Any:
     return str(operand)
 
 
-def _fastest(ways: Sequence[_Way], out: Tensor) -> int:
+def _fastest(ways: Mapping[str, _Way], out: Tensor) -> str:
     """The way of least time, each timed on a result of its own: `out` may be an operand."""
-    kernels = [way(torch.empty_like(out)) for way in ways]
-    least = [float("inf")] * len(ways)
+    kernels = {name: way(torch.empty_like(out)) for name, way in ways.items()}
+    least = dict.fromkeys(ways, float("inf"))
     for _ in range(_ROUNDS):
-        for i, kernel in enumerate(kernels):
+        for name, kernel in kernels.items():
             start = time.perf_counter()
             kernel()
-            least[i] = min(least[i], time.perf_counter() - start)
-    best = 0
-    for i, seconds in enumerate(least):
+            least[name] = min(least[name], time.perf_counter() - start)
+    best = next(iter(ways))
+    for name, seconds in least.items():
         if seconds < _CLEARLY * least[best]:
-            best = i
+            best = name
     return best
 
 
@@ -125,8 +129,8 @@ def _ways(
     options: Mapping[str, Any],
     out: Tensor,
     constant: Collection[int],
-) -> Iterator[_Way]:
-    """All that can carry out the operation, the usual one first."""
+) -> Iterator[tuple[str, _Way]]:
+    """All that can carry out the operation, by name, the usual one first."""
     writes = _writing(function)
     if writes is None:
         return
@@ -139,16 +143,14 @@ def _ways(
         arrays = [x.numpy() if isinstance(x, Tensor) else x for x in operands]
         return partial(_OF_NUMPY[function], *arrays, out=place.numpy())
 
-    if out.device.type != "cpu":
-        yield of_torch
-    elif function is aten.where.self:
-        yield of_torch
+    numpy_can = out.device.type == "cpu" and function in _OF_NUMPY and not options
+    numpy_can = numpy_can and _suits_numpy(operands, out)
+    usual: list[tuple[str, _Way]] = [("torch", of_torch)]
+    if numpy_can:  # the faster one for products of small matrices, mostly
+        usual.insert(0 if function is aten.bmm.default else 1, ("numpy", of_numpy))
+    yield from usual
+    if out.device.type == "cpu" and function is aten.where.self:
         yield from _by_bits(operands, out, constant)
-    elif function in _OF_NUMPY and not options and _suits_numpy(operands, out):
-        # On most processors NumPy has the faster products of small matrices.
-        yield from (of_numpy, of_torch) if function is aten.bmm.default else (of_torch, of_numpy)
-    else:
-        yield of_torch
 
 
 def _suits_numpy(operands: Sequence[Any], out: Tensor) -> bool:
@@ -173,7 +175,9 @@ def _writing(function: OpOverload) -> tuple[Callable[..., Any], str] | None:
     return None
 
 
-def _by_bits(operands: Sequence[Any], out: Tensor, constant: Collection[int]) -> Iterator[_Way]:
+def _by_bits(
+    operands: Sequence[Any], out: Tensor, constant: Collection[int]
+) -> Iterator[tuple[str, _Way]]:
     """A choice between numbers and a 0 or NaN, by the bits of the numbers: it does not branch."""
     mask, yes, no = operands
     whole = {torch.float32: torch.int32, torch.float64: torch.int64}.get(out.dtype)
@@ -201,7 +205,7 @@ def _by_bits(operands: Sequence[Any], out: Tensor, constant: Collection[int]) ->
 
         return carry_out
 
-    yield way
+    yield "bits", way
 
 
 def _filler(value: Any) -> float | None:

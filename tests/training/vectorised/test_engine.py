@@ -295,6 +295,40 @@ def test_bad_arguments_are_refused_before_any_work() -> None:
         side_by_side([good], memory=0)
 
 
+def test_classes_shares_are_each_jobs_own() -> None:
+    """Logit adjustment, also where one job is never taught the last class."""
+    ready = jobs(Objective(adjustment=0.7, transform=(InputNoise(0.5),)), CONFIGS["adamw"])
+    few = ready[1].samples.labels.clone()
+    few[few == 2] = 0
+    ready[1] = replace(ready[1], samples=ready[1].samples.with_labels(few))
+    alone = fits_alone(ready)
+    for size in (None, 2):
+        for one, other in zip(alone, side_by_side(fresh(ready), size=size), strict=True):
+            assert isinstance(other, Fit)
+            same(one, other)
+
+
+def test_probabilities_in_half_precision_are_learned_as_alone() -> None:
+    ready = jobs(Objective(labels="soft"), CONFIGS["sgd"])
+    for i, one in enumerate(ready):
+        soft = torch.softmax(pool(len(one.samples), 50 + i).inputs["a"], dim=1)
+        ready[i] = replace(one, samples=one.samples.with_labels(soft.half()))
+    for one, other in zip(fits_alone(ready), side_by_side(ready), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other, 1e-6)  # the loss is in single precision, as labels are read
+
+
+def test_jobs_whose_labels_are_all_known_leave_room_for_others() -> None:
+    """The step of the first is shorter; the second needs one that looks for what is unknown."""
+    known, holed = jobs(Objective(), CONFIGS["sgd"], 2)
+    labels = holed.samples.labels.clone()
+    labels[::3] = UNKNOWN
+    ready = [known, replace(holed, samples=holed.samples.with_labels(labels))]
+    for one, other in zip(fits_alone(ready), side_by_side(ready, size=1), strict=True):
+        assert isinstance(other, Fit)
+        same(one, other)
+
+
 def test_little_memory_is_no_error() -> None:
     ready = jobs(OBJECTIVES["mke"], CONFIGS["sgd"])
     alone = fits_alone(ready)
