@@ -1,0 +1,93 @@
+"""Work over processes comes back with its part, and one that fails ends no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from mke_theory.study.processes import available_cores, over_processes, record_all
+from mke_theory.study.records import Record, Records
+
+
+def square(number: int) -> tuple[int, int, int]:
+    return number * number, os.getpid(), torch.get_num_threads()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_part_comes_back_with_what_was_made_of_it(workers: int) -> None:
+    before = torch.get_num_threads()
+    found = list(over_processes([3, 1, 2], square, workers, threads=2))
+    torch.set_num_threads(before)
+    assert sorted((part, made[0]) for part, made in found) == [(1, 1), (2, 4), (3, 9)]
+    assert {made[2] for _, made in found} == {2}
+    elsewhere = {made[1] for _, made in found} - {os.getpid()}
+    assert bool(elsewhere) is (workers == 2)
+    if workers == 1:
+        assert [part for part, _ in found] == [3, 1, 2]
+
+
+def test_a_single_part_stays_in_this_process() -> None:
+    ((_, made),) = over_processes([3], square, workers=4)
+    assert made[1] == os.getpid() and list(over_processes([], square, workers=4)) == []
+
+
+def failing(number: int) -> int:
+    if number == 1:
+        raise KeyError("one")
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_that_raises_ends_the_loop(workers: int) -> None:
+    with pytest.raises(KeyError, match="one"):
+        list(over_processes([1, 2, 3], failing, workers))
+
+
+# --- recorded work -------------------------------------------------------------------------------
+
+
+def made(number: int, done: list[int] | None = None) -> Record:
+    if done is not None:
+        done.append(number)
+    if number == 2:
+        raise MemoryError("too many")
+    return Record(str(number), "task", "arm", number, "hash", {"test": number / 10})
+
+
+WANTED = {str(number): number for number in (3, 1, 2, 0)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_records_come_in_the_order_of_the_plan_and_failures_beside(
+    workers: int, tmp_path: Path
+) -> None:
+    with Records.open(tmp_path) as records:
+        found, failures = record_all(WANTED, made, records, workers=workers, title="work")
+    assert [record.seed for record in found] == [3, 1, 0]
+    assert failures == [(2, "MemoryError: too many")]
+
+
+def test_what_is_recorded_is_not_done_again_but_where_that_is_asked_for(tmp_path: Path) -> None:
+    done: list[int] = []
+    work: Callable[[int], Record] = partial(made, done=done)
+    with Records.open(tmp_path) as records:
+        first, _ = record_all({"1": 1}, work, records, workers=1, title="work")
+        again, _ = record_all(WANTED, work, records, workers=1, title="work")
+        assert done == [1, 3, 2, 0] and again[1] == first[0]
+        assert record_all(WANTED, work, records, workers=1, title="work")[0] == again
+        assert done == [1, 3, 2, 0, 2]  # what failed is tried again
+        record_all({"1": 1}, work, records, workers=1, title="work", resume=False)
+    assert done == [1, 3, 2, 0, 2, 1]
+
+
+def test_the_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert available_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cores() == 1
