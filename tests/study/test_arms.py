@@ -34,7 +34,7 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "mm_student": {},
     "mm_student_sup": {"learns_from": ("pseudo labels", "truth")},
     "mm_student_shuffled": {"pairing": ("as recorded", "shuffled")},
-    "mm_student_flips": {"errors": ("teacher's", "independent")},
+    "mm_student_flips": {"errors": ("teacher's", "random")},
     "um_student_matched": {
         "modalities": ("all", "teacher's"),
         "size": ("task", "as MM student"),

@@ -1,31 +1,31 @@
-"""The theory of a study is computed once from what its runs left, and told from records alone."""
+"""The theory of a study is computed once, from what its runs left beside their records."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from experiments import certificates, run_real
-from mke_theory.data.pool import Pool
-from mke_theory.method.pseudo_labels import decide
-from mke_theory.models import MLP, multimodal
+from mke_theory.data.problem import Problem
+from mke_theory.method.algorithm import predictions_of
 from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
 from mke_theory.study.arms import ARMS
-from mke_theory.study.runner import Place, run, train_teacher
+from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.records import Record, Records
+from mke_theory.study.result import Cell
+from mke_theory.study.runner import train_teachers
+from mke_theory.study.study import execute, plan
 from mke_theory.tasks.toy.twomoon import TwoMoon
-from mke_theory.theory import appraise as appraisal
 from mke_theory.theory.appraise import appraise
-from mke_theory.training.loop import TrainConfig
-from mke_theory.training.predict import embed, predict
+from mke_theory.training.loop import Fit
 
-SHORT = TrainConfig(steps=30, optimizer="sgd", learning_rate=0.05)
+Study = tuple[Path, list[Record]]
 
 
 @dataclass(frozen=True)
@@ -37,161 +37,124 @@ class Moons(TwoMoon):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[records.Record]]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A folder with the teacher and the MM student of two seeds."""
     folder = tmp_path_factory.mktemp("study")
-    place, task, done = Place(folder=folder), Moons(), []
-    for seed in (0, 1):
-        problem = task.problem(seed)
-        teacher = train_teacher(task, seed, problem, place)
-        for arm in ("um_teacher", "mm_student"):
-            done.append(run(task, ARMS[arm], seed, problem, teacher, place)[0])
+    with Records.open(folder) as kept:
+        runs = plan([Moons()], [ARMS["mm_student"]], range(2))
+        done, failures = execute(runs, kept, RunConfiguration(folder, trainer="one by one"))
+    assert failures == []
     return folder, done
 
 
 @pytest.fixture(scope="module")
-def told(study: tuple[Path, list[records.Record]]) -> list[records.Record]:
+def appraised(study: Study) -> list[Record]:
     folder, done = study
     found, failures = appraisals.appraise_all(done, [Moons()], folder, seeds=2, workers=1)
     assert failures == []
     return found
 
 
-# What a run leaves
-
-
-def test_an_embedding_is_what_the_last_linear_layer_reads() -> None:
-    model = multimodal({"a": MLP([2, 3], activate=True)}, 2, hidden=(4,))
-    pool = Pool({"a": torch.randn(7, 2)}, torch.zeros(7, dtype=torch.int64))
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    found = embed(model, pool)
-    assert found.shape == (7, 4)
-    torch.testing.assert_close(last(found), predict(model, pool))
-    assert not last._forward_pre_hooks  # nothing is left behind
-
-
-def test_a_model_without_a_linear_layer_has_no_embedding() -> None:
-    pool = Pool({"a": torch.randn(7, 2)}, torch.zeros(7, dtype=torch.int64))
-    with pytest.raises(TypeError, match="no linear layer"):
-        embed(nn.Identity(), pool)
-
-
-def test_the_answers_of_the_mm_student_alone_are_kept(
-    study: tuple[Path, list[records.Record]],
-) -> None:
+def test_predictions_of_the_mm_student_alone_lie_beside_its_record(study: Study) -> None:
     folder, done = study
-    for record in done:
-        kept = "answers" in record.get("artifacts", {})
-        assert kept == (record["arm"] == "mm_student")
-    student = done[1]
-    problem = Moons().problem(0)
-    _, answers = appraisals.answers_of(student, Moons(), folder)
-    assert answers["embedding"].shape == (len(problem.unlabelled), 16)
-    right = answers["student"] == problem.unlabelled.labels.numpy()
-    assert right.mean() == pytest.approx(student["metrics"]["unlabelled"])
-    agree = answers["student"] == answers["pseudo"]
-    assert agree.mean() == pytest.approx(student["metrics"]["agreement"])
-    teacher = train_teacher(Moons(), 0, problem, Place()).model
-    assert (decide(predict(teacher, problem.unlabelled)).numpy() == answers["pseudo"]).all()
+    assert [("answers" in one.artifacts, one.arm) for one in done] == [
+        (False, "um_teacher"),
+        (False, "um_teacher"),
+        (True, "mm_student"),
+        (True, "mm_student"),
+    ]
+    student = done[2]
+    problem, saved = appraisals.predictions_on_disk(student, Moons(), folder)
+    assert saved["embedding"].shape == (len(problem.unlabelled), 16)
+    right = saved["student"] == problem.truth.labels.numpy()
+    assert right.mean() == pytest.approx(student.metrics["unlabelled"])
+    agree = saved["student"] == saved["pseudo"]
+    assert agree.mean() == pytest.approx(student.metrics["agreement"])
+    cell = Cell(Moons(), 0)
+    teacher = train_teachers([cell], RunConfiguration(trainer="one by one"))[cell]
+    assert isinstance(teacher, Fit)
+    labels = predictions_of(teacher.model, problem.unlabelled)
+    assert np.array_equal(labels.numpy(), saved["pseudo"])
 
 
-# Appraisals
-
-
-def test_an_appraisal_holds_what_the_theory_gives(
-    study: tuple[Path, list[records.Record]], told: list[records.Record]
-) -> None:
+def test_an_appraisal_holds_what_the_theory_gives(study: Study, appraised: list[Record]) -> None:
     folder, done = study
-    assert [(one["task"], one["seed"]) for one in told] == [("moons", 0), ("moons", 1)]
-    problem, answers = appraisals.answers_of(done[1], Moons(), folder)
+    assert [(one.task, one.arm, one.seed) for one in appraised] == [
+        ("moons", "mm_student", 0),
+        ("moons", "mm_student", 1),
+    ]
+    assert appraised[0].metrics == {} and appraised[0].environment == done[2].environment
+    problem, saved = appraisals.predictions_on_disk(done[2], Moons(), folder)
     views = appraise(
         {name: x.numpy() for name, x in problem.unlabelled.inputs.items()},
         ["x1"],
-        answers["embedding"],
-        pseudo=answers["pseudo"],
-        student=answers["student"],
-        truth=problem.unlabelled.labels.numpy(),
+        saved["embedding"],
+        pseudo=saved["pseudo"],
+        student=saved["student"],
+        truth=problem.truth.labels.numpy(),
         classes=2,
     )
-    for view, kept in zip(views, told[0]["theory"], strict=True):
+    for view, kept in zip(views, appraised[0].extra["theory"], strict=True):
         assert kept["certificate"] == pytest.approx(view.certificate.value)
         assert kept["student_error"] <= kept["certificate"] <= kept["trivial"] + 1e-12
-        assert kept["student_error"] == pytest.approx(1 - done[1]["metrics"]["unlabelled"])
+        assert kept["student_error"] == pytest.approx(1 - done[2].metrics["unlabelled"])
         rows = {row["theorem"]: row for row in kept["ledger"]}
         assert rows["certificate"]["status"] == "holds"
         assert rows["certificate"]["value"] == pytest.approx(kept["certificate"])
 
 
 def test_what_is_appraised_is_not_appraised_again(
-    study: tuple[Path, list[records.Record]],
-    told: list[records.Record],
-    monkeypatch: pytest.MonkeyPatch,
+    study: Study, appraised: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, done = study
+    assert [*records.read(folder / appraisals.FOLDER)] == appraised
     monkeypatch.setattr(appraisals, "appraise", lambda *_, **__: pytest.fail("computed again"))
     again, failures = appraisals.appraise_all(done, [Moons()], folder, seeds=2, workers=1)
-    assert (again, failures) == (told, [])
+    assert (again, failures) == (appraised, [])
 
 
-def test_one_appraisal_that_fails_does_not_end_the_others(
-    study: tuple[Path, list[records.Record]], tmp_path: Path
-) -> None:
+def test_one_appraisal_that_fails_does_not_end_the_others(study: Study, tmp_path: Path) -> None:
     folder, done = study
     shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
-    (tmp_path / done[1]["artifacts"]["answers"]).unlink()
+    (tmp_path / done[2].artifacts["answers"]).unlink()
     found, failures = appraisals.appraise_all(done, [Moons()], tmp_path, seeds=2, workers=1)
-    assert [one["seed"] for one in found] == [1]
+    assert [one.seed for one in found] == [1]
     assert len(failures) == 1 and failures[0].startswith("theory of moons seed 0: FileNotFound")
 
 
-def test_none_is_appraised_where_none_is_asked_for(
-    study: tuple[Path, list[records.Record]], tmp_path: Path
-) -> None:
-    found, failures = appraisals.appraise_all(study[1], [Moons()], tmp_path, seeds=0, workers=1)
-    assert (found, failures) == ([], [])
+@dataclass(frozen=True)
+class Unknown(Moons):
+    """The same, but the class of one sample of D_u is not known."""
+
+    says: bool = False
+
+    def knows_truth(self) -> bool:
+        return self.says
+
+    def problem(self, seed: int) -> Problem:
+        problem = super().problem(seed)
+        labels = problem.truth.labels.clone()
+        labels[3] = -1
+        return replace(problem, truth=replace(problem.truth, labels=labels))
 
 
-def test_the_main_job_appraises_the_seeds_it_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(appraisal, "SECONDS", 0.05)
-    short = [f"twomoon_fair.recipe.{who}.steps=5" for who in ("teacher", "student")]
-    args = ["--tasks", "twomoon_fair", "--arms", "mm_student", "--seeds", "2", "--workers", "1"]
-    call = [*args, "--out", str(tmp_path), "--set", "twomoon_fair.points=80", *short]
-    assert run_real.main(call) == 0
-    assert "- twomoon_fair: In percent" in capsys.readouterr().out
-    assert [one["seed"] for one in records.read(tmp_path / appraisals.FOLDER)] == [0]
-    assert {"theory.md", "ledger_twomoon_fair.md"} <= {path.name for path in tmp_path.iterdir()}
-    other = [*call[:-4], "--theory", "0", "--out", str(tmp_path / "none"), *call[-4:]]
-    assert run_real.main(other) == 0
-    assert "- twomoon_fair: In percent" not in capsys.readouterr().out
+def test_students_that_cannot_be_appraised_are_left_out(study: Study, tmp_path: Path) -> None:
+    folder, done = study
+    none: tuple[list[Record], list[str]] = ([], [])
+    assert appraisals.appraise_all(done, [Moons()], tmp_path, seeds=0, workers=1) == none
+    bare = [replace(one, artifacts={}) for one in done]
+    assert appraisals.appraise_all(bare, [Moons()], tmp_path, seeds=2, workers=1) == none
+    assert appraisals.appraise_all(done, [Unknown()], tmp_path, seeds=2, workers=1) == none
+    with pytest.raises(ValueError, match="truth is not known for every sample"):
+        appraisals.predictions_on_disk(done[2], Unknown(says=True), folder)
 
 
-# The study of certificates
-
-
-def test_the_study_of_certificates_runs_and_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(certificates.TASKS, "moons", Moons())
-    monkeypatch.setattr(certificates, "LOOKED_UP", 10)
-    call = ["--tasks", "moons", "--seeds", "2", "--workers", "1", "--out", str(tmp_path)]
-    assert certificates.main(call) == 0
-    first = capsys.readouterr().out
-    assert "| ε, μ " in first and "no graph: ε + L01(f, ỹ)" in first
-    rows = records.read(tmp_path / "certificates")
-    for row in rows:
-        assert list(row["rungs"].pop("α")) == ["ε, μ"]
-        for rungs in row["rungs"].values():
-            assert row["metrics"]["student"] <= rungs["ε, μ"] <= rungs["ε, 2 μ"] + 1e-6
-            assert rungs["ε, μ, class shares"] <= rungs["ε, μ"] + 1e-6
-    monkeypatch.setattr(certificates, "certify", lambda *_: pytest.fail("computed again"))
-    assert certificates.main(call) == 0
-    assert capsys.readouterr().out == first
-
-
-def test_the_study_of_certificates_refuses_a_task_that_does_not_exist(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert certificates.main(["--tasks", "nothing", "--out", str(tmp_path)]) == 2
-    assert "there is no task 'nothing'" in capsys.readouterr().err
+def test_saved_labels_are_whole_numbers(study: Study) -> None:
+    folder, done = study
+    _, saved = appraisals.predictions_on_disk(done[3], Moons(), folder)
+    for name in ("pseudo", "student"):
+        assert saved[name].dtype == np.int64 and set(np.unique(saved[name])) == {0, 1}
+    assert (
+        saved["embedding"].dtype == np.float32
+        and torch.isfinite(torch.from_numpy(saved["embedding"])).all()
+    )
