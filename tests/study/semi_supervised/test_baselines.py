@@ -14,28 +14,22 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from mke_theory.data.pool import Pool, join
-from mke_theory.data.problem import Problem
+from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import fit_teacher, pseudo_label
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.semi_supervised.baselines import (
-    Answers,
+    Predictions,
     co_training,
     label_spreading,
     self_training,
     with_the_surest,
 )
-from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import TrainConfig
 from mke_theory.training.predict import predict
 
 ALPHA, BETA = ("a",), ("b",)
 CONFIG = TrainConfig(steps=60, learning_rate=0.05)
-
-
-@pytest.fixture(scope="module")
-def fabric() -> Any:
-    return Hardware().fabric()
 
 
 def moons(n: int, seed: int, noise: float = 0.4) -> Pool:
@@ -69,16 +63,16 @@ def test_self_training_with_a_certainty_that_nobody_has_is_logistic_regression()
     known = scaler.transform(here.labelled.inputs["a"].double().numpy())
     direct = LogisticRegression(max_iter=2000).fit(known, here.labelled.labels.numpy())
     found = self_training(here, ALPHA, certainty=0.999999)
-    for pool, said in ((here.unlabelled, found.unlabelled), (here.test, found.test)):
+    for pool, predicted in ((here.unlabelled, found.unlabelled), (here.test, found.test)):
         expected = direct.predict(scaler.transform(pool.inputs["a"].double().numpy()))
-        assert said.tolist() == expected.tolist()
+        assert predicted.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("modalities", [ALPHA, ("a", "b")])
 def test_both_solve_what_is_easy(modalities: tuple[str, ...]) -> None:
     here = problem(0.1)
     for found in (self_training(here, modalities), label_spreading(here, modalities)):
-        assert torch.equal(found.unlabelled, here.unlabelled.labels)
+        assert torch.equal(found.unlabelled, here.truth.labels)
         assert torch.equal(found.test, here.test.labels)
 
 
@@ -98,7 +92,7 @@ def test_neither_the_truth_nor_beta_of_the_labelled_is_read(baseline: Any) -> No
     blind = replace(
         here,
         labelled=here.labelled.only(ALPHA),
-        unlabelled=here.unlabelled.with_labels(torch.full((60,), -1)),
+        truth=Truth(1 - here.truth.labels),
     )
     first, second = baseline(here), baseline(blind)
     assert torch.equal(first.unlabelled, second.unlabelled)
@@ -120,25 +114,25 @@ def test_where_no_label_arrives_there_is_no_answer() -> None:
 # --- co-training ---------------------------------------------------------------------------------
 
 
-def test_co_training_by_its_definition(fabric: Any) -> None:
+def test_co_training_by_its_definition() -> None:
     here = problem(1.0)
-    found = co_training(here, build, rounds=2, per_class=4, config=CONFIG, seed=7, fabric=fabric)
+    found = co_training(here, build, rounds=2, per_class=4, config=CONFIG, seed=7)
 
-    def taught(view: tuple[str, ...], lessons: Pool, number: int) -> nn.Module:
+    def trained(view: tuple[str, ...], samples: Pool, number: int) -> nn.Module:
         at = seed_for(7, "co-training", number, *view)
-        return fit_teacher(build(view), lessons, CONFIG, seed=at, fabric=fabric).model
+        return fit_teacher(build(view), samples, CONFIG, seed=at).model
 
     def surest(view: tuple[str, ...], model: nn.Module, taken: set[int]) -> dict[int, Any]:
-        said = pseudo_label(model, here.unlabelled.only(view))
+        pseudo = pseudo_label(model, here.unlabelled.only(view))
         named: dict[int, Any] = {}
         for k in range(2):
-            rows = [i for i in range(60) if i not in taken and int(said.hard[i]) == k]
-            rows.sort(key=lambda i: -float(said.confidence[i]))
-            named |= {i: (float(said.confidence[i]), k) for i in rows[:4]}
+            rows = [i for i in range(60) if i not in taken and int(pseudo.hard[i]) == k]
+            rows.sort(key=lambda i: -float(pseudo.confidence[i]))
+            named |= {i: (float(pseudo.confidence[i]), k) for i in rows[:4]}
         return named
 
     own = here.labelled.only(ALPHA)
-    labels = {i: k for i, (_, k) in surest(ALPHA, taught(ALPHA, own, 0), set()).items()}
+    labels = {i: k for i, (_, k) in surest(ALPHA, trained(ALPHA, own, 0), set()).items()}
 
     def pool(view: tuple[str, ...]) -> Pool:
         rows = sorted(labels)
@@ -146,20 +140,20 @@ def test_co_training_by_its_definition(fabric: Any) -> None:
         return named.with_labels(torch.tensor([labels[i] for i in rows]))
 
     votes = [
-        surest(ALPHA, taught(ALPHA, join(own, pool(ALPHA)), 1), set(labels)),
-        surest(BETA, taught(BETA, pool(BETA), 1), set(labels)),
+        surest(ALPHA, trained(ALPHA, join(own, pool(ALPHA)), 1), set(labels)),
+        surest(BETA, trained(BETA, pool(BETA), 1), set(labels)),
     ]
     for i in votes[0].keys() | votes[1].keys():
         labels[i] = max((vote[i] for vote in votes if i in vote), key=lambda v: v[0])[1]
     assert {i: int(k) for i, k in enumerate(found.labels) if k >= 0} == labels
     assert 8 < len(labels) <= 24
 
-    models = taught(ALPHA, join(own, pool(ALPHA)), 2), taught(BETA, pool(BETA), 2)
+    models = trained(ALPHA, join(own, pool(ALPHA)), 2), trained(BETA, pool(BETA), 2)
     p = [torch.softmax(predict(model, here.test), dim=1) for model in models]
-    assert torch.equal(found.answers.test, (p[0] * p[1]).argmax(dim=1))
+    assert torch.equal(found.predictions.test, (p[0] * p[1]).argmax(dim=1))
 
 
-class Said(nn.Module):
+class Odds(nn.Module):
     """Two classes with logits (0, x)."""
 
     def __init__(self, name: str) -> None:
@@ -177,8 +171,8 @@ def test_of_two_views_the_surer_one_counts() -> None:
     b = [-1.0, -5.0, 2.0, 1.0, -9.0, -3.0]
     labels = torch.tensor([-1, -1, -1, -1, 1, -1])
     given = Pool({"a": torch.tensor(a)[:, None], "b": torch.tensor(b)[:, None]}, labels)
-    here = replace(problem(), unlabelled=given, test=given)
-    models: list[nn.Module] = [Said("a"), Said("b")]
+    here = Problem.of(problem().labelled, given, given, ALPHA, 2)
+    models: list[nn.Module] = [Odds("a"), Odds("b")]
     found = with_the_surest(here, labels, [ALPHA, BETA], models, 2)
     # a names 0, 1 (class 1) and 5, 2 (class 0); b names 2, 3 (class 1) and 1, 5 (class 0). On 1
     # and on 2, where they differ, b is the surer one.
@@ -189,9 +183,9 @@ def test_of_two_views_the_surer_one_counts() -> None:
     assert labels.tolist() == [-1, -1, -1, -1, 1, -1]
 
 
-def test_the_second_view_ends_better_than_the_first(fabric: Any) -> None:
+def test_the_second_view_ends_better_than_the_first() -> None:
     here = problem(0.8)
-    found = co_training(here, build, rounds=20, per_class=3, config=CONFIG, fabric=fabric)
+    found = co_training(here, build, rounds=20, per_class=3, config=CONFIG)
     wrong = [
         int((predict(model, here.test).argmax(dim=1) != here.test.labels).sum())
         for model in (found.first, found.second)
@@ -200,18 +194,16 @@ def test_the_second_view_ends_better_than_the_first(fabric: Any) -> None:
     assert not bool((found.labels == -1).any())  # all of D_u, so it ended before 20 rounds
 
 
-def test_co_training_reads_neither_the_truth_nor_beta_of_the_labelled(fabric: Any) -> None:
+def test_co_training_reads_neither_the_truth_nor_beta_of_the_labelled() -> None:
     here = problem()
     blind = replace(
         here,
         labelled=here.labelled.only(ALPHA),
-        unlabelled=here.unlabelled.with_labels(torch.full((60,), -1)),
+        truth=Truth(1 - here.truth.labels),
     )
-    first, second = (
-        co_training(each, build, rounds=2, config=CONFIG, fabric=fabric) for each in (here, blind)
-    )
+    first, second = (co_training(each, build, rounds=2, config=CONFIG) for each in (here, blind))
     assert torch.equal(first.labels, second.labels)
-    assert torch.equal(first.answers.test, second.answers.test)
+    assert torch.equal(first.predictions.test, second.predictions.test)
 
 
 def test_settings_out_of_range_are_refused() -> None:
@@ -251,7 +243,7 @@ def test_a_missing_number_of_the_unlabelled_is_their_mean() -> None:
 
 @pytest.mark.parametrize("baseline", [self_training, label_spreading])
 def test_strange_modalities_and_wholly_missing_numbers_are_refused(
-    baseline: Callable[..., Answers],
+    baseline: Callable[..., Predictions],
 ) -> None:
     problem = Problem.of(
         labelled=Pool({"a": torch.tensor([[0.0], [1.0]])}, torch.tensor([0, 1])),
