@@ -15,7 +15,7 @@ from torch import nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.models import coordinates
 from mke_theory.study import result, study
 from mke_theory.study.arms import ARMS, REFERENCE
@@ -123,7 +123,7 @@ def test_arms_that_need_the_truth_are_left_out_by_name() -> None:
 
 
 def test_random_errors_are_left_out_where_labels_are_no_single_class() -> None:
-    threshold = Tiny(Recipe(QUICK, QUICK, Objective(threshold=0.6)))
+    threshold = Tiny(Recipe(QUICK, QUICK, Objective(pseudo_labels=PseudoLabelTerm(threshold=0.6))))
     for task in (Questions(), threshold):
         runs, lines = feasible(plan([task], ARMS.values(), range(1)))
         assert {one.arm.name for one in runs} == set(ARMS) - {

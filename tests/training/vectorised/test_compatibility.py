@@ -12,7 +12,7 @@ from torch import nn
 from mke_theory.data.pool import Pool
 from mke_theory.method.augmentation import CropFlip
 from mke_theory.method.job import TrainingJob
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Consistency, Objective
 from mke_theory.method.transforms import GaussianNoise, InputNoise
 from mke_theory.models import ConvEncoder, coordinates, multimodal
 from mke_theory.training.loop import TrainConfig
@@ -49,7 +49,11 @@ def test_numbers_alone_make_no_other_kind() -> None:
         {"config": TrainConfig(5, optimizer="sgd")},
         {"objective": Objective()},
         {"objective": Objective(transform=(InputNoise(0.5),))},
-        {"objective": Objective(transform=(GaussianNoise(0.5),), gamma=1.0)},
+        {
+            "objective": Objective(
+                transform=(GaussianNoise(0.5),), consistency=Consistency(gamma=1.0)
+            )
+        },
         {"model": coordinates({"x": (2,)}, 2, hidden=(4,))},
         {"model": coordinates({"x": (2,)}, 2, hidden=(3,)).requires_grad_(False)},
         {"samples": Pool({"x": torch.ones(10, 2).double()}, torch.zeros(10).long())},

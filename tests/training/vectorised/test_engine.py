@@ -309,7 +309,7 @@ def test_classes_shares_are_each_jobs_own() -> None:
 
 
 def test_probabilities_in_half_precision_are_learned_as_alone() -> None:
-    ready = jobs(Objective(labels="soft"), CONFIGS["sgd"])
+    ready = jobs(Objective(pseudo_labels=PseudoLabelTerm(kind="soft")), CONFIGS["sgd"])
     for i, one in enumerate(ready):
         soft = torch.softmax(pool(len(one.samples), 50 + i).inputs["a"], dim=1)
         ready[i] = replace(one, samples=one.samples.with_labels(soft.half()))
