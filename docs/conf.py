@@ -53,5 +53,6 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+highlight_language = "none"  # a block says what it is; commands and outputs are plain
 pygments_style = "tango"
 pygments_dark_style = "monokai"

@@ -44,12 +44,8 @@ def page(package: str, rooms: list[str], files: list[str]) -> str:
         lines += [".. rubric:: Rooms inside", "", *_table(rooms)]
         lines += [".. toctree::", "   :hidden:", "", *(f"   {room}" for room in rooms), ""]
     for file in files:
-        lines += [
-            *_title(f"{file.rpartition('.')[2]}.py", "-"),
-            f".. automodule:: {file}",
-            "   :members:",
-        ]
-        lines += ["", ".. py:currentmodule:: None", ""]
+        lines += _title(f"{file.rpartition('.')[2]}.py", "-")
+        lines += [f".. automodule:: {file}", "   :members:", "", ".. py:currentmodule:: None", ""]
     return "\n".join(lines)
 
 

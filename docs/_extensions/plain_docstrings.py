@@ -200,11 +200,14 @@ def _is_long(default: Any) -> bool:
 
 
 def process_signature(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
-) -> tuple[str, str] | None:
-    """A dataclass's signature without the long text of its defaults."""
-    if what != "class" or not dataclasses.is_dataclass(obj) or not signature:
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str | None
+) -> tuple[str, str | None] | None:
+    """Array types by their short names; of a dataclass, no long text of defaults."""
+    if not signature:
         return None
+    returns = returns and _by_name(returns)
+    if what != "class" or not dataclasses.is_dataclass(obj):
+        return _by_name(signature), returns
     found = inspect.signature(obj)
     try:
         # Each field's as the module of its own class reads it.
@@ -219,7 +222,11 @@ def process_signature(
         for parameter in found.parameters.values()
     ]
     shown = found.replace(parameters=short, return_annotation=inspect.Signature.empty)
-    return stringify_signature(shown, unqualified_typehints=True), returns
+    return _by_name(stringify_signature(shown, unqualified_typehints=True)), returns
+
+
+def _by_name(signature: str) -> str:
+    return re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature)
 
 
 def without_page(app: Sphinx, env: Any, node: Any, shown: Any) -> Any:
