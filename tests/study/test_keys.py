@@ -49,13 +49,13 @@ class Config:
 
 def test_the_plain_form_by_hand() -> None:
     assert keys.canonical(Config()) == {
-        "kind": "Config",
+        "class": "Config",
         "steps": 3,
         "mode": "hard",
         "where": "a/b",
         "transforms": [
-            {"kind": "Noise", "strength": 0.5},
-            {"kind": "Dropout", "strength": 0.25},
+            {"class": "Noise", "strength": 0.5},
+            {"class": "Dropout", "strength": 0.25},
         ],
         "extra": {"gamma": None},
     }
@@ -64,8 +64,8 @@ def test_the_plain_form_by_hand() -> None:
 
 
 def test_the_hash_by_hand() -> None:
-    # sha256 of {"kind":"Dropout","strength":0.25}, as `sha256sum` gives it
-    assert keys.config_hash(Dropout(0.25)) == "ecbd5dacf8c8d639"
+    # sha256 of {"class":"Dropout","strength":0.25}, as `sha256sum` gives it
+    assert keys.config_hash(Dropout(0.25)) == "2743030cd698010b"
 
 
 def test_two_classes_with_equal_fields_differ() -> None:
@@ -88,16 +88,6 @@ def test_what_has_no_plain_form_is_refused(value: object) -> None:
 def test_numbers_that_are_none_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         keys.canonical((value,))
-
-
-def test_a_field_cannot_hide_the_name_of_its_class() -> None:
-    @dataclass(frozen=True)
-    class Kinded:
-        kind: str = "Noise"
-        strength: float = 0.5
-
-    with pytest.raises(TypeError, match="kind"):
-        keys.config_hash(Kinded())
 
 
 names = st.text("abβ", max_size=2)

@@ -39,7 +39,7 @@ def test_perturbations_are_the_weak_the_strong_or_none_for_all() -> None:
         more = () if SIGHT[name] == "α" else DROPPED
         allowed = {(), WEAK + more, STRONG + more}
         assert method.objective.transform in allowed - {()}
-        assert method.objective.other == "same" or method.objective.other in allowed | {more}
+        assert method.objective.anchor.transform in allowed | {more, "same"}
 
 
 def test_the_view_that_answers_for_a_pair_is_labelled_or_at_times_without_beta() -> None:
@@ -51,7 +51,8 @@ def test_the_view_that_answers_for_a_pair_is_labelled_or_at_times_without_beta()
     assert len(of_pairs) == 6
     for method in of_pairs:
         objective = method.objective
-        answering = objective.transform if objective.other == "same" else objective.other
+        same_view = objective.anchor.transform == "same"
+        answering = objective.transform if same_view else objective.anchor.steps
         assert set(DROPPED) <= set(answering)
     for name, method in METHODS.items():
         assert SIGHT[name] == "α and β" or not set(DROPPED) & set(method.objective.transform)
@@ -62,7 +63,7 @@ def test_settings_are_those_of_the_files_but_for_perturbations() -> None:
     usual["mke_bare"] = relatives.mke.method(gamma=0.0)
     for method in METHODS.values():
         changed = relatives.differences(method, usual[method.name])
-        assert set(changed) <= {"transform", "other"}
+        assert set(changed) <= {"transform", "anchor.transform"}
 
 
 def test_rounds_share_the_updates_out_among_them() -> None:

@@ -118,7 +118,7 @@ def test_nobody_sees_a_labelled_pair_or_the_truth_of_the_rest(teacher: nn.Module
         rest = samples.labels[-len(PROBLEM.unlabelled) :]
         if method.learns_from == "labels and unlabelled":
             assert bool((rest == -1).all())
-        elif method.objective.labels == "hard":
+        elif method.objective.pseudo_labels.kind == "hard":
             assert torch.equal(rest, of_teacher)
         if one.sees == "α and β" and method.learns_from != "pseudo labels":
             assert bool(torch.isnan(samples.inputs["x2"][:n]).all())
