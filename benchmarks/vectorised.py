@@ -13,7 +13,8 @@ on the input. Four ways to train the same jobs, all on one thread:
   back included.
 
 Seconds are those of the processor, and loop and `side_by_side` take turns, so that a busy machine
-slows both; their ratio is the median of the turns'. A second table tells where training side by side pays: five jobs of a network with two
+slows both; their ratio is the median of the turns'. A second table tells where training side by side
+pays: five jobs of a network with two
 modalities, by its width and batch, and of one with convolutions. The last line is the ratio.
 """
 
@@ -42,11 +43,12 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import Stream, torch_seed
 from mke_theory.evaluation.account import accuracy
 from mke_theory.method.job import TrainingJob, one_by_one
-from mke_theory.method.objective import Objective, loss_on
+from mke_theory.method.objective import Objective
+from mke_theory.method.student_loss import loss_on
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, ConvEncoder, MultimodalModel, coordinates, multimodal
-from mke_theory.study.records import write_atomic
 from mke_theory.study.processes import available_cores
+from mke_theory.study.records import write_atomic
 from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 from mke_theory.training.loop import Fit, Moment, TrainConfig
 from mke_theory.training.predict import predict

@@ -90,28 +90,32 @@ class Stream:
     ) -> None:
         import torch
 
+        self.generator = torch.Generator(device=device)
+        self.restart(seed, rows=rows, total=total)
+
+    def restart(self, seed: int, *, rows: slice | None = None, total: int | None = None) -> None:
+        """Go on as a new stream of this seed, rows and total would, with the same generator."""
         if (rows is None) != (total is None):
             raise ValueError("Stream takes rows and total together, or neither")
-        self.generator = torch.Generator(device=device).manual_seed(seed)
+        self.generator.manual_seed(seed)
         self._rows, self._total = rows, total
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers in the shape and type of `like` (first axis: samples)."""
-        return self._draw("randn", like, tuple(like.shape[1:]))
+        numbers = self._room(like, like.shape[1:]).normal_(generator=self.generator)
+        return numbers if self._rows is None else self._own(numbers, like)
 
     def uniform(self, like: Tensor, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), one row for each row of `like`, each row of shape `shape`."""
-        return self._draw("rand", like, shape)
+        numbers = self._room(like, shape).uniform_(generator=self.generator)
+        return numbers if self._rows is None else self._own(numbers, like)
 
-    def _draw(self, kind: str, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        import torch
+    def _room(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        total = like.shape[0] if self._total is None else self._total
+        return like.new_empty((total, *shape))
 
-        draw = torch.randn if kind == "randn" else torch.rand
-        total = len(like) if self._total is None else self._total
-        values = draw(
-            (total, *shape), generator=self.generator, device=like.device, dtype=like.dtype
-        )
-        own = values if self._rows is None else values[self._rows]
+    def _own(self, numbers: Tensor, like: Tensor) -> Tensor:
+        own = numbers[self._rows]
         if len(own) != len(like):
             raise ValueError(f"this stream draws for {len(own)} samples; got {len(like)}")
         return own

@@ -64,16 +64,16 @@ class InputNoise(Transform):
         return replace(self, scale=tuple((name, mean_magnitude(samples, name)) for name in names))
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        scale = dict(self.scale)
-
-        def noisy(name: str, x: Tensor) -> Tensor:
+        scale, result = dict(self.scale), dict(inputs)
+        for name, x in inputs.items():
+            if not _acts_on(self.only, name):
+                continue
             if name not in scale:
                 raise ValueError(
                     f"InputNoise has no scale for modality {name!r}; call calibrated(samples) first"
                 )
-            return x + self.strength * scale[name] * stream.normal(x)
-
-        return _where_it_acts(self.only, inputs, noisy)
+            result[name] = x + self.strength * scale[name] * stream.normal(x)
+        return result
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -57,12 +58,14 @@ class MultimodalModel(nn.Module):
 
         Raises ValueError where a modality is missing and the model was built to refuse that.
         """
-        known = {name: inputs[name] for name in self.modalities if name in inputs}
+        encoders = self.encoders
+        known = {name: inputs[name] for name in encoders if name in inputs}
         if not known:
             raise ValueError(f"the model reads {self.modalities}; got {tuple(inputs)}")
         if self.missing == "refuse":
-            self.refuse_missing(known)
-            features = {name: self.encoders[name](x) for name, x in known.items()}
+            if self.inspects or len(known) < len(encoders):
+                self.refuse_missing(known)
+            features = {name: encoder(known[name]) for name, encoder in encoders.items()}
             present = None
         else:
             features, present = self._encode_present(known)
@@ -100,17 +103,33 @@ class MultimodalModel(nn.Module):
 
     def refuse_missing(self, known: Mapping[str, Tensor]) -> None:
         """Raise ValueError where one of the model's modalities is not there in every sample."""
-        absent = [name for name in self.modalities if name not in known]
-        # In training on an accelerator a look at the values would stall the device at every step.
-        on_cpu = next(iter(known.values())).device.type == "cpu"
-        look = self.inspects and (on_cpu or not self.training)
-        if not absent and look:
-            absent = [name for name, x in known.items() if not bool(is_present(x).all())]
+        absent = [name for name in self.encoders if name not in known]
+        if not absent and self.inspects:
+            # In training on an accelerator a look at values would stall the device at every step.
+            look = next(iter(known.values())).is_cpu or not self.training
+            absent = [name for name, x in known.items() if look and not bool(is_present(x).all())]
         if absent:
             raise ValueError(
                 f"modality {absent[0]!r} is missing in some samples and this model refuses that; "
                 'build it with missing="zero" or missing="learned"'
             )
+
+
+@contextmanager
+def unwatched(*models: nn.Module) -> Iterator[None]:
+    """Inside the block no model, nor one inside it, looks for missing modalities.
+
+    For inputs that are known to be whole, and where values cannot be looked at.
+    """
+    inside = [m for model in models for m in model.modules() if isinstance(m, MultimodalModel)]
+    before = [model.inspects for model in inside]
+    for model in inside:
+        model.inspects = False
+    try:
+        yield
+    finally:
+        for model, former in zip(inside, before, strict=True):
+            model.inspects = former
 
 
 def multimodal(

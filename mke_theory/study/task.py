@@ -31,10 +31,6 @@ class Recipe:
     objective: Objective = Objective()
     from_teacher: bool = False
 
-    def __post_init__(self) -> None:
-        if self.teacher.select == "agreement":
-            raise ValueError("a teacher has no teacher to agree with: select last or labelled")
-
 
 @dataclass(frozen=True)
 class Task:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, tee
 from typing import Any
 
 import numpy as np
@@ -34,18 +34,20 @@ Rows = slice | Tensor
 class Piece:
     """Samples that a process computes on at once: `rows` of the data, places `at` of the batch.
 
-    `total` is how many samples the whole batch has.
+    `total` is how many samples the whole batch has; `last` marks the process's last piece of it.
     """
 
     rows: Rows
     at: slice
     total: int
+    last: bool = True
 
-    def stream(self, seed: int, device: torch.device) -> Stream:
-        """The stream of the step, that draws for these samples what it draws in the whole batch."""
+    def restart(self, stream: Stream, seed: int) -> None:
+        """Let the stream draw for these samples what it draws for them in the whole batch."""
         if self.at == slice(0, self.total):
-            return Stream(seed, device=device)
-        return Stream(seed, device=device, rows=self.at, total=self.total)
+            stream.restart(seed)
+        else:
+            stream.restart(seed, rows=self.at, total=self.total)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,16 @@ class Plan:
         count = math.ceil((end - first) / (self.micro_batch or total))
         cuts = [first + (end - first) * i // count for i in range(count + 1)]
         places = [slice(start, stop) for start, stop in pairwise(cuts)]
-        return [Piece(at if isinstance(rows, slice) else rows[at], at, total) for at in places]
+        return [
+            Piece(at if isinstance(rows, slice) else rows[at], at, total, at.stop == end)
+            for at in places
+        ]
+
+    def always(self) -> Piece | None:
+        """The piece that is all of every step; None where steps differ or have several pieces."""
+        whole = self.batch_size is None or self.batch_size >= self.n
+        pieces = self.pieces(0)
+        return pieces[0] if whole and len(pieces) == 1 else None
 
 
 def batch_rows(n: int, batch_size: int | None, seed: int, step: int) -> Rows:
@@ -92,19 +103,20 @@ def batch_rows(n: int, batch_size: int | None, seed: int, step: int) -> Rows:
         return slice(0, n)
     a_epoch = math.ceil(n / batch_size)
     epoch, position = divmod(step, a_epoch)
-    order = _permutation(n, seed_for(seed, "order", epoch))
-    return order[position * batch_size : (position + 1) * batch_size]
+    return _order(n, seed, epoch)[position * batch_size : (position + 1) * batch_size]
 
 
 @lru_cache(maxsize=2)
-def _permutation(n: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    draw = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
+    return torch.randperm(n, generator=draw)
 
 
 class Reader:
-    """The batches of the pieces of `steps`, in order, on the device.
+    """The pieces of `steps` with their batches, in order, on the device.
 
-    `waited` is how many seconds the caller has waited for samples so far.
+    A piece that is all of every step is read `once`: nothing may change it in place. `waited`
+    is the time in seconds that the caller has waited for samples so far.
     """
 
     def __init__(
@@ -115,20 +127,32 @@ class Reader:
         hardware: Hardware,
         device: torch.device,
     ) -> None:
-        rows = (piece.rows for step in steps for piece in plan.pieces(step))
+        self.once = plan.always() is not None
+        self._kept: tuple[Piece, Batch] | None = None
+        asked = steps[:1] if self.once else steps
+        pieces, told = tee(piece for step in asked for piece in plan.pieces(step))
+        self._pieces = pieces
         self._batches = read_ahead(
-            samples, rows, workers=hardware.workers, pin=device.type == "cuda"
+            samples,
+            (piece.rows for piece in told),
+            workers=hardware.workers,
+            pin=device.type == "cuda",
         )
         self._device, self._channels_last = device, hardware.channels_last
         self.waited = 0.0
 
-    def next(self) -> Batch:
-        """The batch of the next piece."""
+    def next(self) -> tuple[Piece, Batch]:
+        """The next piece and its batch."""
+        if self._kept is not None:
+            return self._kept
         started = time.perf_counter()
         batch = next(self._batches)
         self.waited += time.perf_counter() - started
         batch = batch.to(self._device)
-        return channels_last(batch) if self._channels_last else batch
+        found = next(self._pieces), channels_last(batch) if self._channels_last else batch
+        if self.once:
+            self._kept = found
+        return found
 
     def close(self) -> None:
         """Let the workers go."""

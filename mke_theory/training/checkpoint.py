@@ -8,13 +8,12 @@ import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from mke_theory.training.stepper import Stepper
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,14 @@ class Checkpoint:
 
 @dataclass
 class State:
-    """What a checkpoint holds beside weights and optimiser."""
+    """The part of a checkpoint beside weights and optimiser.
+
+    generators: for each process, the states of the generators that its model's layers draw from.
+    """
 
     step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
-    best_score: float | None = None
-    best_step: int = 0
-    best_weights: dict[str, Tensor] | None = None
+    generators: list[list[Tensor]] = field(default_factory=list)
 
 
 def outline(model: nn.Module) -> str:
@@ -47,7 +47,7 @@ def outline(model: nn.Module) -> str:
 
 
 def save(
-    fabric: Fabric,
+    stepper: Stepper,
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -55,7 +55,7 @@ def save(
     fingerprint: str,
 ) -> None:
     """Write the whole state beside `path`, then put it in place in one move."""
-    if fabric.is_global_zero:
+    if stepper.rank == 0:
         content = {
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -78,7 +78,7 @@ def save(
 
 
 def resumed(
-    fabric: Fabric,
+    stepper: Stepper,
     checkpoint: Checkpoint | None,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -90,13 +90,12 @@ def resumed(
     Raises ValueError, in all of them, where it is damaged or belongs to another run.
     """
     found: dict[str, Any] | ValueError | None = None
-    if fabric.is_global_zero and checkpoint is not None and checkpoint.path.exists():
+    if stepper.rank == 0 and checkpoint is not None and checkpoint.path.exists():
         try:
             found = _content(checkpoint.path, fingerprint)
         except ValueError as problem:
             found = problem
-    if fabric.world_size > 1:
-        found = fabric.broadcast(found)
+    found = stepper.from_first(found)
     if isinstance(found, ValueError):
         raise found
     if found is None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -83,7 +83,7 @@ class Hardware:
             )
         if self.precision == "16-mixed" and not on_cuda:
             raise ValueError("precision is '16-mixed', which a CPU has not; use 'bf16-mixed'")
-        self._refuse_other_processes()
+        self.refuse_other_processes()
 
     def named(self) -> dict[str, str]:
         """What decides the numbers of a run, to the last digit: device, precision, and the rest.
@@ -103,20 +103,15 @@ class Hardware:
         return named
 
     def fabric(self) -> Fabric:
-        """A launched Fabric; ValueError where torchrun started another number of processes."""
-        from lightning_fabric import Fabric  # slow to import, and only training needs it
+        """The launched Fabric of these devices and this precision, one in a process.
 
-        self._refuse_other_processes()
-        fabric = Fabric(
-            accelerator=self.accelerator,
-            devices=self.devices,
-            precision=self.precision,
-            num_nodes=self.num_nodes,
-        )
-        fabric.launch()
-        return fabric
+        Raises ValueError where torchrun started another number of processes.
+        """
+        self.refuse_other_processes()
+        return _launched(self.accelerator, self.devices, self.num_nodes, self.precision)
 
-    def _refuse_other_processes(self) -> None:
+    def refuse_other_processes(self) -> None:
+        """Raise ValueError where torchrun started another number of processes than is stated."""
         torchrun = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
         started = int(os.environ["WORLD_SIZE"]) if torchrun else self.processes
         if started != self.processes:
@@ -129,15 +124,20 @@ class Hardware:
 _CHANGE_DIGITS = ("micro_batch", "channels_last", "compile", "deterministic")
 
 
-@lru_cache(maxsize=4)
-def launched(hardware: Hardware) -> Fabric:
-    """The Fabric of a hardware, launched when first needed: one a process."""
-    return hardware.fabric()
-
-
 def broadcast(value: T, hardware: Hardware) -> T:
     """The value that the first of several training processes has; a single one keeps its own."""
-    return launched(hardware).broadcast(value) if hardware.processes > 1 else value
+    return hardware.fabric().broadcast(value) if hardware.processes > 1 else value
+
+
+@cache
+def _launched(accelerator: str, devices: int, num_nodes: int, precision: Any) -> Fabric:
+    from lightning_fabric import Fabric  # slow to import, and not always needed
+
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, precision=precision, num_nodes=num_nodes
+    )
+    fabric.launch()
+    return fabric
 
 
 @contextmanager
@@ -173,6 +173,33 @@ def _deterministic(wanted: bool) -> Iterator[None]:
         cudnn.deterministic, cudnn.benchmark = flags
         if room is None:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def own_generators(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside the block torch's generators start from `seed`; afterwards they are as before.
+
+    Layers that draw for themselves (dropout) read them: that of the CPU, and that of the device.
+    """
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+def generators_of(device: torch.device) -> list[Tensor]:
+    """The states of the generators that layers on this device draw from, to be set again."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def set_generators(device: torch.device, states: Sequence[Tensor]) -> None:
+    """Let layers on this device go on drawing from these states."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
 
 
 @contextmanager

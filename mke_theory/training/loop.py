@@ -1,45 +1,45 @@
-"""One plain training loop on Lightning Fabric, for teachers and students, toys and real tasks.
+"""One plain training loop, for teachers and students, toys and real tasks.
 
-    for each step: rows → batch → loss of each sample → mean → gradient → update
+    for each step: rows → batch → loss of each sample → gradient of their mean → update
 
 A run is a pure function of (model weights, samples, loss, config, seed). Every random choice of a
 step is seeded by the step's number, so a run that was killed continues from its last checkpoint to
-the same weights, bit for bit on CPU. Several processes, and batches cut into pieces, see the
-samples and perturbations that one process sees in one piece (`loading`, `hardware`).
+the same weights, bit for bit on a CPU. Layers that draw for themselves (dropout) read torch's own
+generators, which a run seeds once and keeps in its checkpoint. Several processes, and batches cut
+into pieces, see the samples and perturbations that one process sees in one piece (`batches`).
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mke_theory.data.pool import UNKNOWN, Batch, Samples
+from mke_theory.data.pool import Batch, Samples
 from mke_theory.data.rng import Stream, seed_for
-from mke_theory.evaluation.account import accuracy
-from mke_theory.training.batches import Piece, Plan, Reader
+from mke_theory.models.multimodal import unwatched
+from mke_theory.training.batches import Plan, Reader
 from mke_theory.training.checkpoint import Checkpoint, State, outline, resumed, save
 from mke_theory.training.ema import RunningAverage
 from mke_theory.training.hardware import (
     Hardware,
     arranged,
     forget_peak,
-    launched,
+    generators_of,
     memory_told,
+    own_generators,
     peak_memory,
+    set_generators,
 )
-from mke_theory.training.predict import fitting, predict
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from mke_theory.training.optimizers import Rule, optimizer_of
+from mke_theory.training.stepper import Stepper, stepper_for
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,6 @@ LossFunction = Callable[[nn.Module, Batch, Stream, Moment], Tensor]
 
 Weights = Literal["student", "average"]
 
-Select = Literal["last", "agreement", "labelled"]
-
-RULES: dict[Select, str] = {
-    "last": "last step",
-    "agreement": "best agreement with the teacher on held-out unlabelled data",
-    "labelled": "best accuracy on labelled validation data",
-}
-"""How the weights that count are chosen, in the words of the report. None of them sees test."""
-
-AS_THE_TEACHER = "as the teacher"
-"""The rule of an arm that uses the teacher and trains no student."""
-
 LOOK_EVERY = 50
 """Steps between two looks at the loss."""
 
@@ -81,20 +69,17 @@ class TrainConfig:
 
     steps: int = 1000
     batch_size: int | None = None
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Rule = "adamw"
     learning_rate: float = 1e-3
     momentum: float = 0.0
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
     clip_norm: float | None = None
-    select: Select = "last"
-    evaluate_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("steps", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; it has to be at least 1")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it has to be at least 1, or None")
         if not 0.0 < self.learning_rate < math.inf:
@@ -110,9 +95,8 @@ class TrainConfig:
         if not 0 <= self.warmup_steps <= self.steps:
             raise ValueError(f"warmup_steps is {self.warmup_steps}; allowed are 0 to {self.steps}")
         for name, allowed in (
-            ("optimizer", ("adamw", "sgd")),
+            ("optimizer", get_args(Rule)),
             ("schedule", ("constant", "cosine")),
-            ("select", tuple(RULES)),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {allowed}")
@@ -140,9 +124,6 @@ class Fit:
     model: nn.Module
     steps: int
     history: tuple[tuple[int, float], ...]
-    rule: str
-    selected_step: int
-    selected_score: float | None
     seconds: float | None = field(default=None, compare=False)
     samples_per_second: float | None = field(default=None, compare=False)
     waiting: float | None = field(default=None, compare=False)
@@ -157,191 +138,173 @@ def fit(
     *,
     seed: int,
     hardware: Hardware | None = None,
-    select_on: Samples | None = None,
     checkpoint: Checkpoint | None = None,
     progress: str | None = None,
     average_decay: float | None = None,
     answers: Weights = "student",
 ) -> Fit:
-    """The model trained in place on `samples`.
+    """The model trained in place on `samples`, and what it took.
 
-    `select_on` holds what `config.select` needs: held-out samples whose targets are the teacher's
-    pseudo labels ("agreement") or the truth ("labelled"). A checkpoint of the same run is continued
-    and a finished one is only loaded; a change of `loss`, of initial weights or of the samples'
-    content is not noticed, so give every run a path of its own. `progress` names a progress bar.
+    `average_decay` keeps a running average of the weights, which `loss` meets as `moment.average`;
+    `answers` "average" makes it the result. `progress` is the name of a progress bar. A batch that
+    holds all samples is read once, so `loss` must not change it in place.
 
-    With `average_decay` the loss also sees the running average of the weights (`RunningAverage`);
-    `answers` says whose weights are selected by and left in the model: those or the student's own.
+    The generators of `random`, NumPy and torch are left as they were found.
 
-    Raises ValueError where `select_on` is needed and absent, the checkpoint is damaged or that of
-    another run, or a batch has fewer samples than there are processes; FloatingPointError where the
-    loss or a weight is no longer finite; MemoryError where a step does not fit into memory; OSError
-    where the checkpoint cannot be written.
+    Raises ValueError where the checkpoint is damaged or that of another run, or a batch has fewer
+    samples than there are processes; FloatingPointError where the loss or a weight is no longer
+    finite; MemoryError where a step does not fit into memory; OSError where the checkpoint cannot
+    be written.
     """
-    refuse_selection(config, select_on)
     _refuse_average(average_decay, answers)
-    started, seen = time.perf_counter(), 0
-    hardware = hardware or Hardware()
-    fabric = launched(hardware)
-    shares = (fabric.world_size, fabric.global_rank)
-    plan = Plan(len(samples), config.batch_size, seed, *shares, hardware.micro_batch)
-    fingerprint = f"{asdict(config)} seed={seed} samples={len(samples)} model={outline(model)}"
+    started, hardware = time.perf_counter(), hardware or Hardware()
+    stepper = stepper_for(hardware)
+    share = stepper.processes, stepper.rank, hardware.micro_batch
+    plan = Plan(len(samples), config.batch_size, seed, *share)
+    fingerprint = f"{config} seed={seed} samples={len(samples)} model={outline(model)}"
     if hardware.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a gap in stubs
     optimizer = _optimizer(model, config)
-    wrapped, stepper = fabric.setup(model, optimizer)
-    average, kept, judged = None, model, model  # kept: all that a checkpoint holds
+    stepper.take(model, optimizer)
+    average = None
     if average_decay is not None:
         average = RunningAverage(model, average_decay)
-        kept = nn.ModuleList([model, average])
-        judged = average.model if answers == "average" else model
         fingerprint += f" average={average_decay} answers={answers}"
-    state = resumed(fabric, checkpoint, kept, optimizer, fingerprint)
-    reader = Reader(samples, plan, range(state.step, config.steps), hardware, fabric.device)
-    bar = tqdm(
-        total=config.steps, initial=state.step, desc=progress, disable=progress is None, leave=False
-    )
-    kept.train()
-    forget_peak(fabric.device)
-    generators = [fabric.device] if fabric.device.type == "cuda" else []
-    running = arranged(hardware, model, *([] if average is None else [average.model]))
-    with bar, running, closing(reader), torch.random.fork_rng(devices=generators):
-        while state.step < config.steps:
-            pieces, moment = plan.pieces(state.step), Moment(state.step / config.steps, average)
-            for group in stepper.param_groups:
-                group["lr"] = config.rate_at(state.step)
-            own = seed_for(seed, "step", state.step)
-            with memory_told(config.batch_size, hardware):
-                value = _step(wrapped, stepper, pieces, reader, loss, config, own, fabric, moment)
-            state.step += 1
-            seen += pieces[0].total
-            if average is not None:
-                average.follow(model, state.step)
-            bar.update()
-            last = state.step == config.steps
-            if last or state.step % LOOK_EVERY == 0:
-                mean: Any = fabric.all_reduce(value, reduce_op="mean")
-                _refuse_nonfinite(float(mean), model, state.step, config)
-                state.history.append((state.step, float(mean)))
-            if select_on is not None and (last or state.step % config.evaluate_every == 0):
-                _keep_best(judged, select_on, state)
-            if checkpoint is not None and (last or state.step % checkpoint.every == 0):
-                save(fabric, checkpoint.path, kept, optimizer, state, fingerprint)
-    if state.best_weights is not None:
-        model.load_state_dict(state.best_weights)
-    elif judged is not model:
-        model.load_state_dict(judged.state_dict())
+    run = _Run(model, average, optimizer, stepper, loss, config, seed, checkpoint, fingerprint)
+    state = resumed(stepper, checkpoint, run.kept, optimizer, fingerprint)
+    left = range(state.step, config.steps)
+    reader = Reader(samples, plan, left, hardware, stepper.device)
+    with closing(reader), arranged(hardware, *run.models):
+        seen = _train(run, state, reader, hardware, progress)
+    if average is not None and answers == "average":
+        model.load_state_dict(average.model.state_dict())
     model.eval()
+    done = Fit(model, state.step, tuple(state.history))
+    if not seen:
+        return done
     seconds = time.perf_counter() - started
-    return Fit(
-        model,
-        state.step,
-        tuple(state.history),
-        RULES[config.select],
-        state.best_step if select_on is not None else state.step,
-        state.best_score,
-        seconds if seen else None,
-        seen / seconds if seen else None,
-        reader.waited / seconds if seen else None,
-        peak_memory(fabric.device) if seen else None,
+    return replace(
+        done,
+        seconds=seconds,
+        samples_per_second=seen / seconds,
+        waiting=reader.waited / seconds,
+        peak_memory=peak_memory(stepper.device),
     )
 
 
-def refuse_selection(config: TrainConfig, select_on: Samples | None) -> None:
-    """Raise ValueError where the rule of selection and what it is to look at do not fit."""
-    if (config.select != "last") != (select_on is not None):
-        raise ValueError(
-            f"select is {config.select!r}: "
-            + ("it needs select_on" if select_on is None else "select_on would not be used")
-        )
-    if select_on is not None and bool((_targets(select_on) == UNKNOWN).all()):
-        raise ValueError("select_on has no known label; there is nothing to select by")
+@dataclass(frozen=True)
+class _Run:
+    """All that the steps of a run share."""
+
+    model: nn.Module
+    average: RunningAverage | None
+    optimizer: torch.optim.Optimizer
+    stepper: Stepper
+    loss: LossFunction
+    config: TrainConfig
+    seed: int
+    checkpoint: Checkpoint | None
+    fingerprint: str
+
+    @property
+    def models(self) -> list[nn.Module]:
+        """The model, and the one with its averaged weights."""
+        return [self.model] if self.average is None else [self.model, self.average.model]
+
+    @property
+    def kept(self) -> nn.Module:
+        """The module whose weights and buffers a checkpoint holds."""
+        return self.model if self.average is None else nn.ModuleList([self.model, self.average])
 
 
-def _refuse_average(decay: float | None, answers: Weights) -> None:
-    if answers not in ("student", "average"):
-        raise ValueError(f"answers is {answers!r}; choose student or average")
-    if answers == "average" and decay is None:
-        raise ValueError("answers is 'average', but none is kept; set average_decay, 0.999 say")
+def _train(
+    run: _Run, state: State, reader: Reader, hardware: Hardware, progress: str | None
+) -> int:
+    """All steps that are left; returns how many samples they saw."""
+    device, rank = run.stepper.device, run.stepper.rank
+    bar = tqdm(total=run.config.steps, desc=progress, disable=progress is None, leave=False)
+    own = own_generators(device, seed_for(run.seed, "layers", rank))
+    with bar, own, memory_told(run.config.batch_size, hardware):
+        if len(state.generators) == run.stepper.processes:
+            set_generators(device, state.generators[rank])
+        bar.update(state.step)
+        run.kept.train()
+        forget_peak(device)
+        # What is the same at every step is searched for missing modalities at the first alone.
+        alone = min(state.step + 1, run.config.steps) if reader.once else state.step
+        seen = _take_steps(run, state, reader, bar, until=alone)
+        with unwatched(*run.models) if reader.once else nullcontext():
+            return seen + _take_steps(run, state, reader, bar, until=run.config.steps)
 
 
-def _step(
-    model: Any,
-    optimizer: Any,
-    pieces: Sequence[Piece],
-    reader: Reader,
-    loss: LossFunction,
-    config: TrainConfig,
-    seed: int,
-    fabric: Fabric,
-    moment: Moment,
-) -> Tensor:
-    """One update; returns this process's part of the batch's mean loss, times their number."""
-    _seed_layers(seed_for(seed, fabric.global_rank), fabric.device)
-    optimizer.zero_grad()
-    parts: list[Tensor] = []
-    for piece in pieces:
-        batch, stream = reader.next(), piece.stream(seed, fabric.device)
-        with fabric.no_backward_sync(model, enabled=piece is not pieces[-1]):
-            with fabric.autocast():  # the loss in the precision of the model
-                values = loss(model, batch, stream, moment)
-            # Processes average their gradients: each divides by the whole batch, times their number
-            mean = values.sum() * (fabric.world_size / piece.total)
-            fabric.backward(mean)
-        parts.append(mean.detach())
-    if config.clip_norm is not None:
-        # In half precision a gradient may overflow: the scaler then leaves the update out.
-        fabric.clip_gradients(model, optimizer, max_norm=config.clip_norm, error_if_nonfinite=False)
-    optimizer.step()
-    return sum(parts[1:], parts[0])
+def _take_steps(run: _Run, state: State, reader: Reader, bar: tqdm[Any], *, until: int) -> int:
+    config, stepper, seen = run.config, run.stepper, 0
+    stream = Stream(run.seed, device=stepper.device)
+    for seed in [seed_for(run.seed, "step", step) for step in range(state.step, until)]:
+        for group in run.optimizer.param_groups:
+            group["lr"] = config.rate_at(state.step)
+        losses, total = _gradient(run, state.step, seed, reader, stream)
+        stepper.update(config.clip_norm)
+        state.step += 1
+        seen += total
+        if run.average is not None:
+            run.average.follow(run.model, state.step)
+        bar.update()
+        last = state.step == config.steps
+        if last or state.step % LOOK_EVERY == 0:
+            _look(run, state, losses, total)
+        if run.checkpoint is not None and (last or state.step % run.checkpoint.every == 0):
+            state.generators = _generators(stepper)
+            save(stepper, run.checkpoint.path, run.kept, run.optimizer, state, run.fingerprint)
+    return seen
 
 
-def _seed_layers(seed: int, device: torch.device) -> None:
-    """Dropout layers inside a model read torch's own generators."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+def _gradient(
+    run: _Run, step: int, seed: int, reader: Reader, stream: Stream
+) -> tuple[list[Tensor], int]:
+    """Leave the gradient of the batch's mean loss in the weights.
+
+    Returns the losses of this process's pieces, each [b], and how many samples the batch has.
+    """
+    moment, losses = Moment(step / run.config.steps, run.average), []
+    while True:
+        piece, batch = reader.next()
+        piece.restart(stream, seed)
+        given = (batch, stream, moment)
+        losses.append(run.stepper.differentiate(run.loss, given, piece.total, last=piece.last))
+        if piece.last:
+            return losses, piece.total
 
 
-def _keep_best(model: nn.Module, samples: Samples, state: State) -> None:
-    """Remember the weights if they score at least as well as any before; later ones win ties."""
-    target = _targets(samples)
-    answers = predict(model, samples, then=lambda logits: _decided(logits, target.dim()))
-    found = float(accuracy(answers, target))
-    if state.best_score is None or found >= state.best_score:
-        state.best_score, state.best_step = found, state.step
-        state.best_weights = copy.deepcopy(model.state_dict())
+def _look(run: _Run, state: State, losses: Sequence[Tensor], total: int) -> None:
+    """Note the batch's mean loss, from before the update; refuse one that is not finite."""
+    parts = [values.detach().sum() * (run.stepper.processes / total) for values in losses]
+    mean = float(run.stepper.mean(sum(parts[1:], parts[0])))
+    _refuse_nonfinite(mean, run.model, state.step, run.config)
+    state.history.append((state.step, mean))
 
 
-def score(logits: Tensor, target: Tensor) -> Tensor:
-    """What weights are selected by: the share of the known targets that logits [n, k, ...] meet."""
-    return accuracy(_decided(logits, target.dim()), target)
-
-
-def _decided(logits: Tensor, axes: int) -> Tensor:
-    """Answers to targets of so many axes: classes, or 0 and 1 where there are as many as logits."""
-    # Multi-label targets have the shape of the logits: each entry is a question of its own.
-    return (logits >= 0).long() if logits.dim() == axes else logits.argmax(1)
-
-
-def _targets(samples: Samples) -> Tensor:
-    """All targets, read some at a time: samples on disk need not fit into memory together."""
-    size = fitting(samples)
-    starts = range(0, len(samples), size)
-    return torch.cat([samples[slice(start, start + size)].target for start in starts])
+def _generators(stepper: Stepper) -> list[list[Tensor]]:
+    """The generators' states of every process."""
+    by_kind = [stepper.gathered(state) for state in generators_of(stepper.device)]
+    return [list(states) for states in zip(*by_kind, strict=True)]
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-    return torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    return optimizer_of(
+        model.parameters(),
+        config.optimizer,
+        learning_rate=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
     )
+
+
+def _refuse_average(decay: float | None, answers: Weights) -> None:
+    if answers not in get_args(Weights):
+        raise ValueError(f"answers is {answers!r}; choose student or average")
+    if answers == "average" and decay is None:
+        raise ValueError("answers is 'average', but none is kept; set average_decay, 0.999 say")
 
 
 def _refuse_nonfinite(loss: float, model: nn.Module, step: int, config: TrainConfig) -> None:

@@ -31,7 +31,7 @@ from mke_theory.method.job import Outcome, TrainingJob
 from mke_theory.method.student_loss import student_loss
 from mke_theory.models import MultimodalModel
 from mke_theory.training.ema import share_kept
-from mke_theory.training.loop import LOOK_EVERY, RULES, Fit, Moment, diverged
+from mke_theory.training.loop import LOOK_EVERY, Fit, Moment, diverged
 from mke_theory.training.vectorised.batches import Batches
 from mke_theory.training.vectorised.compatibility import (
     Ready,
@@ -347,8 +347,7 @@ class Engine:
                 continue
             job.model.load_state_dict({n: x[i] for n, x in final.items()}, strict=False)
             job.model.eval()
-            steps, rule = self.config.steps, RULES["last"]
-            outcomes.append(Fit(job.model, steps, tuple(told), rule, steps, None))
+            outcomes.append(Fit(job.model, self.config.steps, tuple(told)))
         return outcomes
 
 

@@ -14,6 +14,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from mke_theory.theory.bounds.ledger import ledger
 
 from mke_theory.theory.appraise import certificate_row
 from mke_theory.theory.bounds import (
@@ -24,7 +25,6 @@ from mke_theory.theory.bounds import (
     wei2021_pseudolabels,
 )
 from mke_theory.theory.bounds.bound import Bound, lower_end
-from mke_theory.theory.bounds.ledger import ledger
 from mke_theory.theory.certificates.certificate import label_free
 from mke_theory.theory.graph import edge_inconsistency
 from mke_theory.theory.search.small_worlds import Atoms, Labels, World, differing
