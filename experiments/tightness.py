@@ -382,7 +382,7 @@ def markdown(cases: pd.DataFrame) -> str:
             "construction, and all cases count in which nothing else is violated. A strict "
             "hypothesis has to hold by 1e-6: at equality rounding would decide, and worlds drawn "
             "at random seldom come there, so that a count of 0 here says little about ties. Those "
-            "are gone through in fractions by `tests/theory/test_ties.py`.",
+            "are gone through in fractions by `tests/theory/bounds/test_ties.py`.",
             "Share of cases that hold, by family of worlds",
             family_table(cases).to_markdown(disable_numparse=True) + "\n",
         ]

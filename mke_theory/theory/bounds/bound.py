@@ -147,7 +147,7 @@ class Bound:
 
 
 def exceeds(value: float, limit: float) -> bool:
-    """Whether value > limit beyond doubt: by more than `GAP`, so that no tie passes by rounding."""
+    """True where value > limit beyond doubt: by more than `GAP`, so that no tie passes."""
     return value > limit + GAP * max(1.0, abs(limit))
 
 

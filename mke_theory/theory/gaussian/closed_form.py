@@ -36,7 +36,7 @@ Knob = Literal["m_t", "m_b", "rho", "prior", "threshold", "sigma"]
 MOST_CELLS = 1_000_000
 """A phase diagram with more cells is refused."""
 _ROUNDING = 1e-12
-"""What a product of two numbers, or a quantile, can be off by, and more."""
+"""More than the rounding error of a product of two numbers, or of a quantile."""
 
 NODES = np.linspace(-9.0, 9.0, 721)
 NODE_WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 STRENGTHS = tuple(2.0**power for power in range(-4, 7))
 """Strengths of `InputNoise` at which a teacher's response is measured."""
 _NO_SLOPE = 1e-12
-"""A statistic that keeps no more than this share of what it said has a slope by rounding only."""
+"""A slope, which is 1 without noise, that is no more than this is rounding."""
 
 
 def log_odds(logits: ArrayLike) -> Floats:

@@ -57,7 +57,7 @@ def estimate_noise(
     if len(x) != len(z):
         raise ValueError(f"t has {len(x)} values but b has {len(z)}; they come in pairs")
     r, reach = _correlation(x, z, teacher.level)
-    value, m_b = _noise_at(teacher.missed, teacher.false_alarms, teacher.prior, r, loss)
+    value, m_b = noise_at(teacher.missed, teacher.false_alarms, teacher.prior, r, loss)
     variance = 4 * teacher.prior * (1 - teacher.prior)
     grown = np.sqrt(1 + variance * teacher.m_t**2)
     if not np.isfinite(value):
@@ -67,7 +67,7 @@ def estimate_noise(
             "that, or t and b hang together within a class, and then σ* is not identified"
         )
     ends = [
-        _noise_at(missed, alarms, teacher.prior, float(np.tanh(end)), loss)[0]
+        noise_at(missed, alarms, teacher.prior, float(np.tanh(end)), loss)[0]
         for missed, alarms in teacher.region
         for end in (max(np.arctanh(r) - reach, 0.0), np.arctanh(r) + reach)
     ]
@@ -84,7 +84,7 @@ def _correlation(x: Floats, z: Floats, level: float) -> tuple[float, float]:
     return abs(r), float(ndtri((1 + level) / 2) * influence.std() / np.sqrt(len(x)))
 
 
-def _noise_at(
+def noise_at(
     missed: float, alarms: float, prior: float, r: float, loss: Loss
 ) -> tuple[float, float]:
     """(σ*, m_b) at the teacher's two error rates and |corr(t, b)|; infinite where there is none."""

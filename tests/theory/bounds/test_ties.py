@@ -14,7 +14,6 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from mke_theory.theory.bounds.ledger import ledger
 
 from mke_theory.theory.appraise import certificate_row
 from mke_theory.theory.bounds import (
@@ -25,6 +24,7 @@ from mke_theory.theory.bounds import (
     wei2021_pseudolabels,
 )
 from mke_theory.theory.bounds.bound import Bound, lower_end
+from mke_theory.theory.bounds.ledgers import ledger
 from mke_theory.theory.certificates.certificate import label_free
 from mke_theory.theory.graph import edge_inconsistency
 from mke_theory.theory.search.small_worlds import Atoms, Labels, World, differing
@@ -132,7 +132,7 @@ def directly(world: World, student: Labels, c: Fraction) -> Fraction:
 
 
 def agrees(found: Bound, holds: bool, exact: Fraction | None, error: Fraction) -> None:
-    """Whether status, value and error are as they are in fractions."""
+    """Status, value and error are as they are in fractions."""
     assert found.status == ("holds" if holds else "violated"), found
     if exact is None:
         assert found.value is None, found

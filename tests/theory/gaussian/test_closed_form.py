@@ -14,6 +14,7 @@ from mke_theory.theory.gaussian import closed_form as gaussian
 from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
     LinearStudent,
+    difference,
     fit_least_squares,
     gain,
     least_squares_student,
@@ -318,3 +319,10 @@ def test_students_that_are_none() -> None:
         logistic_student(pair, 0)
     with pytest.raises(ValueError, match="n is 0"):
         sample(pair, 0, np.random.default_rng(0))
+
+
+def test_a_tie_has_no_sign() -> None:
+    assert 0.1 * 3 - 0.3 > 0
+    assert difference(0.1 * 3, 0.3) == difference(0.3, 0.1 * 3) == 0
+    assert difference(0.3 + 1e-9, 0.3) == pytest.approx(1e-9)
+    assert difference(0.0, 0.0) == 0

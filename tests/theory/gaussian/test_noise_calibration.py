@@ -146,3 +146,24 @@ def test_the_median_strength_by_hand() -> None:
         median_strength([5.0], response[:, :1], strengths)
     with pytest.raises(ValueError, match=r"response has shape \(3, 3\)"):
         median_strength([5.0], response, strengths)
+
+
+def test_a_statistic_that_keeps_nothing_has_no_slope() -> None:
+    # Under noise it says |x| instead of x, which is uncorrelated with x on points in pairs ±x.
+    half = torch.tensor(np.random.default_rng(0).normal(size=(30, 8)), dtype=torch.float64)
+    x = torch.cat([half, -half])
+    pool = Pool({"alpha": x}, torch.full((60,), -1))
+
+    def statistic(inputs: Any) -> Any:
+        return x if (inputs["alpha"] == x).all() else x.abs()
+
+    centred = (x.abs() - x.abs().mean(dim=0)).numpy()
+    assert ((centred * x.numpy()).mean(axis=0) > 0).any()
+    assert np.isinf(response_to_noise(statistic, pool, "alpha", (1.0,))).all()
+
+
+def test_two_strengths_with_one_response() -> None:
+    # 100 and the next number have the same logarithm; the target is reached at the second.
+    response = np.array([[50.0], [100.0], [np.nextafter(100.0, 200)]])
+    assert np.log(response[1]) == np.log(response[2])
+    assert median_strength([float(response[2, 0])], response, (1.0, 2.0, 4.0)) == pytest.approx(4)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
     sample,
 )
-from mke_theory.theory.gaussian.noise_estimate import estimate_noise
+from mke_theory.theory.gaussian.noise_estimate import estimate_noise, noise_at
 from mke_theory.theory.gaussian.perturbation_law import best_noise
 from mke_theory.theory.gaussian.teacher_strength import (
     TeacherStrength,
@@ -138,3 +139,13 @@ def test_estimates_that_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         estimate_noise(t, b, TEACHER)
+
+
+def test_the_largest_correlation_that_a_teacher_allows_needs_infinite_m_b() -> None:
+    # m_t/√(1 + m_t²) at equal odds; one digit less than that is m_b = 10⁸, and no information.
+    for error in np.linspace(0.05, 0.45, 9):
+        m_t = -ndtri(error)
+        most = float(m_t / np.sqrt(1 + m_t**2))
+        for r in (np.nextafter(most, 0), most, np.nextafter(most, 1)):
+            assert noise_at(error, error, 0.5, float(r), "squared") == (np.inf, np.inf)
+        assert np.isfinite(noise_at(error, error, 0.5, 0.999 * most, "squared")).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
@@ -17,6 +20,7 @@ from mke_theory.theory.gaussian.closed_form import (
 from mke_theory.theory.gaussian.perturbation_law import best_noise, best_noise_from_truth
 
 strong = st.floats(0.05, 3.0)
+TIES = [(i, j) for i in range(1, 100, 7) for j in range(1, 40)]
 
 
 def test_the_printed_values() -> None:
@@ -141,3 +145,49 @@ def test_the_law_from_the_truth_refuses() -> None:
     b = np.where(pseudo > 0, -1.0, 1.0) * (pseudo != y) + 0.1 * y  # β answers to the errors alone
     with pytest.raises(ValueError, match="no noise on t makes the student parallel"):
         best_noise_from_truth(t, b, pseudo, y)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_no_noise_will_do_where_the_best_classifier_leaves_t_aside(loss: Any) -> None:
+    # m_t = ρ m_b, here i/100 · j/10: all weight is on b, and σ* would be infinite.
+    rounded = 0
+    for i, j in TIES:
+        m_t, m_b, rho = i * j / 1000, j / 10, i / 100
+        rounded += m_t - rho * m_b > 0
+        with pytest.raises(ValueError, match=r"the best weights are \(0, "):
+            best_noise(GaussianPair(m_t, m_b, rho), loss)
+    assert rounded > 10  # without the tie those had a σ* of 10⁸
+
+
+def test_no_noise_is_needed_where_b_adds_nothing_to_t() -> None:
+    # m_b = ρ m_t: the best classifier reads t alone, as the student does without noise.
+    rounded = set()
+    for i, j in TIES:
+        m_t, m_b, rho = j / 10, i * j / 1000, i / 100
+        rounded.add(np.sign(m_b - rho * m_t))
+        assert best_noise(GaussianPair(m_t, m_b, rho)) == 0
+    assert rounded == {-1, 0, 1}
+
+
+def test_no_noise_will_do_where_b_does_not_pull_on_the_labels() -> None:
+    # ρ = −C m_b/κ: what b says of the truth and of the teacher's errors cancels.
+    rounded = 0
+    for m_t, m_b in itertools.product(np.linspace(0.3, 1.4, 30), np.linspace(0.1, 0.3, 9)):
+        free = GaussianPair(m_t, m_b)
+        pair = GaussianPair(m_t, m_b, -free.agreement * m_b / free.density)
+        rounded += pair.agreement * m_b + pair.density * pair.rho > 0
+        with pytest.raises(ValueError, match=r"b's pull on the labels 0, "):
+            best_noise(pair)
+    assert rounded > 10
+
+
+def test_samples_in_which_t_adds_nothing_to_b() -> None:
+    # t is b and a part that is orthogonal to b and y: the student of the truth leaves t aside.
+    y = np.tile([1.0, 1, 1, 1, -1, -1, -1, -1], 20)
+    b = y + np.tile([0.5, 0.5, -0.5, -0.5], 40)
+    t = b + np.tile([0.3, -0.3], 80)
+    pseudo = y * np.tile([1, -1, 1, 1, -1, 1, 1, 1], 20)
+    for scale in (0.1, 0.3, 0.7, 1.0, 3.0):
+        for other in (0.3, 1.0, 3.0):
+            with pytest.raises(ValueError, match=r"the truth's weight on t 0$"):
+                best_noise_from_truth(scale * t, other * b, pseudo, y)

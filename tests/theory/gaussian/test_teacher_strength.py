@@ -94,3 +94,11 @@ def test_regions_of_strength_cover(
 def test_strengths_that_are_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_teacher_no_better_than_a_coin_is_refused_whatever_its_threshold() -> None:
+    # k of n missed and n − k of n false alarms: whatever the threshold, m_t = 0.
+    for n in range(3, 40):
+        for k in range(n + 1):
+            with pytest.raises(ValueError, match="no better than a coin"):
+                strength_from_confusion(k, n, n - k, n)
