@@ -208,7 +208,7 @@ def process_signature(
     returns = returns and _by_name(returns)
     if what != "class" or not dataclasses.is_dataclass(obj):
         return _by_name(signature), returns
-    found = inspect.signature(obj)
+    found = inspect.signature(obj)  # type: ignore[arg-type]  # a class, which is called
     try:
         # Each field's as the module of its own class reads it.
         hints = get_type_hints(obj, localns=TypeAliasNamespace(app.config.autodoc_type_aliases))
