@@ -157,7 +157,7 @@ def watch(clock: Clock, part: str, module: str, name: str) -> None:
                 setattr(one, key, new)
 
 
-def _family(kind: type) -> Iterator[type]:
+def _family(kind: Any) -> Iterator[Any]:
     yield kind
     for child in kind.__subclasses__():
         yield from _family(child)

@@ -13,9 +13,9 @@ on the input. Four ways to train the same jobs, all on one thread:
   back included.
 
 Seconds are those of the processor, and loop and `side_by_side` take turns, so that a busy machine
-slows both; their ratio is the median of the turns'. A second table tells where training side by side
-pays: five jobs of a network with two
-modalities, by its width and batch, and of one with convolutions. The last line is the ratio.
+slows both; their ratio is the median of the turns'. A second table tells where training side by
+side pays: five jobs of a network with two modalities, by its width and batch, and of one with
+convolutions. The last line is the ratio.
 """
 
 from __future__ import annotations

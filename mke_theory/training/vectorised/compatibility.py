@@ -13,11 +13,16 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.job import TrainingJob
-from mke_theory.method.student_loss import shares_of, student_loss, transforms_on
+from mke_theory.method.student_loss import (
+    is_complete,
+    shares_of,
+    student_loss,
+    transforms_on,
+)
 from mke_theory.method.transforms import Compose
 from mke_theory.models import MultimodalModel
 from mke_theory.training.batches import batch_rows
-from mke_theory.training.loop import Moment
+from mke_theory.training.loop import LossFunction, Moment
 from mke_theory.training.vectorised.hyperparameters import form_of
 
 _AT_A_TIME = 1024
@@ -28,17 +33,26 @@ _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 class Ready:
     """A job with what its loss reads off its samples: the scales of T and T', the classes' shares.
 
-    `shares` [k] are there where the objective's `adjustment` is above 0.
+    `shares` [k] are there where the objective's `adjustment` is above 0. `complete` is true where
+    every label is known.
     """
 
     job: TrainingJob
     transforms: tuple[Compose, Compose]
     shares: Tensor | None
+    complete: bool
+
+    @property
+    def loss(self) -> LossFunction:
+        """The loss that `fit` would be given."""
+        return student_loss(
+            self.job.objective, *self.transforms, self.shares, complete=self.complete
+        )
 
     @property
     def kind(self) -> Any:
         """What jobs that are trained together have in common."""
-        return kind_of(self.job), form_of(self.transforms)
+        return kind_of(self.job), form_of(self.transforms), self.complete
 
 
 def ready(job: TrainingJob) -> Ready:
@@ -49,7 +63,7 @@ def ready(job: TrainingJob) -> Ready:
     objective, samples = job.objective, job.samples
     _refuse_missing(job.model, samples)
     shares = shares_of(samples) if objective.adjustment > 0 else None
-    return Ready(job, transforms_on(objective, samples), shares)
+    return Ready(job, transforms_on(objective, samples), shares, is_complete(samples))
 
 
 def kind_of(job: TrainingJob) -> Any:
@@ -151,9 +165,8 @@ def error_of(one: Ready) -> Exception | None:
 
 
 def _try(one: Ready, batch: Batch) -> None:
-    loss = student_loss(one.job.objective, *one.transforms, shares=one.shares)
     average = one.job.model if one.job.objective.kept_average is not None else None
-    loss(one.job.model, batch, Stream(0), Moment(0.0, average))
+    one.loss(one.job.model, batch, Stream(0), Moment(0.0, average))
 
 
 @contextmanager

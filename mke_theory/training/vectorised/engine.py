@@ -168,7 +168,7 @@ def _form_of(jobs: Sequence[Ready], device: torch.device) -> _Form:
     rows = longest if size is None else min(size, longest)
     batch = job.samples[slice(0, min(rows, len(job.samples)))].to(device)
     notes = Notes()
-    loss = student_loss(job.objective, *jobs[0].transforms, shares=jobs[0].shares)
+    loss = jobs[0].loss
     average = template if job.objective.kept_average is not None else None
     kept: dict[int, int] = {}
 
@@ -201,7 +201,7 @@ class Engine:
         first = jobs[0].job
         self.form, self.count, self.draws, self.device = form, len(jobs), draws, device
         self.objective = first.objective
-        self.transforms = jobs[0].transforms
+        self.transforms, self.complete = jobs[0].transforms, jobs[0].complete
         self.batches = Batches(jobs, form.rows, device)
         self.noise = Noise(form.draws, self.count, self.batches.rows, device)
         fixed = _tensors(first.model).keys() - set(form.trained)
@@ -278,7 +278,8 @@ class Engine:
     def _loss(self, weights: dict[str, Tensor], given: dict[str, Any]) -> Tensor:
         """The mean loss of one job's batch: what `fit` differentiates."""
         pair = with_numbers(self.transforms, list(given["numbers"].unbind(0)))
-        loss = student_loss(self.objective, *pair, shares=given["shares"].get(""))
+        shares = given["shares"].get("")
+        loss = student_loss(self.objective, *pair, shares, complete=self.complete)
 
         def model(*inputs: Any) -> Tensor:
             return functional_call(self.form.template, (weights, given["fixed"]), inputs)

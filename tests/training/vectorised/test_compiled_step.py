@@ -106,6 +106,34 @@ def test_what_is_constant_is_computed_once_and_what_is_not_is_not() -> None:
     assert len(once._instructions) == len(program._instructions) - 3
 
 
+def test_constants_may_be_renewed_as_long_as_the_instructions_fit() -> None:
+    x, mask, shift = normal(3, 6), torch.ones(3, 6, dtype=torch.bool), normal(3, 1)
+
+    def function(x: Tensor, mask: Tensor, shift: Tensor) -> Tensor:
+        return torch.where(mask, x * 2, -x) + shift.exp()
+
+    program = Program(function, [x, mask, shift], [mask, shift])
+    shift.mul_(2)
+    assert program.renew()
+    program.run()
+    torch.testing.assert_close(program.result, function(x, mask, shift))
+    mask[0, 0] = False  # what was handed on unchanged now has to be chosen
+    assert not program.renew()
+
+
+def test_a_part_of_the_result_is_renewed_alone() -> None:
+    x = normal(2, 3)
+    program = Program(lambda x: {"sum": x.exp().sum(1), "square": x * x}, [x])
+    before = program.result["sum"].clone()
+    squares = program.only(lambda result: result["square"])
+    x.fill_(3.0)
+    squares()
+    assert bool((program.result["square"] == 9.0).all())
+    assert torch.equal(program.result["sum"], before)
+    program.run()
+    torch.testing.assert_close(program.result["sum"], x.exp().sum(1))
+
+
 class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -383,7 +383,7 @@ def pairs() -> dict[str, list[TrainingJob]]:
     return {
         "another second view": [
             job(0, objective=compared),
-            job(1, objective=replace(compared, other="same")),
+            job(1, objective=replace(compared, anchor=Anchor(transform="same"))),
         ],
         "another way with what is missing": [
             job(0),
