@@ -31,8 +31,7 @@ def canonical(value: object) -> Any:
 
     A dataclass becomes a dictionary of its fields, with its class name under "class". Fields
     declared with `compare=False` (where data lie, how many workers read them) are no part of what a
-    run is and are left out. Tuples become lists, enums their value, and paths text with forward
-    slashes.
+    run is and are left out. Tuples become lists, enums their value, paths text with slashes.
 
     Raises TypeError for every other type and ValueError for NaN and infinity.
     """
