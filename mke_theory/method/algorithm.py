@@ -146,6 +146,7 @@ def expand(
     objective: Objective | None = None,
     config: TrainConfig | None = None,
     seed: int = 0,
+    truth: Truth | None = None,
     labelled: Pool | None = None,
     hardware: Hardware | None = None,
     checkpoint: Checkpoint | None = None,
@@ -153,17 +154,19 @@ def expand(
 ) -> Expansion:
     """Steps 2 and 3: a student that learned from its teacher's labels on D_u, and the account.
 
-    The labels of `unlabelled`, where known (not −1), are taken off before anything is trained and
-    read by the account alone. `labelled` adds D_l with its true labels to what the student learns
-    from (the NOISY arm).
+    `truth` is read by the account alone. Without it the labels of `unlabelled`, where known (not
+    −1), serve as the truth: they are taken off before anything is trained. `labelled` adds D_l with
+    its true labels to what the student learns from (the NOISY arm).
 
     Teacher and student may be any modules from a dictionary of inputs to logits [n, k, ...]. A T
     that acts on features hands the student a second argument, `hidden` (see `MultimodalModel`).
 
     Raises ValueError where student and teacher are one module, the student has too few outputs, no
-    pseudo label reaches the threshold, or a perturbation names a modality that is not there.
+    pseudo label reaches the threshold, a perturbation names a modality that is not there, or the
+    truth makes no sense beside the pseudo labels.
     """
-    unlabelled, truth = hide(unlabelled)
+    unlabelled, own = hide(unlabelled)
+    truth = own if truth is None else truth
     objective = objective or Objective()
     pseudo = pseudo_label(teacher, unlabelled, objective)
     job = student_job(

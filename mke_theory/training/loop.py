@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -221,42 +221,44 @@ def _train(
     run: _Run, state: State, reader: Reader, hardware: Hardware, progress: str | None
 ) -> int:
     """All steps that are left; returns how many samples they saw."""
-    device, rank = run.stepper.device, run.stepper.rank
-    bar = tqdm(total=run.config.steps, desc=progress, disable=progress is None, leave=False)
-    own = own_generators(device, seed_for(run.seed, "layers", rank))
-    with bar, own, memory_told(run.config.batch_size, hardware):
-        if len(state.generators) == run.stepper.processes:
-            set_generators(device, state.generators[rank])
-        bar.update(state.step)
-        run.kept.train()
-        forget_peak(device)
-        # What is the same at every step is searched for missing modalities at the first alone.
-        alone = min(state.step + 1, run.config.steps) if reader.once else state.step
-        seen = _take_steps(run, state, reader, bar, until=alone)
-        with unwatched(*run.models) if reader.once else nullcontext():
-            return seen + _take_steps(run, state, reader, bar, until=run.config.steps)
-
-
-def _take_steps(run: _Run, state: State, reader: Reader, bar: tqdm[Any], *, until: int) -> int:
     config, stepper, seen = run.config, run.stepper, 0
-    stream = Stream(run.seed, device=stepper.device)
-    for seed in [seed_for(run.seed, "step", step) for step in range(state.step, until)]:
-        for group in run.optimizer.param_groups:
-            group["lr"] = config.rate_at(state.step)
-        losses, total = _gradient(run, state.step, seed, reader, stream)
-        stepper.update(config.clip_norm)
-        state.step += 1
-        seen += total
-        if run.average is not None:
-            run.average.follow(run.model, state.step)
-        bar.update()
-        last = state.step == config.steps
-        if last or state.step % LOOK_EVERY == 0:
-            _look(run, state, losses, total)
-        if run.checkpoint is not None and (last or state.step % run.checkpoint.every == 0):
-            state.generators = _generators(stepper)
-            save(stepper, run.checkpoint.path, run.kept, run.optimizer, state, run.fingerprint)
+    first, device = state.step, stepper.device
+    stream, layers = Stream(run.seed, device=device), seed_for(run.seed, "layers", stepper.rank)
+    seeds = [seed_for(run.seed, "step", step) for step in range(first, config.steps)]
+    bar = tqdm(total=config.steps, desc=progress, disable=progress is None, leave=False)
+    with ExitStack() as held, bar, own_generators(device, layers):
+        held.enter_context(memory_told(config.batch_size, hardware))
+        _begin(run, state, bar)
+        for seed in seeds:
+            if reader.once and state.step == first + 1:
+                # A batch that is the same at every step was searched for missing modalities.
+                held.enter_context(unwatched(*run.models))
+            for group in run.optimizer.param_groups:
+                group["lr"] = config.rate_at(state.step)
+            losses, total = _gradient(run, state.step, seed, reader, stream)
+            stepper.update(config.clip_norm)
+            state.step += 1
+            seen += total
+            if run.average is not None:
+                run.average.follow(run.model, state.step)
+            bar.update()
+            last = state.step == config.steps
+            if last or state.step % LOOK_EVERY == 0:
+                _look(run, state, losses, total)
+            if run.checkpoint is not None and (last or state.step % run.checkpoint.every == 0):
+                state.generators = _generators(stepper)
+                save(stepper, run.checkpoint.path, run.kept, run.optimizer, state, run.fingerprint)
     return seen
+
+
+def _begin(run: _Run, state: State, bar: tqdm[Any]) -> None:
+    """Go on from the state: the generators, the bar, the models in training."""
+    stepper = run.stepper
+    if len(state.generators) == stepper.processes:
+        set_generators(stepper.device, state.generators[stepper.rank])
+    bar.update(state.step)
+    run.kept.train()
+    forget_peak(stepper.device)
 
 
 def _gradient(
