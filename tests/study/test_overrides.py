@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.method.objective import Objective
+from mke_theory.method.objective import Anchor, Consistency, Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.study.overrides import changed
 from mke_theory.study.task import Recipe
@@ -159,10 +159,16 @@ def test_the_settings_of_a_task() -> None:
     digits = Digits(recipe=Recipe(objective=objective))
     task = changed(digits, "recipe.student.batch_size=none")
     task = changed(task, "recipe.objective.consistency.distance=kl")
+    task = changed(task, "recipe.objective.pseudo_labels.threshold=0.5")
+    task = changed(
+        task, "recipe.objective.anchor.source=stopped", "recipe.objective.anchor.transform=same"
+    )
     task = changed(task, "recipe.objective.transform.0.strength=2")
     task = changed(task, "recipe.objective.transform.1.only=left,right")
     assert task.recipe.student.batch_size is None
-    assert task.recipe.objective.consistency.distance == "kl"
+    assert task.recipe.objective.consistency == Consistency(distance="kl")
+    assert task.recipe.objective.pseudo_labels == PseudoLabelTerm(threshold=0.5)
+    assert task.recipe.objective.anchor == Anchor("same", "stopped")
     first, second = task.recipe.objective.transform
     assert isinstance(first, InputNoise)
     assert first.strength == 2.0
@@ -170,6 +176,10 @@ def test_the_settings_of_a_task() -> None:
     assert second.only == ("left", "right")
     for assignment, message in [
         ("recipe.student.optimizer=adam", "'adam' is not one of 'adamw', 'sgd'"),
+        ("recipe.objective.consistency=kl", "a Consistency is set field by field"),
+        ("recipe.objective.consistency.distance=l2", "'l2' is not one of 'squared_l2', 'kl'"),
+        ("recipe.objective.consistency.gamma=-1", "gamma is -1.0"),
+        ("recipe.objective.gamma=1", "there is no 'gamma'; there are transform, pseudo_labels"),
         ("recipe.objective.transform.0.strength=-1", "strength is -1.0"),
         ("recipe.objective.transform.9.strength=1", r"items: 0 \(InputNoise\), 1 \(Mod"),
         ("recipe.objective.transform.0.scale=a,1", "scale: a tuple.* is set field by field"),

@@ -209,18 +209,23 @@ def test_their_gradients_in_the_logits() -> None:
     torch.testing.assert_close(gradient(PSEUDO, LOGITS), x.grad)
 
 
+def stopped_at(temperature: float) -> Objective:
+    """Entropy with its target stopped, at this temperature."""
+    anchor = replace(ENTROPY.anchor, source="stopped", temperature=temperature)
+    return replace(ENTROPY, anchor=anchor)
+
+
 def test_all_of_the_entropys_gradient_comes_through_its_target() -> None:
-    stopped = gradient(replace(ENTROPY, anchor="stopped"), LOGITS)
+    stopped = gradient(stopped_at(1.0), LOGITS)
     torch.testing.assert_close(stopped, torch.zeros_like(stopped), rtol=0, atol=1e-12)
 
 
 def test_sharpening_leads_from_nothing_to_pseudo_label() -> None:
-    stopped = replace(ENTROPY, anchor="stopped")
     p = torch.softmax(LOGITS, dim=1)
     for temperature in (0.5, 0.1):
-        found = gradient(replace(stopped, anchor_temperature=temperature), LOGITS)
+        found = gradient(stopped_at(temperature), LOGITS)
         torch.testing.assert_close(found, p - torch.softmax(LOGITS / temperature, dim=1))
-    limit = gradient(replace(stopped, anchor_temperature=1e-4), LOGITS)
+    limit = gradient(stopped_at(1e-4), LOGITS)
     torch.testing.assert_close(limit, gradient(PSEUDO, LOGITS))
 
 
@@ -250,7 +255,8 @@ def test_fixmatch_without_perturbation_or_certainty_is_pseudo_label() -> None:
         for objective in (fixmatch, pseudo)
     ]
     assert torch.equal(*losses)
-    assert not same(trained(replace(fixmatch, certainty=0.5)), trained(pseudo))
+    certain = replace(fixmatch, consistency=replace(fixmatch.consistency, certainty=0.5))
+    assert not same(trained(certain), trained(pseudo))
 
 
 def test_uda_with_a_cold_anchor_is_fixmatch_with_a_clean_view() -> None:
@@ -294,47 +300,51 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "noisy_student": {
         "learns_from": ("pseudo labels", "labels and pseudo labels"),
         "rounds": (1, 3),
-        "labels": ("hard", "soft"),
-        "gamma": (1.0, 0.0),
+        "pseudo_labels.kind": ("hard", "soft"),
+        "consistency.gamma": (1.0, 0.0),
     },
     "pseudo_label": {
         **LEARNS_FROM,
         **T,
-        "other": ((), "same"),
-        "anchor": ("student", "stopped"),
-        "consistency": ("squared_l2", "hard"),
-        "ramp": (0.0, 0.3),
+        "anchor.transform": ((), "same"),
+        "anchor.source": ("student", "stopped"),
+        "consistency.distance": ("squared_l2", "hard"),
+        "consistency.ramp": (0.0, 0.3),
     },
     "entropy_minimisation": {
         **LEARNS_FROM,
         **T,
-        "other": ((), "same"),
-        "consistency": ("squared_l2", "cross_entropy"),
-        "gamma": (1.0, 0.1),
+        "anchor.transform": ((), "same"),
+        "consistency.distance": ("squared_l2", "cross_entropy"),
+        "consistency.gamma": (1.0, 0.1),
     },
-    "pi_model": {**LEARNS_FROM, "other": ((), (InputNoise(1.0),)), "ramp": (0.0, 0.3)},
+    "pi_model": {
+        **LEARNS_FROM,
+        "anchor.transform": ((), (InputNoise(1.0),)),
+        "consistency.ramp": (0.0, 0.3),
+    },
     "mean_teacher": {
         **LEARNS_FROM,
-        "other": ((), (InputNoise(1.0),)),
-        "anchor": ("student", "average"),
-        "ramp": (0.0, 0.3),
+        "anchor.transform": ((), (InputNoise(1.0),)),
+        "anchor.source": ("student", "average"),
+        "consistency.ramp": (0.0, 0.3),
         "answers": ("student", "average"),
     },
     "uda": {
         **LEARNS_FROM,
-        "view": ("perturbed", "clean"),
-        "anchor": ("student", "stopped"),
-        "anchor_temperature": (1.0, 0.4),
-        "consistency": ("squared_l2", "kl"),
-        "certainty": (0.0, 0.8),
+        "pseudo_labels.view": ("perturbed", "clean"),
+        "anchor.source": ("student", "stopped"),
+        "anchor.temperature": (1.0, 0.4),
+        "consistency.distance": ("squared_l2", "kl"),
+        "consistency.certainty": (0.0, 0.8),
     },
     "fixmatch": {
         **LEARNS_FROM,
-        "view": ("perturbed", "other"),
-        "other": ((), (InputNoise(0.2),)),
-        "anchor": ("student", "stopped"),
-        "consistency": ("squared_l2", "hard"),
-        "certainty": (0.0, 0.95),
+        "pseudo_labels.view": ("perturbed", "other"),
+        "anchor.transform": ((), (InputNoise(0.2),)),
+        "anchor.source": ("student", "stopped"),
+        "consistency.distance": ("squared_l2", "hard"),
+        "consistency.certainty": (0.0, 0.95),
     },
 }
 
