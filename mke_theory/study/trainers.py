@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -84,7 +83,12 @@ def vectorised_or_alone(
     together = [i for i, job in enumerate(jobs) if reason_against(job) is None]
     outcomes: dict[int, Outcome] = {}
     started = time.perf_counter()
-    fits = vectorised([jobs[i] for i in together], configuration, progress=progress)
+    fits = side_by_side(
+        [jobs[i] for i in together],
+        draws=configuration.draws,
+        device=configuration.hardware.named()["device"],
+        progress=progress,
+    )
     share = (time.perf_counter() - started) / max(1, len(together))
     for i, fit in zip(together, fits, strict=True):
         if isinstance(fit, Fit):
@@ -95,27 +99,3 @@ def vectorised_or_alone(
     alone = one_by_one([jobs[i] for i in rest], hardware=configuration.hardware)
     outcomes |= zip(rest, alone, strict=True)
     return [outcomes[i] for i in range(len(jobs))]
-
-
-def vectorised(
-    jobs: Sequence[TrainingJob], configuration: RunConfiguration, *, progress: str | None = None
-) -> list[Outcome]:
-    """The outcome of every job, trained side by side; one that fails stops no other.
-
-    Halves of a group that fails are tried on their own, down to the job whose fault it is; so are
-    those of a group that is too large for the memory.
-    """
-    # Some may be trained already when another fails: the halves begin with the weights of before.
-    fresh = [replace(job, model=copy.deepcopy(job.model)) for job in jobs]
-    device = configuration.hardware.named()["device"]
-    try:
-        return side_by_side(fresh, draws=configuration.draws, device=device, progress=progress)
-    except Exception as error:
-        if len(jobs) < 2:
-            return [error] * len(jobs)
-    middle = len(jobs) // 2
-    return [
-        outcome
-        for half in (jobs[:middle], jobs[middle:])
-        for outcome in vectorised(half, configuration, progress=progress)
-    ]

@@ -94,12 +94,13 @@ def _kind_of_pool(pool: Pool) -> Any:
 
 
 def _kind_of_model(model: nn.Module) -> Any:
-    """Modules by class and settings, tensors by name and shape: all but the tensors' values."""
+    """Modules by class, settings and hooks, tensors by name and shape: all but their values."""
     modules = tuple(
         (
             name,
             type(module),
             _settings({k: v for k, v in vars(module).items() if k not in _OF_TORCH}),
+            tuple(map(id, (*module._forward_hooks.values(), *module._forward_pre_hooks.values()))),
         )
         for name, module in model.named_modules()
     )

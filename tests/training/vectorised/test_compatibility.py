@@ -63,6 +63,19 @@ def test_all_else_does(changes: dict[str, Any]) -> None:
     assert kind_of(job()) != kind_of(job(**changes))
 
 
+def test_a_hook_makes_another_kind() -> None:
+    def turned(module: nn.Module, inputs: Any, outputs: torch.Tensor) -> torch.Tensor:
+        return -outputs
+
+    hooked, alike = job(), job(1)
+    for one in (hooked, alike):
+        one.model.register_forward_hook(turned)
+    assert kind_of(hooked) != kind_of(job()) and kind_of(hooked) == kind_of(alike)
+    before = job()
+    before.model.register_forward_pre_hook(lambda module, inputs: None)
+    assert kind_of(before) != kind_of(job())
+
+
 def test_what_is_read_off_the_samples() -> None:
     labels = torch.tensor([0, 0, 0, 1, -1, -1, -1, -1, -1, -1])
     objective = Objective(transform=(InputNoise(0.5),), adjustment=0.5)
