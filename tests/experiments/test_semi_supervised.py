@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,21 @@ import pytest
 
 from experiments import semi_supervised
 from experiments.semi_supervised import Options, all_tasks, main, main_study, markdown
-from mke_theory.study import records
+from mke_theory.study import records, runner, study
+from mke_theory.study.keys import canonical
 from mke_theory.study.records import Record
-from mke_theory.study.semi_supervised.contestants import Entrant, entrants
+from mke_theory.study.result import Run
+from mke_theory.study.semi_supervised.contestants import contestants
 
-SHORT = {entrant.name: entrant for entrant in entrants()}
+ENTERED = {one.name: one for one in contestants()}
 FEW = ("um_teacher", "mke_alpha", "mke_both", "pi_model_both", "label_spreading_alpha")
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five entrants and five steps."""
-    monkeypatch.setattr(semi_supervised, "entrants", lambda: tuple(SHORT[name] for name in FEW))
+    """Five contestants and five steps."""
+    chosen = tuple(ENTERED[name] for name in FEW)
+    monkeypatch.setattr(semi_supervised, "contestants", lambda: chosen)
     monkeypatch.setattr(semi_supervised, "QUICK_STEPS", 5)
 
 
@@ -40,7 +44,7 @@ def test_a_quick_run_leaves_records_table_and_figure(
     assert call(tmp_path, "twomoon_fair", "gaussian") == 0
     found = records.read(tmp_path)
     assert len(found) == 2 * len(FEW) * 2
-    assert {(row["task"], row["arm"], row["seed"]) for row in found} == {
+    assert {(row.task, row.arm, row.seed) for row in found} == {
         (task, name, seed)
         for task in ("twomoon_fair", "gaussian")
         for name in FEW
@@ -48,7 +52,7 @@ def test_a_quick_run_leaves_records_table_and_figure(
     }
     text = (tmp_path / "semi_supervised.md").read_text()
     tasks = ("twomoon_fair", "gaussian")
-    found.sort(key=lambda row: (tasks.index(row["task"]), FEW.index(row["arm"]), row["seed"]))
+    found.sort(key=lambda row: (tasks.index(row.task), FEW.index(row.arm), row.seed))
     assert text == markdown(found)
     assert text in capsys.readouterr().out
     assert (tmp_path / "semi_supervised.png").stat().st_size > 10_000
@@ -60,40 +64,40 @@ def test_what_is_recorded_is_not_done_again(
 ) -> None:
     assert call(tmp_path, seeds=1) == 0
     first = (tmp_path / "records.jsonl").read_bytes()
-    asked: list[tuple[str, list[int]]] = []
-    real = semi_supervised.compete
+    asked: list[tuple[str, int]] = []
+    once = study.run
 
-    def spy(task: Any, entrant: Entrant, seeds: Any, root: Any) -> Any:
-        asked.append((entrant.name, list(seeds)))
-        return real(task, entrant, seeds, root)
+    def spy(runs: Sequence[Run], *rest: Any, **named: Any) -> Any:
+        asked.extend((one.arm.name, one.seed) for one in runs)
+        return once(runs, *rest, **named)
 
-    monkeypatch.setattr(semi_supervised, "compete", spy)
+    monkeypatch.setattr(study, "run", spy)
     assert call(tmp_path, seeds=1) == 0
     assert asked == [] and (tmp_path / "records.jsonl").read_bytes() == first
     assert call(tmp_path, seeds=2) == 0
-    assert asked == [(name, [1]) for name in FEW[::-1]]
+    assert sorted(asked) == sorted((name, 1) for name in FEW)
     assert (tmp_path / "records.jsonl").read_bytes().startswith(first)
     asked.clear()
     assert call(tmp_path, seeds=1, resume=False) == 0
-    assert asked == [(name, [0]) for name in FEW[::-1]]
+    assert sorted(asked) == sorted((name, 0) for name in FEW)
 
 
 @pytest.mark.usefixtures("few")
-def test_a_failure_is_told_and_the_rest_is_reported(
+def test_a_failure_is_named_and_the_rest_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = semi_supervised.compete
+    once = runner.student_of_round
 
-    def breaks(task: Any, entrant: Entrant, seeds: Any, root: Any) -> Any:
-        if entrant.name == "pi_model_both":
+    def breaks(one: Run, *rest: Any) -> Any:
+        if one.arm.name == "pi_model_both":
             raise MemoryError("too much")
-        return real(task, entrant, seeds, root)
+        return once(one, *rest)
 
-    monkeypatch.setattr(semi_supervised, "compete", breaks)
+    monkeypatch.setattr(runner, "student_of_round", breaks)
     assert call(tmp_path) == 1
-    told = capsys.readouterr()
-    assert "failed: twomoon_fair pi_model_both seed 1: MemoryError: too much" in told.err
-    assert "| Label spreading |" in told.out and "| Π-model |" not in told.out
+    shown = capsys.readouterr()
+    assert "failed: twomoon_fair pi_model_both seed 1: MemoryError: too much" in shown.err
+    assert "| Label spreading |" in shown.out and "| Π-model |" not in shown.out
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,7 @@ def test_bad_calls_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interruption_is_said(
+def test_an_interruption_ends_with_130_and_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(options: Options) -> int:
@@ -128,7 +132,6 @@ def test_an_interruption_is_said(
 def test_one_budget_a_task() -> None:
     for task in all_tasks().values():
         assert task.recipe.teacher == task.recipe.student
-        assert task.recipe.student.select == "last"
         assert task.recipe.objective.transform == ()
 
 
@@ -146,21 +149,21 @@ TESTS = {
 def made_up() -> list[Record]:
     task = all_tasks()["gaussian"]
     return [
-        {
-            "key": f"{name}{seed}",
-            "task": "gaussian",
-            "title": "simulated: gaussian",
-            "arm": name,
-            "arm_title": SHORT[name].title,
-            "sees": SHORT[name].sees,
-            "seed": seed,
-            "config": records.canonical({"task": task}),
-            "config_hash": name,
-            "varies": "everything",
-            "counts": {"labelled": 60, "unlabelled": 440, "test": 2000},
-            "metrics": {"test": value, "unlabelled": value},
-            "seconds": 2.0,
-        }
+        Record(
+            key=f"{name}{seed}",
+            task="gaussian",
+            title="simulated: gaussian",
+            arm=name,
+            arm_title=ENTERED[name].title,
+            seed=seed,
+            config=canonical({"task": task}),
+            config_hash=name,
+            varies="everything",
+            counts={"labelled": 60, "unlabelled": 440, "test": 2000},
+            metrics={"test": value, "unlabelled": value},
+            seconds=2.0,
+            extra={"sees": ENTERED[name].sees},
+        )
         for name, values in TESTS.items()
         for seed, value in enumerate(values)
     ]
@@ -182,7 +185,7 @@ def test_the_table_by_hand() -> None:
 
 def test_a_difference_whose_interval_leaves_out_zero_is_bold() -> None:
     rows = made_up()
-    rows[12]["metrics"]["test"] = 0.71
-    assert rows[12]["arm"] == "uda_both"
+    assert rows[12].arm == "uda_both"
+    rows[12] = replace(rows[12], metrics={"test": 0.71, "unlabelled": 0.71})
     text = markdown(rows)
     assert "| UDA | **+9.7 [8.2, 11.1] (3)** |" in text
