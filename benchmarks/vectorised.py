@@ -60,6 +60,8 @@ DRAWS: tuple[Draws, ...] = ("shared", "own")
 SIZES = (4, 16, 32, 64, 128, 256)
 SHAPES = ((16, 128), (64, 64), (64, 512), (256, 64), (256, 512), (1024, 64))
 """Widths and batches of the networks with two modalities."""
+SIDES = (28, 56, 112)
+"""Pixels a side of the pictures that networks with convolutions read."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,10 @@ def table_of_shapes(options: Options) -> pd.DataFrame:
     """Five jobs alone and side by side: milliseconds a step and job, and what is spent once."""
     shapes = SHAPES[:2] if options.quick else SHAPES
     jobs = [(f"MLP, width {w}, batch {b}", mlp_jobs(w, b)) for w, b in shapes]
-    jobs.append(("convolutions, batch 48", convolutional_jobs()))
+    sides = SIDES[:1] if options.quick else SIDES
+    jobs += [
+        (f"convolutions, {side} × {side}, batch 48", convolutional_jobs(side)) for side in sides
+    ]
     rows = []
     for name, ready in jobs:
         _, alone = once_and_a_step(ready[:1], one_by_one, options)
@@ -258,15 +263,14 @@ def mlp_jobs(width: int, batch: int) -> list[TrainingJob]:
     return jobs_on(pool, model, batch)
 
 
-def convolutional_jobs() -> list[TrainingJob]:
-    """Networks like those for spoken and written digits."""
+def convolutional_jobs(side: int) -> list[TrainingJob]:
+    """Networks like those for spoken and written digits, on pictures of so many pixels a side."""
     draw = torch.Generator().manual_seed(0)
-    shapes = {"audio": (1, 40, 48), "image": (1, 28, 28)}
-    x = {name: torch.randn(256, *shape, generator=draw) for name, shape in shapes.items()}
+    x = {name: torch.randn(256, 1, side, side, generator=draw) for name in ("a", "b")}
     pool = Pool(x, torch.randint(0, 10, (256,), generator=draw))
 
     def model() -> nn.Module:
-        encoders = {name: ConvEncoder(shape, strides=(4, 2)) for name, shape in shapes.items()}
+        encoders = {name: ConvEncoder((1, side, side), strides=(4, 2)) for name in x}
         return multimodal(encoders, 10)
 
     return jobs_on(pool, model, 48)

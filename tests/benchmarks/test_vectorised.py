@@ -65,7 +65,7 @@ def test_the_ratio_of_a_turn() -> None:
 
 
 def test_jobs_of_the_table_differ_in_weights_and_seed() -> None:
-    for jobs in (benchmark.mlp_jobs(4, 8), benchmark.convolutional_jobs()):
+    for jobs in (benchmark.mlp_jobs(4, 8), benchmark.convolutional_jobs(8)):
         assert [job.seed for job in jobs] == [0, 1, 2, 3, 4]
         first, second = (next(job.model.parameters()) for job in jobs[:2])
         assert first.shape == second.shape and not torch.equal(first, second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.job import TrainingJob
@@ -26,6 +28,7 @@ from mke_theory.training.loop import LossFunction, Moment
 from mke_theory.training.vectorised.hyperparameters import form_of
 
 _AT_A_TIME = 1024
+_LARGEST_PICTURE, _MOST_WEIGHTS = 2**12, 2**22
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
 
@@ -136,9 +139,24 @@ def refusal(job: TrainingJob) -> str | None:
 
 
 def reason_against(job: TrainingJob) -> str | None:
-    """The reason to train a job alone: it cannot be vectorised, or that would not pay."""
-    if any(isinstance(module, nn.Conv2d) for module in job.model.modules()):
-        return "convolutions of several models train faster one by one"
+    """The reason to train a job one by one; None where it can be vectorised and that pays.
+
+    It is read off settings and shapes. What pays was measured on a processor by
+    `benchmarks/vectorised.py`: networks of up to millions of weights do, few jobs as well as many.
+    """
+    inputs = job.samples.inputs.values()
+    if any(isinstance(x, Stored) and not isinstance(x.values, Tensor) for x in inputs):
+        return "samples are read from disk, where one by one can read ahead"
+    largest = max(math.prod(x.shape[1:]) for x in inputs)
+    convolves = any(isinstance(module, nn.Conv2d) for module in job.model.modules())
+    if convolves and largest > _LARGEST_PICTURE:
+        return (
+            f"samples have {largest} numbers; convolutions on more than {_LARGEST_PICTURE} are "
+            "faster one by one"
+        )
+    weights = sum(weight.numel() for weight in job.model.parameters())
+    if weights > _MOST_WEIGHTS:
+        return f"the model has {weights} weights; above {_MOST_WEIGHTS} there is nothing to gain"
     return refusal(job)
 
 

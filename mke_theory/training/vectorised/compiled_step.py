@@ -30,8 +30,9 @@ from torch.fx import Graph, Node, map_arg
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from mke_theory.training.vectorised.buffers import Buffers, sharing
+from mke_theory.training.vectorised.convolutions import Kernel
 from mke_theory.training.vectorised.graph_passes import rewrite
-from mke_theory.training.vectorised.kernels import Kernel, kernel_of
+from mke_theory.training.vectorised.kernels import kernel_of
 from mke_theory.training.vectorised.tracing import traced
 
 aten = torch.ops.aten
@@ -161,16 +162,16 @@ class Program:
             self._fixed.add(node)
             if node not in self._forever:
                 self._once.append(_copying(function, arguments, options, value))
-        elif isinstance(value, Tensor) and isinstance(function, OpOverload):
+        elif isinstance(value, Tensor):
             self._instruct(node, function, arguments, options, value)
         else:
             self._copy_out(node, function, arguments, options, value)
 
     def _instruct(
-        self, node: Node, function: OpOverload, arguments: Any, options: Any, value: Tensor
+        self, node: Node, function: Any, arguments: Any, options: Any, value: Tensor
     ) -> None:
         spare = None
-        if torch.Tag.pointwise in function.tags:
+        if isinstance(function, OpOverload) and torch.Tag.pointwise in function.tags:
             spare = self._buffers.taken_over(node, value, self._values, self._fixed)
         place = self._buffers.place(node, value) if spare is None else spare
         constant = [
@@ -201,13 +202,11 @@ class Program:
         self, node: Node, function: Any, arguments: Any, options: Any, value: Any
     ) -> None:
         """An operation of several results: they are copied to where they are awaited."""
-        single = isinstance(value, Tensor)
-        made = (value,) if single else tuple(value)
         places = tuple(
-            self._buffers.place(node, one) if isinstance(one, Tensor) else None for one in made
+            self._buffers.place(node, one) if isinstance(one, Tensor) else None for one in value
         )
-        self._values[node] = places[0] if single else places
-        kernel = _copying(function, arguments, options, self._values[node])
+        self._values[node] = places
+        kernel = _copying(function, arguments, options, places)
         kernel()
         self._instructions.append((node, kernel))
 

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
+from mke_theory.training.vectorised.convolutions import lower_convolutions
+
 aten = torch.ops.aten
 _TRANSPOSE = aten.transpose.int
 
@@ -47,7 +49,7 @@ def rewrite(graph: Graph) -> None:
         if node.target is aten.where.self:
             _fill_in(graph, node)
     graph.eliminate_dead_code()
-    turns = _turns_of_results(graph)
+    turns = dict.fromkeys(lower_convolutions(graph), True) | _turns_of_results(graph)
     for node in list(graph.nodes):
         if node.target is aten.bmm.default:
             tall = _shape(node)[1] >= _shape(node)[2]

@@ -24,10 +24,9 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-aten = torch.ops.aten
+from mke_theory.training.vectorised.convolutions import OWN, Kernel
 
-Kernel = Callable[[], object]
-"""An operation bound to its operands and to the place of its result."""
+aten = torch.ops.aten
 
 _Way = Callable[[Tensor], Kernel]
 """How to carry out an operation whose operands are known, once the place of its result is."""
@@ -74,7 +73,7 @@ _chosen: dict[Any, str] = {}
 
 
 def kernel_of(
-    function: OpOverload,
+    function: Any,
     operands: Sequence[Any],
     options: Mapping[str, Any],
     out: Tensor,
@@ -85,6 +84,10 @@ def kernel_of(
     `out` has the shape and type of the result, and may be an operand's own memory. `constant` are
     the places of operands whose numbers never change.
     """
+    if function in OWN:
+        return OWN[function](operands, out)
+    if function is aten.reshape.default:
+        return partial(out.view(operands[0].shape).copy_, operands[0])
     ways = dict(_ways(function, operands, options, out, constant))
     if len(ways) < 2:
         return next((way(out) for way in ways.values()), None)

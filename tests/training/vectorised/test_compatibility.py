@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool
 from mke_theory.method.augmentation import CropFlip
 from mke_theory.method.job import TrainingJob
@@ -101,7 +104,22 @@ def test_reasons_to_train_a_job_alone(changes: dict[str, Any], message: str) -> 
         ready(job(**changes))
 
 
-def test_convolutions_are_said_not_to_pay() -> None:
-    model = multimodal({"x": ConvEncoder((1, 8, 8))}, 2)
-    pool = Pool({"x": torch.randn(4, 1, 8, 8)}, torch.zeros(4).long())
-    assert "convolution" in str(reason_against(job(model=model, samples=pool)))
+def test_large_pictures_large_models_and_samples_on_disk_are_said_not_to_pay(
+    tmp_path: Path,
+) -> None:
+    def pictures(side: int) -> TrainingJob:
+        model = multimodal({"x": ConvEncoder((1, side, side))}, 2)
+        pool = Pool({"x": torch.randn(4, 1, side, side)}, torch.zeros(4).long())
+        return job(model=model, samples=pool)
+
+    assert reason_against(pictures(64)) is None
+    assert "4225 numbers" in str(reason_against(pictures(65)))
+    np.save(tmp_path / "x.npy", np.ones((10, 2), np.float32))
+    stored = Stored(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    assert "from disk" in str(
+        reason_against(job(samples=Pool({"x": stored}, torch.zeros(10).long())))
+    )
+    in_memory = Pool({"x": Stored(torch.ones(10, 2))}, torch.zeros(10).long())
+    assert reason_against(job(samples=in_memory)) is None
+    large = coordinates({"x": (2,)}, 2, hidden=(2048, 2048))
+    assert "4206594 weights" in str(reason_against(job(model=large)))
