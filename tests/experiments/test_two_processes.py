@@ -21,7 +21,7 @@ import pytest
 from experiments import run_real
 from mke_theory.study import records
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MAIN = str(ROOT / "experiments" / "run_real.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
 TORCHRUN += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]

@@ -1,9 +1,10 @@
+"""Samples come in the order that a plan states, whoever reads them."""
+
 from __future__ import annotations
 
 import gc
 import math
 import multiprocessing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,36 @@ def equal(first: Batch, second: Batch) -> bool:
     )
 
 
-# --- who reads what ------------------------------------------------------------------------------
+# --- rows, shares, pieces ------------------------------------------------------------------------
+
+
+@given(
+    n=st.integers(1, 40),
+    batch_size=st.integers(1, 45),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 5),
+)
+def test_every_epoch_meets_every_row_once(n: int, batch_size: int, seed: int, epoch: int) -> None:
+    if batch_size >= n:
+        assert batch_rows(n, batch_size, seed, epoch) == slice(0, n)
+        return
+    batches = math.ceil(n / batch_size)
+    rows = [batch_rows(n, batch_size, seed, epoch * batches + i) for i in range(batches)]
+    sizes = [len(part) for part in rows if isinstance(part, Tensor)]
+    assert sizes == [batch_size] * (n // batch_size) + [n % batch_size] * (n % batch_size > 0)
+    met = torch.cat([part for part in rows if isinstance(part, Tensor)])
+    assert sorted(met.tolist()) == list(range(n))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        parts = [torch.as_tensor(batch_rows(20, 10, seed, 2 * epoch + i)) for i in range(2)]
+        return torch.cat(parts).tolist()
+
+    orders = [order(0, 0), order(0, 1), order(1, 0)]
+    assert len({tuple(found) for found in orders}) == 3
+    assert order(0, 0) == orders[0]
+    assert batch_rows(20, None, 0, 3) == slice(0, 20)
 
 
 def test_shares_and_pieces_by_hand() -> None:
@@ -68,9 +98,24 @@ def test_shares_and_pieces_by_hand() -> None:
     first, second = (Plan(11, None, 0, processes=2, rank=r, micro_batch=2) for r in (0, 1))
     assert [piece.at for piece in first.pieces(0)] == [slice(0, 1), slice(1, 3), slice(3, 5)]
     assert [piece.at for piece in second.pieces(7)] == [slice(5, 7), slice(7, 9), slice(9, 11)]
+    assert [piece.last for piece in first.pieces(0)] == [False, False, True]
     assert all(piece.rows == piece.at and piece.total == 11 for piece in first.pieces(3))
     alone = Plan(11, None, 0)
-    assert alone.pieces(5) == [Piece(slice(0, 11), slice(0, 11), 11)]
+    assert alone.pieces(5) == [Piece(slice(0, 11), slice(0, 11), 11, last=True)]
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (Plan(11, None, 0), Piece(slice(0, 11), slice(0, 11), 11)),
+        (Plan(11, 11, 0, micro_batch=11), Piece(slice(0, 11), slice(0, 11), 11)),
+        (Plan(11, 20, 0, processes=2, rank=1), Piece(slice(5, 11), slice(5, 11), 11)),
+        (Plan(11, 10, 0), None),
+        (Plan(11, None, 0, micro_batch=10), None),
+    ],
+)
+def test_what_is_all_of_every_step_is_known(plan: Plan, expected: Piece | None) -> None:
+    assert plan.always() == expected
 
 
 @given(
@@ -98,6 +143,7 @@ def test_pieces_of_all_processes_make_the_batch(
         assert min(sizes) >= 1 and max(sizes) - min(sizes) <= 1
         assert max(sizes) <= (micro_batch or n)
         assert len(pieces) == math.ceil(sum(sizes) / (micro_batch or n))
+        assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
         for piece in pieces:
             assert piece.total == len(wanted)
             met += rows_of(piece, n)
@@ -106,12 +152,13 @@ def test_pieces_of_all_processes_make_the_batch(
 
 
 def test_a_piece_draws_what_it_draws_in_the_whole_batch() -> None:
-    whole = Stream(9).normal(torch.zeros(7, 2))
+    whole, stream = Stream(9).normal(torch.zeros(7, 2)), Stream(0)
     for piece in Plan(7, None, 0, micro_batch=3).pieces(0):
-        drawn = piece.stream(9, CPU).normal(torch.zeros(len(rows_of(piece, 7)), 2))
-        assert torch.equal(drawn, whole[piece.at])
+        piece.restart(stream, 9)
+        assert torch.equal(stream.normal(torch.zeros(len(rows_of(piece, 7)), 2)), whole[piece.at])
     (alone,) = Plan(7, None, 0).pieces(0)
-    assert torch.equal(alone.stream(9, CPU).normal(torch.zeros(7, 2)), whole)
+    alone.restart(stream, 9)  # which forgets the pieces
+    assert torch.equal(stream.normal(torch.zeros(7, 2)), whole)
 
 
 # --- reading ahead -------------------------------------------------------------------------------
@@ -171,11 +218,16 @@ def test_what_cannot_be_read_is_told_by_name(workers: int) -> None:
         next(batches)
 
 
-class Slow(Broken):
+class Slow:
     """Samples that take two seconds, of a clock that nothing else moves."""
+
+    modalities = ("x",)
 
     def __init__(self) -> None:
         self.now = 100.0
+
+    def __len__(self) -> int:
+        return 4
 
     def __getitem__(self, index: Any) -> Batch:
         self.now += 2.0
@@ -185,7 +237,7 @@ class Slow(Broken):
 def test_the_reader_knows_how_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow()
     monkeypatch.setattr("mke_theory.training.batches.time.perf_counter", lambda: slow.now)
-    reader = Reader(slow, Plan(4, None, 0), range(3), Hardware(), CPU)
+    reader = Reader(slow, Plan(4, 1, 0), range(3), Hardware(), CPU)
     assert reader.waited == 0.0
     reader.next()
     slow.now += 50.0  # the step
@@ -193,14 +245,37 @@ def test_the_reader_knows_how_long_it_was_waited_for(monkeypatch: pytest.MonkeyP
     assert reader.waited == 4.0
 
 
-def test_the_reader_goes_through_steps_and_pieces_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_reader_goes_through_steps_and_pieces_in_order(workers: int, tmp_path: Path) -> None:
     pool, plan = stored_pool(tmp_path), Plan(23, 8, 1, micro_batch=3)
-    for workers in (0, 2):
-        reader = Reader(pool, plan, range(2, 5), Hardware(workers=workers), CPU)
-        for step in range(2, 5):
-            assert all(equal(reader.next(), pool[p.rows]) for p in plan.pieces(step))
-        with pytest.raises(StopIteration):
-            reader.next()
+    reader = Reader(pool, plan, range(2, 5), Hardware(workers=workers), CPU)
+    assert not reader.once
+    for step in range(2, 5):
+        for expected in plan.pieces(step):
+            piece, batch = reader.next()
+            assert (piece.at, piece.total, piece.last) == (
+                expected.at,
+                expected.total,
+                expected.last,
+            )
+            assert equal(batch, pool[expected.rows])
+    with pytest.raises(StopIteration):
+        reader.next()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_all_of_every_step_is_read_once(workers: int, tmp_path: Path) -> None:
+    pool = stored_pool(tmp_path)
+    reader = Reader(pool, Plan(23, None, 0), range(2, 5), Hardware(workers=workers), CPU)
+    assert reader.once
+    piece, batch = reader.next()
+    assert piece == Piece(slice(0, 23), slice(0, 23), 23)
+    assert equal(batch, pool[:])
+    waited = reader.waited
+    again = reader.next()
+    assert again[0] is piece and again[1] is batch
+    assert reader.waited == waited
+    reader.close()
 
 
 @pytest.mark.gpu
@@ -214,17 +289,13 @@ def test_what_workers_read_for_a_gpu_is_pinned(tmp_path: Path) -> None:
 # --- channels last -------------------------------------------------------------------------------
 
 
-def strides(x: Tensor) -> Sequence[int]:
-    return x.stride()
-
-
 def test_channels_last_changes_the_order_in_memory_alone(tmp_path: Path) -> None:
     pool = stored_pool(tmp_path)
     batch = pool[torch.tensor([1, 4])]
     moved = channels_last(batch)
     assert equal(batch, moved)
-    assert strides(batch.inputs["image"]) == (60, 20, 5, 1)
-    assert strides(moved.inputs["image"]) == (60, 1, 15, 3)
+    assert batch.inputs["image"].stride() == (60, 20, 5, 1)
+    assert moved.inputs["image"].stride() == (60, 1, 15, 3)
     assert moved.inputs["x"] is batch.inputs["x"] and moved.target is batch.target
     reader = Reader(pool, Plan(23, 2, 0), range(1), Hardware(channels_last=True), CPU)
-    assert strides(reader.next().inputs["image"]) == (60, 1, 15, 3)
+    assert reader.next()[1].inputs["image"].stride() == (60, 1, 15, 3)

@@ -1,3 +1,5 @@
+"""Hardware is named by what changes digits; what it arranges ends with its block."""
+
 from __future__ import annotations
 
 import os
@@ -11,10 +13,13 @@ from torch import nn
 from mke_theory.training.hardware import (
     Hardware,
     arranged,
+    broadcast,
     forget_peak,
-    hardware_of,
+    generators_of,
     memory_told,
+    own_generators,
     peak_memory,
+    set_generators,
 )
 
 CPU = torch.device("cpu")
@@ -102,12 +107,17 @@ def test_one_process_leads(
     assert Hardware().leads  # alone, whatever the environment says
 
 
-def test_a_fabric_knows_its_hardware() -> None:
-    from lightning_fabric import Fabric
+def test_a_fabric_is_made_once_and_of_what_was_asked() -> None:
+    fabric = Hardware(precision="64-true").fabric()
+    assert (fabric.world_size, fabric.device) == (1, CPU)
+    assert fabric.strategy.precision.precision == "64-true"
+    assert Hardware(precision="64-true", micro_batch=3, workers=1).fabric() is fabric
+    assert Hardware().fabric() is not fabric
 
-    asked = Hardware(micro_batch=3, workers=1)
-    assert hardware_of(asked.fabric()) is asked
-    assert hardware_of(Fabric(accelerator="cpu", devices=1)) == Hardware()
+
+def test_one_process_keeps_its_own_value() -> None:
+    value = {"a": object()}
+    assert broadcast(value, Hardware()) is value
 
 
 # --- for a while, and as before afterwards -------------------------------------------------------
@@ -156,6 +166,31 @@ def test_models_are_compiled_in_the_block_alone() -> None:
     assert first._compiled_call_impl is second._compiled_call_impl is None
     with arranged(Hardware(), first):
         assert first._compiled_call_impl is None
+
+
+def test_layers_draw_from_generators_of_the_run_alone() -> None:
+    def drawn() -> list[float]:
+        return torch.rand(3).tolist()
+
+    torch.manual_seed(4)
+    outside = drawn()
+    torch.manual_seed(4)
+    with pytest.raises(KeyError), own_generators(CPU, 21):
+        inside = drawn()
+        raise KeyError("an error inside")
+    assert drawn() == outside
+    assert inside == torch.rand(3, generator=torch.Generator().manual_seed(21)).tolist()
+
+
+def test_generators_go_on_from_their_states() -> None:
+    with own_generators(CPU, 21):
+        torch.rand(5)
+        states = generators_of(CPU)
+        expected = torch.rand(3)
+        torch.rand(7)
+        set_generators(CPU, states)
+        assert torch.equal(torch.rand(3), expected)
+    assert len(states) == 1
 
 
 # --- memory --------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_sgd_by_hand(momentum: float, decay: float, expected: list[float]) -> No
 
 @pytest.mark.parametrize("decay", [0.0, 0.2])
 def test_adamw_by_hand(decay: float) -> None:
-    # The means of gradients are 0.1/0.1 and 0.39/0.19, of squares 0.001/0.001 and 0.009999/0.001999.
+    # Means of gradients are 0.1/0.1 and 0.39/0.19, of squares 0.001/0.001 and 0.009999/0.001999.
     lengths = [1.0, (0.39 / 0.19) / (0.009999 / 0.001999) ** 0.5]
     first = (1 - 0.1 * decay) - 0.1 * lengths[0]
     second = (1 - 0.1 * decay) * first - 0.1 * lengths[1]
