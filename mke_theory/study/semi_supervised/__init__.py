@@ -1,5 +1,5 @@
 """MKE among the semi-supervised methods, at equal budgets."""
 
-from mke_theory.study.semi_supervised.contestants import Contestant, comparable, contestants
+from mke_theory.study.semi_supervised.contestants import Contestant, comparable
 
-__all__ = ["Contestant", "comparable", "contestants"]
+__all__ = ["Contestant", "comparable"]
