@@ -98,24 +98,26 @@ class Stream:
         if (rows is None) != (total is None):
             raise ValueError("Stream takes rows and total together, or neither")
         self.generator.manual_seed(seed)
-        self._rows, self._total = rows, total
+        self._part = None if rows is None or total is None else (rows, total)
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers in the shape and type of `like` (first axis: samples)."""
-        numbers = self._room(like, like.shape[1:]).normal_(generator=self.generator)
-        return numbers if self._rows is None else self._own(numbers, like)
+        if self._part is None:
+            return like.new_empty(like.shape).normal_(generator=self.generator)
+        rows, total = self._part
+        whole = like.new_empty((total, *like.shape[1:])).normal_(generator=self.generator)
+        return _as_many(whole[rows], like)
 
     def uniform(self, like: Tensor, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), one row for each row of `like`, each row of shape `shape`."""
-        numbers = self._room(like, shape).uniform_(generator=self.generator)
-        return numbers if self._rows is None else self._own(numbers, like)
+        if self._part is None:
+            return like.new_empty((len(like), *shape)).uniform_(generator=self.generator)
+        rows, total = self._part
+        whole = like.new_empty((total, *shape)).uniform_(generator=self.generator)
+        return _as_many(whole[rows], like)
 
-    def _room(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        total = like.shape[0] if self._total is None else self._total
-        return like.new_empty((total, *shape))
 
-    def _own(self, numbers: Tensor, like: Tensor) -> Tensor:
-        own = numbers[self._rows]
-        if len(own) != len(like):
-            raise ValueError(f"this stream draws for {len(own)} samples; got {len(like)}")
-        return own
+def _as_many(numbers: Tensor, like: Tensor) -> Tensor:
+    if len(numbers) != len(like):
+        raise ValueError(f"this stream draws for {len(numbers)} samples; got {len(like)}")
+    return numbers

@@ -31,6 +31,8 @@ class Concatenate(nn.Module):
         self.out_features = sum(sizes.values())
 
     def forward(self, features: Mapping[str, Tensor], present: Present = None) -> Tensor:
+        if len(self.order) == 1:
+            return features[self.order[0]]
         return torch.cat([features[name] for name in self.order], dim=1)
 
 

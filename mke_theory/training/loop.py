@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mke_theory.data.pool import Batch, Samples
-from mke_theory.data.rng import Stream, seed_for
+from mke_theory.data.rng import Stream, numbered_seeds, seed_for
 from mke_theory.models.multimodal import unwatched
 from mke_theory.training.batches import Plan, Reader
 from mke_theory.training.checkpoint import Checkpoint, State, outline, resumed, save
@@ -224,7 +224,8 @@ def _train(
     config, stepper, seen = run.config, run.stepper, 0
     first, device = state.step, stepper.device
     stream, layers = Stream(run.seed, device=device), seed_for(run.seed, "layers", stepper.rank)
-    seeds = [seed_for(run.seed, "step", step) for step in range(first, config.steps)]
+    seed_of = numbered_seeds(run.seed, "step")
+    seeds = [seed_of(step) for step in range(first, config.steps)]
     bar = tqdm(total=config.steps, desc=progress, disable=progress is None, leave=False)
     with ExitStack() as held, bar, own_generators(device, layers):
         held.enter_context(memory_told(config.batch_size, hardware))
