@@ -6,7 +6,9 @@ perturbations are each job's own. Their step is `vmap` of the gradient of the ve
 takes, written down once as a `Program`.
 
 With `draws="own"` every job meets the batches and the perturbations that `fit` would show it, and
-ends with the same weights up to rounding. With `draws="shared"` all noise of a step is drawn by one
+ends with the same weights up to rounding; rounding itself may differ between processes, which
+choose how to carry out a product by measuring (`kernels`), and between sets of jobs. Where it may
+not, train one by one. With `draws="shared"` all noise of a step is drawn by one
 generator, which is faster: a job's noise is then as good as in `fit`, but not the same.
 """
 

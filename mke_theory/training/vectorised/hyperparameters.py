@@ -1,6 +1,6 @@
-"""Settings as numbers: a transform whose strengths are tensors, so that a stack can vary them.
+"""Settings as numbers: a transform whose strengths are tensors, so that jobs can differ in them.
 
-A student beside others has a strength, a scale and a probability of its own. `numbers_of` reads
+A job beside others has a strength, a scale and a probability of its own. `numbers_of` reads
 them off a tree of frozen dataclasses and tuples, `with_numbers` puts others in their places, and
 trees of equal `form_of` differ in those numbers alone.
 """
