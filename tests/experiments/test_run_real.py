@@ -27,16 +27,17 @@ import pytest
 import torch
 
 from experiments import run_real, twomoon
-from mke_theory.method import algorithm as mke
-from mke_theory.method import job as student
-from mke_theory.study import records
+from mke_theory.method import job
+from mke_theory.study import records, theory_on_runs, trainers
 from mke_theory.study.arms import ARMS
 from mke_theory.study.task import Recipe
 from mke_theory.tasks.registry import TASKS
 from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
-from mke_theory.training.loop import TrainConfig, fit
+from mke_theory.theory import appraise
+from mke_theory.training.loop import TrainConfig
+from tests.study.toys import close
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECORDS = "records.jsonl"
 RUN = [name for name in ARMS if name != "um_teacher_adjusted"]  # nothing here is adjusted
 
@@ -51,7 +52,8 @@ def steps(teacher: int, student: int) -> list[str]:
 
 BOTH = ["--tasks", "twomoon", "digits", "--seeds", "2", "--set", *steps(20, 20)]
 SMALL = ["--tasks", "twomoon", "--set", *steps(5, 5)]
-KILLED = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "3", "--set"]
+KILLED = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "3"]
+KILLED += ["--one-by-one", "--set"]
 KILLED_RUNS = 9  # two arms and the teacher, three seeds
 
 
@@ -73,9 +75,9 @@ def lines(out: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def told(out: Path) -> dict[str, dict[str, Any]]:
-    """What is recorded, by key, but for the time it took."""
-    return {r["key"]: {**r, "seconds": None, "training": None} for r in records.read(out)}
+def recorded(out: Path) -> dict[str, dict[str, Any]]:
+    """The records by key, but for the time that runs took."""
+    return {one.key: {**one.to_dict(), "seconds": 0, "training": 0} for one in records.read(out)}
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +95,12 @@ def finished(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (mke, student):
-        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("something was trained"))
+    refuse_training(monkeypatch)
+
+
+def refuse_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((job, "fit"), (trainers, "side_by_side")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something was trained"))
 
 
 # What a finished job leaves
@@ -140,34 +146,60 @@ def test_tables_and_figures_are_there(made: Path) -> None:
     for name in figures:
         assert (made / name).read_bytes().startswith(b"\x89PNG")
     table = (made / "results_digits.md").read_text()
-    assert all(f"| {arm} |" in table for arm in RUN)
+    assert all(f"| {arm} " in table for arm in RUN)
 
 
 def test_a_run_that_can_be_drawn_names_the_file_of_its_regions(made: Path) -> None:
     for record in records.read(made):
-        if record["task"] == "digits":
-            assert "regions" not in record.get("artifacts", {})
+        assert ("regions" in record.artifacts) is (record.task == "twomoon")
+    for record in records.read(made):
+        if record.task == "digits":
             continue
-        with np.load(made / record["artifacts"]["regions"]) as drawn:
+        with np.load(made / record.artifacts["regions"]) as drawn:
             assert drawn["prediction"].shape == (len(drawn["y"]), len(drawn["x"]))
             assert len(drawn["points"]) == len(drawn["labels"]) == 200
 
 
-def test_a_students_checkpoint_goes_and_a_teachers_stays(made: Path) -> None:
-    teachers = {key for key, record in told(made).items() if record["arm"] == "um_teacher"}
-    assert {path.stem for path in (made / "checkpoints").iterdir()} == teachers
+def test_a_students_checkpoint_goes_and_a_teachers_stays(tmp_path: Path) -> None:
+    alone = ["--arms", "mm_student", "--seeds", "2", "--one-by-one"]
+    assert call(tmp_path, *SMALL, *alone) == 0
+    teachers = {one.key for one in records.read(tmp_path) if one.arm == "um_teacher"}
+    assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == teachers
+    assert len(teachers) == 2 and len(lines(tmp_path)) == 4
+
+
+def test_one_by_one_gives_the_same_numbers_under_other_keys(made: Path, tmp_path: Path) -> None:
+    args = ["--tasks", "twomoon", "--arms", "mm_student", "--seeds", "2", "--set", *steps(20, 20)]
+    assert call(tmp_path, *args, "--one-by-one") == 0
+    together = {
+        (one["arm"], one["seed"]): one
+        for one in recorded(made).values()
+        if one["task"] == "twomoon"
+    }
+    for key, alone in recorded(tmp_path).items():
+        other = together[alone["arm"], alone["seed"]]
+        assert other["environment"] == alone["environment"] | {"trainer": "vectorised, own draws"}
+        assert key != other["key"]
+        apart = ("key", "environment", "artifacts")
+        assert close(*({k: v for k, v in one.items() if k not in apart} for one in (alone, other)))
 
 
 # Doing it again, and more of it
 
 
+def contents(out: Path) -> dict[str, bytes]:
+    """The files of a folder by name, as if they lay elsewhere."""
+    found = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    return {name: text.replace(str(out).encode(), b"out") for name, text in found.items()}
+
+
 @pytest.mark.usefixtures("no_training")
 def test_a_rerun_trains_nothing_and_says_the_same(
-    finished: Path, capsys: pytest.CaptureFixture[str]
+    made: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()}
+    before = contents(made)
     assert call(finished, *BOTH) == 0
-    assert {p.name: p.read_bytes() for p in finished.iterdir() if p.is_file()} == before
+    assert contents(finished) == before
     printed = capsys.readouterr().out
     for task in ("twomoon", "digits"):
         assert f"{TASKS[task].title} ({task})" in printed
@@ -181,8 +213,8 @@ def test_a_rerun_trains_nothing_and_says_the_same(
 def test_a_damaged_artifact_is_one_line_that_names_it(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = next(r for r in records.read(finished) if "regions" in r.get("artifacts", {}))
-    path = finished / record["artifacts"]["regions"]
+    record = next(one for one in records.read(finished) if "regions" in one.artifacts)
+    path = finished / record.artifacts["regions"]
     path.write_bytes(path.read_bytes()[:-40])
     assert call(finished, *BOTH) == 1
     error = capsys.readouterr().err.splitlines()[-1]
@@ -200,7 +232,7 @@ def test_another_arm_or_seed_only_adds(tmp_path: Path) -> None:
         kept = now
     fresh = tmp_path / "fresh"
     assert call(fresh, *SMALL, "--seeds", "2") == 0
-    assert told(fresh) == told(tmp_path)
+    assert close(recorded(fresh), recorded(tmp_path))
 
 
 def test_a_changed_setting_is_another_run_and_the_report_is_about_what_was_asked(
@@ -217,11 +249,11 @@ def test_a_changed_setting_is_another_run_and_the_report_is_about_what_was_asked
 def test_no_resume_does_everything_again_with_the_same_outcome(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, count = told(finished), len(lines(finished))
+    before, count = recorded(finished), len(lines(finished))
     args = ["--tasks", "twomoon", "--arms", "mm_student", "--seeds", "2", "--set", *steps(20, 20)]
     assert call(finished, *args, "--no-resume") == 0
     assert len(lines(finished)) == count + 4
-    assert told(finished) == before
+    assert close(recorded(finished), before)
 
 
 @pytest.mark.parametrize("arm", ["um_teacher", "um_student", "mm_student"])
@@ -252,6 +284,23 @@ def test_a_name_given_twice_counts_once(tmp_path: Path) -> None:
     args = ["--tasks", "twomoon", "twomoon", "--arms", "mm_student", "mm_student", "--seeds", "1"]
     assert call(tmp_path, *args, "--set", *steps(5, 5)) == 0
     assert len(lines(tmp_path)) == 2
+
+
+def test_the_main_job_appraises_the_seeds_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appraise, "SECONDS", 0.05)
+    short = [f"twomoon_fair.recipe.{who}.steps=5" for who in ("teacher", "student")]
+    args = ["--tasks", "twomoon_fair", "--arms", "mm_student", "--seeds", "2", "--workers", "1"]
+    changes = ["--set", "twomoon_fair.points=80", *short]
+    assert run_real.main([*args, "--out", str(tmp_path), *changes]) == 0
+    assert "- twomoon_fair: In percent" in capsys.readouterr().out
+    assert [one.seed for one in records.read(tmp_path / theory_on_runs.FOLDER)] == [0]
+    assert {"theory.md", "ledger_twomoon_fair.md"} <= {path.name for path in tmp_path.iterdir()}
+    without = tmp_path / "without"
+    assert run_real.main([*args, "--theory", "0", "--out", str(without), *changes]) == 0
+    assert "- twomoon_fair: In percent" not in capsys.readouterr().out
+    assert not (without / "theory.md").exists()
 
 
 # Bad calls: refused before any work
@@ -361,7 +410,7 @@ def test_long_tasks_run_when_they_are_asked_for(
 
 def test_damaged_files_are_skipped_by_the_tasks_that_can(tmp_path: Path) -> None:
     (tmp_path / "nyudv2").mkdir()
-    options = run_real.Options(tasks=("digits", "nyu_depth"), skip_bad=True)
+    options = run_real.Options(tasks=("digits", "nyu_depth"), data_root=tmp_path, skip_bad=True)
     digits, nyu = run_real.chosen_tasks(options)
     assert digits == TASKS["digits"] and nyu == replace(TASKS["nyu_depth"], skip_bad=True)
 
@@ -435,7 +484,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(
     said = capsys.readouterr().err
     assert "failed: digits mm_student seed 0: FloatingPointError" in said
     assert "twomoon mm_student" not in said.replace("\r", "\n").splitlines()[-1]
-    found = {(r["task"], r["arm"]) for r in records.read(tmp_path)}
+    found = {(one.task, one.arm) for one in records.read(tmp_path)}
     assert found == {("twomoon", "um_teacher"), ("twomoon", "mm_student"), ("digits", "um_teacher")}
 
 
@@ -444,7 +493,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(
 ) -> None:
     append, room = records.Records.append, iter(range(3))
 
-    def full(self: records.Records, record: dict[str, Any]) -> None:
+    def full(self: records.Records, record: records.Record) -> None:
         if next(room, None) is None:
             raise OSError(errno.ENOSPC, "run could not be recorded (No space left on device)")
         append(self, record)
@@ -468,44 +517,48 @@ def heeds_ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("heeds_ctrl_c")
-@pytest.mark.parametrize("at", [0, 3, 7])
+@pytest.mark.parametrize(
+    ("at", "alone"),
+    [(0, True), (2, True), (5, True), (0, False), (1, False)],  # of six fits, or of two calls
+)
 def test_ctrl_c_ends_with_130_and_the_next_call_goes_on(
     at: int,
-    made: Path,
+    alone: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    args = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "2", "--set"]
+    args = ["--tasks", "twomoon", "--arms", "mm_student", "noisy_student", "--seeds", "2"]
+    args += ["--one-by-one", "--set", *steps(20, 20)] if alone else ["--set", *steps(20, 20)]
     begun = iter(range(100))
+    module, name = (job, "fit") if alone else (trainers, "side_by_side")
+    once, stopped = getattr(module, name), tmp_path / "stopped"
 
     def pressed(*given: Any, **named: Any) -> Any:
         if next(begun) == at:
             signal.raise_signal(signal.SIGINT)
-        return fit(*given, **named)
+        return once(*given, **named)
 
     with monkeypatch.context() as patch:
-        for module in (mke, student):
-            patch.setattr(module, "fit", pressed)
-        assert call(tmp_path, *args, *steps(20, 20)) == 130
-    done = len(lines(tmp_path))
-    assert done < 6
+        patch.setattr(module, name, pressed)
+        assert call(stopped, *args) == 130
+    assert len(lines(stopped)) == (at if alone else 0)  # each run is recorded as it ends
     said = capsys.readouterr().err
-    assert "interrupted" in said and str(tmp_path) in said and "Traceback" not in said
-    assert call(tmp_path, *args, *steps(20, 20)) == 0
-    uninterrupted = told(made)
-    assert told(tmp_path) == {key: uninterrupted[key] for key in told(tmp_path)}
-    assert len(lines(tmp_path)) == 6
+    assert "interrupted" in said and str(stopped) in said and "Traceback" not in said
+    for out in (stopped, tmp_path / "whole"):
+        assert call(out, *args) == 0
+        assert len(lines(out)) == 6
+    assert recorded(stopped) == recorded(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("left", [1, 200])
 def test_half_a_line_at_the_end_is_done_again(left: int, finished: Path) -> None:
-    before, path = told(finished), finished / RECORDS
+    before, path = recorded(finished), finished / RECORDS
     whole = path.read_bytes()
     start = whole.rindex(b"\n", 0, -1) + 1
     path.write_bytes(whole[: start + left])
     assert call(finished, *BOTH) == 0
-    assert told(finished) == before
+    assert close(recorded(finished), before)  # trained in other company: equal up to rounding
     assert len(lines(finished)) == len(before)
 
 
@@ -556,7 +609,7 @@ def test_a_killed_job_ends_like_one_that_was_not(tmp_path: Path) -> None:
     assert 4 <= len(lines(killed)) < KILLED_RUNS
     assert call(killed, *args) == 0
     assert call(whole, *args) == 0
-    assert told(killed) == told(whole) and len(told(whole)) == KILLED_RUNS
+    assert recorded(killed) == recorded(whole) and len(recorded(whole)) == KILLED_RUNS
     for name in ("summary.json", "results_twomoon.csv", "gain_by_arm.png", "regions_twomoon.png"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
@@ -579,7 +632,7 @@ def test_a_job_killed_three_times_ends_like_one_that_was_not(tmp_path: Path) -> 
         assert len(lines(killed)) < KILLED_RUNS
     assert call(killed, *args) == 0
     assert call(whole, *args) == 0
-    assert told(killed) == told(whole)
+    assert recorded(killed) == recorded(whole)
 
 
 @pytest.mark.slow
@@ -588,7 +641,7 @@ def test_ctrl_c_reaches_all_workers_and_ends_with_130(tmp_path: Path) -> None:
     assert ended_by(signal.SIGINT, tmp_path, lambda: len(lines(tmp_path)) >= 4, *args) == 130
     assert 3 <= len(lines(tmp_path)) < KILLED_RUNS  # a line being written is taken back
     assert call(tmp_path, *args) == 0
-    assert len(told(tmp_path)) == len(lines(tmp_path)) == KILLED_RUNS
+    assert len(recorded(tmp_path)) == len(lines(tmp_path)) == KILLED_RUNS
 
 
 # The study over many draws
@@ -620,8 +673,7 @@ def test_the_twomoon_study_prints_both_tables_and_resumes(
         assert str(value) in printed
     assert len(lines(tmp_path)) == 2 * len(twomoon.PUBLISHED) + 3 * (1 + len(twomoon.fair_arms()))
     assert (tmp_path / "summary.json").is_file() and (tmp_path / "gain_by_arm.png").is_file()
-    for module in (mke, student):
-        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("something was trained"))
+    refuse_training(monkeypatch)
     assert twomoon.main(args) == 0
     assert capsys.readouterr().out == printed
 

@@ -38,7 +38,7 @@ from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.training.loop import Fit, TrainConfig
-from tests.study.toys import ALONE, SHORT, STUDENTS, Broken, Toy, carried_out, outcomes, same
+from tests.study.toys import ALONE, SHORT, STUDENTS, Broken, Toy, carried_out, close, outcomes, same
 
 PACKAGE = Path(mke_theory.__file__).parent
 FEW = TrainConfig(steps=30, learning_rate=0.02)
@@ -481,15 +481,6 @@ def test_a_threshold_that_nothing_reaches_is_a_failure_of_its_run() -> None:
 
 
 # --- two trainers --------------------------------------------------------------------------------
-
-
-def close(one: Any, other: Any) -> bool:
-    """Equal, floats up to 1e-6."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(close(v, other[k]) for k, v in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(close, one, other))
-    return one == (pytest.approx(other, abs=1e-6) if isinstance(one, float) else other)
 
 
 def test_vectorised_runs_with_own_draws_are_those_trained_one_by_one() -> None:

@@ -238,3 +238,12 @@ def same(first: nn.Module, second: nn.Module) -> bool:
     """True where both have the same weights, bit for bit."""
     a, b = first.state_dict(), second.state_dict()
     return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def close(one: Any, other: Any) -> bool:
+    """Equal, floats up to 1e-6."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(close(v, other[k]) for k, v in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == (pytest.approx(other, abs=1e-6) if isinstance(one, float) else other)
