@@ -197,9 +197,10 @@ def generators_of(device: torch.device) -> list[Tensor]:
 
 def set_generators(device: torch.device, states: Sequence[Tensor]) -> None:
     """Let layers on this device go on drawing from these states."""
-    torch.set_rng_state(states[0])
+    # Copies: torch crashes on a state that begins in the middle of a tensor's memory.
+    torch.set_rng_state(states[0].clone())
     if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
+        torch.cuda.set_rng_state(states[1].clone(), device)
 
 
 @contextmanager

@@ -187,9 +187,10 @@ def test_generators_go_on_from_their_states() -> None:
         torch.rand(5)
         states = generators_of(CPU)
         expected = torch.rand(3)
-        torch.rand(7)
-        set_generators(CPU, states)
-        assert torch.equal(torch.rand(3), expected)
+        # A state of its own, and one of a process that is not the first, as a checkpoint has it.
+        for state in (states[0], torch.stack([torch.zeros_like(states[0]), states[0]])[1]):
+            set_generators(CPU, [state])
+            assert torch.equal(torch.rand(3), expected)
     assert len(states) == 1
 
 
