@@ -143,10 +143,10 @@ class ThroughFabric:
         return mean
 
     def gathered(self, x: Tensor) -> list[Tensor]:
-        if self.processes == 1:
-            return [x]
-        every: Any = self.fabric.all_gather(x.to(self.device))
-        return list(every.cpu())
+        every = [x] * self.processes
+        if self.processes > 1:
+            torch.distributed.all_gather_object(every, x)
+        return every
 
     def from_first(self, found: Any) -> Any:
         return found if self.processes == 1 else self.fabric.broadcast(found)
