@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -19,8 +19,9 @@ from mke_theory.data.pool import UNKNOWN, Pool
 class Truth:
     """The true labels of a pool whose own labels are all unknown, in the order of its samples.
 
-    `labels` are those of a `Pool`, −1 where nobody knows. No training job carries them: they are
-    handed by name to the account, to the supervised ceiling and to the placebo of random errors.
+    `labels` are those of a `Pool`, −1 where nobody knows. They are handed by name to the account
+    and the metrics on D_u, to the theory on finished runs, and to the two arms that learn from
+    them: the supervised ceiling and the placebo of random errors. No other training job has them.
     """
 
     labels: Tensor
@@ -34,7 +35,7 @@ def hide(pool: Pool) -> tuple[Pool, Truth]:
     kind = pool.labels.dtype
     signed = kind if kind.is_signed else torch.int64  # numbers without a sign have no −1
     unknown = torch.full((), UNKNOWN, dtype=signed).expand(pool.labels.shape)  # takes no memory
-    return pool.with_labels(unknown), Truth(pool.labels)
+    return pool.with_labels(unknown), Truth(pool.labels.clone())
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ class Problem:
             raise ValueError(
                 f"the labelled part has class {only} alone; a teacher needs at least two classes"
             )
+
+    @cached_property
+    def blind(self) -> Self:
+        """The problem with an unknown truth: models, methods and baselines are made from this."""
+        return replace(self, truth=Truth(self.unlabelled.labels))
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from mke_theory.method.algorithm import (
     Expansion,
     ExpansionJob,
     expand,
+    expand_all,
     fit_teacher,
     pseudo_label,
-    run,
 )
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
@@ -39,8 +39,8 @@ __all__ = [
     "TrainingJob",
     "Transform",
     "expand",
+    "expand_all",
     "fit_teacher",
     "one_by_one",
     "pseudo_label",
-    "run",
 ]

@@ -7,8 +7,8 @@
         L_pl  = (1/M) Σ l_cls(ỹ_i, f_s(T(x_i)))
         L_reg = (1/M) Σ l_reg(f_s(x_i), f_s(T(x_i)))
 
-The student sees α and β and never a true label. Everything that this package trains passes through
-this file: `expand` for one student, `run` for as many as a study has. Ref: xue2021mke.
+The student sees α and β and, in the method itself, no true label. Step 3 of every student passes
+through `expand_all`: one for `expand`, as many as a study has for its runner. Ref: xue2021mke.
 """
 
 from __future__ import annotations
@@ -163,10 +163,10 @@ def expand(
 
     Raises ValueError where student and teacher are one module, the student has too few outputs, no
     pseudo label reaches the threshold, a perturbation names a modality that is not there, or the
-    truth makes no sense beside the pseudo labels.
+    truth is given twice or makes no sense beside the pseudo labels; TypeError where it is no Truth.
     """
     unlabelled, own = hide(unlabelled)
-    truth = own if truth is None else truth
+    truth = own if truth is None else _sole(truth, own)
     objective = objective or Objective()
     pseudo = pseudo_label(teacher, unlabelled, objective)
     job = student_job(
@@ -180,10 +180,19 @@ def expand(
         labelled=labelled,
     )
     trainer = partial(one_by_one, hardware=hardware, checkpoints=[checkpoint], progress=progress)
-    (done,) = run([ExpansionJob(unlabelled, truth, pseudo, job)], trainer)
+    (done,) = expand_all([ExpansionJob(unlabelled, truth, pseudo, job)], trainer)
     if isinstance(done, Exception):
         raise done
     return done
+
+
+def _sole(truth: Truth, own: Truth) -> Truth:
+    """The truth; refused where it is none, or the pool had labels as well."""
+    if not isinstance(truth, Truth):
+        raise TypeError(f"truth is a {type(truth).__name__}; wrap the labels: Truth(labels)")
+    if bool((own.labels != UNKNOWN).any()):
+        raise ValueError("the truth is given, and the unlabelled pool has labels too; give one")
+    return truth
 
 
 def student_job(
@@ -218,7 +227,9 @@ def student_job(
     return TrainingJob(student, samples, objective, config, seed)
 
 
-def run(jobs: Sequence[ExpansionJob], trainer: Trainer = one_by_one) -> list[Expansion | Exception]:
+def expand_all(
+    jobs: Sequence[ExpansionJob], trainer: Trainer = one_by_one
+) -> list[Expansion | Exception]:
     """Every job trained by `trainer`, and its account; an error where a job failed, in order."""
     outcomes = trainer([job.training for job in jobs])
     return [_accounted(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]

@@ -38,7 +38,7 @@ from mke_theory.training.loop import Fit
 def teacher_of(task: Task, seed: int, problem: Problem) -> TrainingJob:
     """The job of the teacher that all arms of a (task, seed) share."""
     with torch_seed(task.init_seed("teacher", seed)):
-        model = task.model(problem, problem.teacher_modalities)
+        model = task.model(problem.blind, problem.teacher_modalities)
     objective = task.recipe.objective
     return teacher_job(
         model,
@@ -64,7 +64,7 @@ def student_of(
     job = student_job(
         teacher,
         pool.only(used),
-        build_student(task, arm, problem, used, seed, teacher),
+        build_student(task, arm, problem.blind, used, seed, teacher),
         labels_to_learn(arm, problem, pseudo, seed),
         objective=objective,
         config=task.recipe.student,

@@ -212,7 +212,7 @@ def _initial_weights(
     if not task.recipe.from_teacher or arm.rounds == 0:
         return {}
     with torch_seed(0):
-        method = task.model(problem, problem.modalities)
+        method = task.model(problem.blind, problem.modalities)
     pair = ["the teacher" if has_place_for(one, teacher) else "new" for one in (method, student)]
     return {} if pair[0] == pair[1] else {"begins as": pair}
 

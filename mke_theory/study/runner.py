@@ -1,8 +1,8 @@
 """The one runner: any number of runs, each an arm at a seed of a task, carried out and judged.
 
 The teacher of every (task, seed) is trained once and handed to its students as a value; then every
-student is prepared, trained and accounted for by `method.algorithm.run`. Each arm is judged on D_u
-and on test as they were recorded, whatever it was trained on.
+student is prepared, trained and accounted for by `method.algorithm.expand_all`. Each arm is judged
+on D_u and on test as they were recorded, whatever it was trained on.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def run(
                 problems[cell] = cell.problem()
         except Exception as error:  # a cell that fails ends no other
             teachers[cell] = Failure.of(cell.teacher, error)
-    batch = _Batch(runs, teachers, problems, configuration, progress)
-    done = batch.without_students()
+    together = _Together(runs, teachers, problems, configuration, progress)
+    done = together.without_students()
     for number in range(1, max((one.arm.rounds for one in runs), default=0) + 1):
-        done |= batch.of_round(number, done)
-    return [batch.judged(i, done[i]) for i in range(len(runs))]
+        done |= together.of_round(number, done)
+    return [together.judged(i, done[i]) for i in range(len(runs))]
 
 
 def train_teachers(
@@ -87,7 +87,7 @@ def train_teachers(
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _Together:
     """Runs that are carried out together, with the problem and the teacher of each of their cells.
 
     Outcomes are kept by the number of their run; one run that fails, for whatever reason, ends no
@@ -130,7 +130,7 @@ class _Batch:
             keys = [key_of(self.runs[i], self.configuration, number) for i in own]
             title = None if self.progress is None else f"{self.progress}: students"
             train = trainer_called(trainer, self.configuration, keys, progress=title)
-            expansions = algorithm.run([jobs[i] for i in own], train)
+            expansions = algorithm.expand_all([jobs[i] for i in own], train)
             for i, expansion in zip(own, expansions, strict=True):
                 if isinstance(expansion, Exception):
                     outcomes[i] = Failure.of(self.runs[i], expansion)

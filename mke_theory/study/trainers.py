@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from mke_theory.study.arm_setup import modalities_of, objective_of, teacher_of
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.configuration import RunConfiguration, TrainerName
 from mke_theory.study.task import Task
+from mke_theory.training.checkpoint import Checkpoint
 from mke_theory.training.loop import Fit
 from mke_theory.training.vectorised.compatibility import reason_against
 from mke_theory.training.vectorised.engine import side_by_side
@@ -42,7 +43,7 @@ def _jobs_at_seed_0(task: Task) -> list[TrainingJob]:
     used = modalities_of(adapted, problem)
     pool = problem.unlabelled.only(used)
     student = TrainingJob(
-        task.model(problem, used),
+        task.model(problem.blind, used),
         pool.with_labels(pool.labels.new_zeros(pool.labels.shape)),
         objective_of(task, adapted, problem),
         task.recipe.student,
@@ -59,43 +60,42 @@ def trainer_called(
     progress: str | None = None,
 ) -> Trainer:
     """The trainer of this name, for jobs whose checkpoints have these keys."""
-    alone = partial(
-        one_by_one,
-        hardware=configuration.hardware,
-        checkpoints=[configuration.checkpoint(key) for key in keys],
-    )
+    alone = partial(one_by_one, hardware=configuration.hardware, progress=progress)
+    checkpoints = [configuration.checkpoint(key) for key in keys]
     if name == "one by one":
-        return alone
-    return partial(vectorised_or_alone, configuration=configuration, progress=progress)
+        return partial(alone, checkpoints=checkpoints)
+    together = partial(
+        side_by_side,
+        draws=configuration.draws,
+        device=configuration.hardware.named()["device"],
+        progress=progress,
+    )
+    return partial(vectorised_or_alone, together=together, alone=alone, checkpoints=checkpoints)
 
 
 def vectorised_or_alone(
     jobs: Sequence[TrainingJob],
     *,
-    configuration: RunConfiguration,
-    progress: str | None = None,
+    together: Trainer,
+    alone: Callable[..., list[Outcome]],
+    checkpoints: Sequence[Checkpoint | None],
 ) -> list[Outcome]:
     """The outcome of every job, trained side by side; alone where that is refused or fails.
 
     A vectorised fit has its share of the seconds that all of them took. A job that diverges is not
-    tried again.
+    tried again; one that is trained alone has its checkpoint.
     """
-    together = [i for i, job in enumerate(jobs) if reason_against(job) is None]
+    chosen = [i for i, job in enumerate(jobs) if reason_against(job) is None]
     outcomes: dict[int, Outcome] = {}
     started = time.perf_counter()
-    fits = side_by_side(
-        [jobs[i] for i in together],
-        draws=configuration.draws,
-        device=configuration.hardware.named()["device"],
-        progress=progress,
-    )
-    share = (time.perf_counter() - started) / max(1, len(together))
-    for i, fit in zip(together, fits, strict=True):
+    fits = together([jobs[i] for i in chosen])
+    share = (time.perf_counter() - started) / max(1, len(chosen))
+    for i, fit in zip(chosen, fits, strict=True):
         if isinstance(fit, Fit):
             outcomes[i] = replace(fit, seconds=share)
         elif isinstance(fit, FloatingPointError):
             outcomes[i] = fit
     rest = [i for i in range(len(jobs)) if i not in outcomes]
-    alone = one_by_one([jobs[i] for i in rest], hardware=configuration.hardware)
-    outcomes |= zip(rest, alone, strict=True)
+    left = alone([jobs[i] for i in rest], checkpoints=[checkpoints[i] for i in rest])
+    outcomes |= zip(rest, left, strict=True)
     return [outcomes[i] for i in range(len(jobs))]

@@ -19,9 +19,9 @@ from mke_theory.method.algorithm import (
     ExpansionJob,
     account_of,
     expand,
+    expand_all,
     fit_teacher,
     pseudo_label,
-    run,
     student_job,
 )
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
@@ -246,7 +246,7 @@ def job(pseudo: PseudoLabels, learned: PseudoLabels | None = None) -> ExpansionJ
 
 
 def done(jobs: Sequence[ExpansionJob], trainer: Trainer = one_by_one) -> list[Expansion]:
-    found = run(jobs, trainer)
+    found = expand_all(jobs, trainer)
     assert not [one for one in found if isinstance(one, Exception)]
     return [one for one in found if isinstance(one, Expansion)]
 
@@ -274,7 +274,7 @@ def test_a_job_that_fails_ends_no_other_and_keeps_its_place() -> None:
     own = pseudo_label(Sign(), crowd())
     wild = job(own)
     wild = replace(wild, training=replace(wild.training, config=replace(FEW, learning_rate=1e30)))
-    found = run([wild, job(own)])
+    found = expand_all([wild, job(own)])
     assert isinstance(found[0], FloatingPointError)
     assert isinstance(found[1], Expansion) and same(found[1].student, expanded().student)
 
@@ -293,7 +293,7 @@ def test_a_student_that_cannot_be_asked_ends_no_other() -> None:
         return [replace(fits[0], model=Mislaid()), *fits[1:]]
 
     own = pseudo_label(Sign(), crowd())
-    found = run([job(own), job(own)], lost_first)
+    found = expand_all([job(own), job(own)], lost_first)
     assert isinstance(found[0], MemoryError) and isinstance(found[1], Expansion)
 
 

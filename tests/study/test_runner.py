@@ -285,13 +285,13 @@ def test_an_arm_is_algorithm_1_with_its_settings(
 
 def test_expand_and_the_study_go_through_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Any] = []
-    once = algorithm.run
+    once = algorithm.expand_all
 
     def counted(given: Any, trainer: Any = one_by_one) -> Any:
         jobs.extend(given)
         return once(given, trainer)
 
-    monkeypatch.setattr(algorithm, "run", counted)
+    monkeypatch.setattr(algorithm, "expand_all", counted)
     problem, found = Toy().problem(0), carried_out()
     assert len(jobs) == 1
     student = build_student(Toy(), ARMS["mm_student"], problem, ("a", "b"), 0)

@@ -13,7 +13,7 @@ from torch import nn
 from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
-from mke_theory.method.algorithm import Expansion, ExpansionJob, pseudo_label, run
+from mke_theory.method.algorithm import Expansion, ExpansionJob, expand_all, pseudo_label
 from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.method.objective import Objective, acting_on
 from mke_theory.method.pseudo_labels import as_target
@@ -180,7 +180,7 @@ def learn(
             number=number,
         )
         whole = ExpansionJob(problem.unlabelled.only(used), problem.truth, pseudo, job)
-        (outcome,) = run([whole], trainer)
+        (outcome,) = expand_all([whole], trainer)
         if isinstance(outcome, Exception):
             raise outcome
         result, labeller = outcome, outcome.student

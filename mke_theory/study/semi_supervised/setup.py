@@ -47,9 +47,9 @@ def student_of_round(
         raise TypeError(f"{contestant.title} has no student of an objective; give a method")
     job = round_job(
         method,
-        problem,
+        problem.blind,
         labeller,
-        build(run.task, problem, used, run.seed, number),
+        build(run.task, problem.blind, used, run.seed, number),
         modalities=used,
         config=contestant.budget(run.task.recipe.student),
         seed=seed_for(run.seed, "student"),
@@ -82,7 +82,7 @@ def classic_result(run: Run, problem: Problem, teacher: Fit) -> Result:
         return Result(
             run, problem, teacher.model, pseudo, predictions, own, teacher, teacher.seconds
         )
-    classic = _classic(run, problem)
+    classic = _classic(run, problem.blind)
     predictions = {"unlabelled": classic.unlabelled, "test": classic.test}
     whole = all(bool((classes >= 0).all()) for classes in predictions.values())
     found = account_of(problem.truth, pseudo, classic.unlabelled) if whole else None

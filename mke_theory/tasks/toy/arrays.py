@@ -88,14 +88,15 @@ class Arrays(Task):
             if not (part == name).any():
                 raise ValueError(f"the {name} part is empty; every part needs at least one row")
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
-        if not bool((pool.labels >= 0).any()):
-            raise ValueError("no row has a known class; the teacher needs labelled rows")
+        # The labels that D_u hides decide nothing: not even how many outputs a model has.
+        counted = part == "labelled" if "part" in arrays else arrays["labels"] != UNKNOWN
+        classes = _classes(arrays["labels"], counted)
         return Problem.of(
             labelled=pool.rows(np.flatnonzero(part == "labelled")).only([alpha]),
             unlabelled=pool.rows(np.flatnonzero(part == "unlabelled")),
             test=pool.rows(np.flatnonzero(part == "test")),
             teacher_modalities=(alpha,),
-            classes=max(2, int(pool.labels.max()) + 1),
+            classes=classes,
         )
 
     def model(
@@ -147,6 +148,26 @@ class Arrays(Task):
         return part
 
 
+def _classes(labels: np.ndarray, counted: np.ndarray) -> int:
+    """The number of classes among the counted rows, which have to be 0, 1, … without a gap."""
+    found = np.unique(labels[counted & (labels != UNKNOWN)])
+    if len(found) == 0:
+        raise ValueError("no row has a known class; the teacher needs labelled rows")
+    classes = max(2, int(found.max()) + 1)
+    absent = sorted(set(range(int(found.max()) + 1)) - set(found.tolist()))
+    if absent:
+        raise ValueError(
+            f"no labelled row has class {absent[0]}; number the classes 0, 1, … without a gap: "
+            "np.unique(labels, return_inverse=True)"
+        )
+    if labels.max() >= classes:
+        raise ValueError(
+            f"labels has class {labels.max()}, of which D_l has no row; label one, or leave the "
+            "rows of that class out"
+        )
+    return classes
+
+
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The checked content of the file; ValueError names what is wrong and what is expected."""
     try:
@@ -191,7 +212,10 @@ def _refuse_labels(path: Path, arrays: dict[str, np.ndarray]) -> None:
         raise ValueError(f"{path} has no array 'labels'; it has {', '.join(arrays) or 'nothing'}")
     labels = arrays["labels"]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n]")
+        raise ValueError(
+            f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n]: number the "
+            "classes by np.unique(labels, return_inverse=True), or labels.astype(int)"
+        )
     if len(labels) == 0:
         raise ValueError("labels has no rows; every part needs at least one")
     if labels.min() < UNKNOWN:
@@ -213,7 +237,7 @@ def _refuse_modality(name: str, x: np.ndarray, n: int) -> None:
 def _refuse_length(name: str, x: np.ndarray, n: int) -> None:
     rows = len(x) if x.ndim else 0
     if rows != n:
-        raise ValueError(f"{name} has {rows} rows but labels has {n}")
+        raise ValueError(f"{name} has {rows} rows but labels has {n}; give each a row a sample")
 
 
 def _pool(arrays: dict[str, np.ndarray], names: list[str], *, fit_on: np.ndarray) -> Pool:
