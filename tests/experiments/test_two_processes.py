@@ -20,6 +20,7 @@ import pytest
 
 from experiments import run_real
 from mke_theory.study import records
+from mke_theory.study.records import Record
 
 ROOT = Path(__file__).parents[2]
 MAIN = str(ROOT / "experiments" / "run_real.py")
@@ -52,21 +53,21 @@ def alone(out: Path, **changes: Any) -> str:
     return printed.getvalue()
 
 
-def student(out: Path) -> dict[str, Any]:
-    found = {record["arm"]: record for record in records.read(out)}
+def student(out: Path) -> Record:
+    found = {record.arm: record for record in records.read(out)}
     assert set(found) == {"um_teacher", ARM}
     return found[ARM]
 
 
-def losses(record: dict[str, Any]) -> tuple[list[int], list[float]]:
-    return [step for step, _ in record["history"]], [loss for _, loss in record["history"]]
+def losses(record: Record) -> tuple[list[float], list[float]]:
+    return [step for step, _ in record.history], [loss for _, loss in record.history]
 
 
-def assert_same(two: dict[str, Any], one: dict[str, Any], tolerance: float) -> None:
+def assert_same(two: Record, one: Record, tolerance: float) -> None:
     assert losses(two)[0] == losses(one)[0] != []
     assert losses(two)[1] == pytest.approx(losses(one)[1], rel=0.0, abs=tolerance)
-    assert two["metrics"] == pytest.approx(one["metrics"], rel=0.0, abs=tolerance)
-    assert two["scores"] == one["scores"] and two["counts"] == one["counts"]
+    assert two.metrics == pytest.approx(one.metrics, rel=0.0, abs=tolerance)
+    assert two.scores == one.scores and two.counts == one.counts
 
 
 def test_two_processes_of_torchrun_do_what_one_does(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_two_processes_of_torchrun_do_what_one_does(tmp_path: Path) -> None:
     assert shared.returncode == 0, shared.stderr
     one, two = student(tmp_path / "one"), student(tmp_path / "two")
     assert_same(two, one, 1e-9)
-    assert two["environment"]["processes"] == "2"
+    assert two.environment["processes"] == "2"
     # One process speaks and writes: every table is printed once, and all files are there.
     assert shared.stdout.count("## digits") == said.count("## digits") == 1
     files = [sorted(p.name for p in (tmp_path / name).iterdir()) for name in ("one", "two")]
