@@ -1,4 +1,4 @@
-"""How good, how sure: the account of a student, metrics, intervals and p-values.
+"""Quality and certainty: the account of a student, metrics, intervals and p-values.
 
 `account` itself is at the front door: `from mke_theory import account`.
 """

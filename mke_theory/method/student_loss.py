@@ -1,4 +1,4 @@
-"""The loss that every student minimises, as a function of a batch: L_pl + γ L_reg.
+"""The loss of students, and of teachers without T and L_reg, as a function of a batch.
 
     w · mean l_cls(label, f(T(x)))  +  γ(t) · mean l_reg(g(T'(x)), f(T(x)))
 

@@ -167,7 +167,7 @@ def _confusion(result: Result) -> list[list[int]] | None:
 
 
 def _shares(unlabelled: Account | None, test: Account | None) -> dict[str, float | None]:
-    """Shares in [0, 1]; None where there is nothing to divide by, or no truth on D_u."""
+    """Shares in [0, 1], None where there is nothing to divide by; none at all without accounts."""
     if unlabelled is None or test is None:
         return {}
     return {

@@ -87,7 +87,7 @@ def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 
 def _unfit(arm: Arm, task: Task, knows_truth: bool) -> str | None:
-    """Why the arm cannot run on the task, or None."""
+    """The reason why the arm cannot run on the task, or None."""
     if arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
     objective = task.recipe.objective

@@ -1,4 +1,4 @@
-"""What can be proved on a pool: set expansion, published bounds checked, and certificates.
+"""Proofs on a pool: set expansion, published bounds checked, and certificates.
 
 One student at a glance: `appraise.appraise`, a ledger and a certificate on each view of its pool.
 """

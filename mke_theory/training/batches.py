@@ -1,4 +1,4 @@
-"""Which samples a step reads, and how they come to the device.
+"""The samples that a step reads, and their way to the device.
 
     epoch → batch → the share of a process → pieces that are computed on at once
 
@@ -52,7 +52,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which of n samples one of several processes reads at every step.
+    """The share of n samples that one of several processes reads at every step.
 
     Raises ValueError where a batch has fewer samples than there are processes.
     """
@@ -75,7 +75,7 @@ class Plan:
             )
 
     def pieces(self, step: int) -> list[Piece]:
-        """What this process reads at step 0, 1, …, in pieces of nearly the same size."""
+        """The pieces that this process reads at step 0, 1, …, of nearly the same size."""
         rows = batch_rows(self.n, self.batch_size, self.seed, step)
         total = self.n if isinstance(rows, slice) else len(rows)
         first, end = (total * rank // self.processes for rank in (self.rank, self.rank + 1))

@@ -18,7 +18,7 @@ from mke_theory.training.stepper import Stepper
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run leaves its state, and after how many steps each time."""
+    """The place where a run leaves its state, and the steps between two times."""
 
     path: Path
     every: int = 1000
@@ -108,7 +108,7 @@ def resumed(
 
 
 def _content(path: Path, fingerprint: str) -> dict[str, Any]:
-    """What the file holds. No code in it is run."""
+    """The content of the file. No code in it is run."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the check sums
             if archive.testzip() is not None:

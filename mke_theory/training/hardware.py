@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how to train: `devices` processes on each of `num_nodes` machines.
+    """The devices and the way to train: `devices` processes on each of `num_nodes` machines.
 
     A script with devices=2 starts its second process itself, by running once more. Processes may
     also be started by torchrun, as many as are stated here. All of them train one model, each on
@@ -57,7 +57,7 @@ class Hardware:
 
     @property
     def processes(self) -> int:
-        """How many processes train one model together."""
+        """The count of processes that train one model together."""
         return self.devices * self.num_nodes
 
     @property
@@ -86,7 +86,7 @@ class Hardware:
         self.refuse_other_processes()
 
     def named(self) -> dict[str, str]:
-        """What decides the numbers of a run, to the last digit: device, precision, and the rest.
+        """The settings that decide the numbers of a run to the last digit: device, precision, the rest.
 
         How many processes train, and how a step is carried out, is named where it is not usual.
         """

@@ -44,7 +44,7 @@ from mke_theory.training.stepper import Stepper, stepper_for
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands, for losses that change on the way.
+    """The state of training, for losses that change on the way.
 
     progress: the share of all steps that are done, in [0, 1]: 0 at the first step.
     average: the model with the running average of its weights, where one is kept.
@@ -65,7 +65,7 @@ LOOK_EVERY = 50
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how fast to train. `batch_size` None takes all samples at every step."""
+    """The length and speed of training. `batch_size` None takes all samples at every step."""
 
     steps: int = 1000
     batch_size: int | None = None
@@ -318,7 +318,7 @@ def _refuse_nonfinite(loss: float, model: nn.Module, step: int, config: TrainCon
 
 
 def diverged(what: str, where: str, config: TrainConfig) -> FloatingPointError:
-    """The error of a student whose loss or weights are no longer finite."""
+    """The error of a job whose loss or weights are no longer finite."""
     return FloatingPointError(
         f"{what} is no longer finite at {where}; lower learning_rate (now "
         f"{config.learning_rate}), set clip_norm (now {config.clip_norm}) or, "

@@ -1,4 +1,4 @@
-"""How a step is carried out: by torch alone on one CPU, or through Lightning Fabric.
+"""The step as it is carried out: by torch alone on one CPU, or through Lightning Fabric.
 
     for each piece of the batch: losses [b] → gradient of their share of the mean;  then the update
 
@@ -58,7 +58,7 @@ class Stepper(Protocol):
         ...
 
     def from_first(self, found: Any) -> Any:
-        """What the first process has found, in all of them."""
+        """The value of the first process, in all of them."""
         ...
 
 

@@ -206,3 +206,19 @@ def test_an_answer_to_a_question_is_no_class_number(wrong: float) -> None:
     bad = fine.with_labels(torch.tensor([[0.0, 1.0, 0.0], [1.0, wrong, 0.0]]))
     with pytest.raises(ValueError, match=rf"test hold {wrong}.*\[0, 1\]"):
         Problem.of(fine, fine, bad, ("a",), 3)
+
+
+def test_the_blind_problem_has_the_same_samples_and_no_truth() -> None:
+    whole = problem()
+    blind = whole.blind
+    assert blind.unlabelled is whole.unlabelled and blind.labelled is whole.labelled
+    assert len(blind.truth) == 6 and bool((blind.truth.labels == -1).all())
+    assert whole.truth.labels.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_the_truth_is_a_copy_of_the_labels() -> None:
+    given = pool(4)
+    _, truth = hide(given)
+    before = truth.labels.clone()
+    given.labels[:] = 1 - given.labels
+    assert torch.equal(truth.labels, before)

@@ -481,3 +481,18 @@ def test_a_teacher_cannot_be_its_own_student() -> None:
     model = Outputs(2)
     with pytest.raises(ValueError, match="one module"):
         expand(model, two_columns([0, 1]), model)
+
+
+def test_the_truth_may_be_given_by_name() -> None:
+    blind, truth = hide(crowd())
+    by_name, inside = expanded(blind, truth=truth), expanded(crowd())
+    assert same(by_name.student, inside.student) and by_name.account == inside.account
+    assert expanded(blind).account.unknown == len(blind)
+
+
+def test_a_truth_that_is_none_or_given_twice_is_refused() -> None:
+    blind, truth = hide(crowd())
+    with pytest.raises(TypeError, match=r"truth is a Tensor; wrap the labels: Truth\(labels\)"):
+        expanded(blind, truth=truth.labels)
+    with pytest.raises(ValueError, match="the truth is given, and the unlabelled pool has labels"):
+        expanded(crowd(), truth=truth)

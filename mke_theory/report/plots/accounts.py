@@ -23,7 +23,7 @@ from mke_theory.report.tables import seeds
 from mke_theory.study.arms import MM_STUDENT
 from mke_theory.study.records import Record
 
-# What the student gets right is blue, what it gets wrong orange; what it changed is saturated.
+# Right answers of the student are blue, wrong ones orange; those it changed are saturated.
 OUTCOMES = {
     "kept": ("#CBE0EE", ""),
     "corrected": (BLUE, ""),

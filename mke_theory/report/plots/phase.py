@@ -32,7 +32,7 @@ TITLES = {
     "sigma": "noise on α, σ",
     "rho": "correlation given y, ρ",
 }
-"""What the axes call a knob."""
+"""The label of a knob on the axes."""
 
 
 @dataclass(frozen=True)

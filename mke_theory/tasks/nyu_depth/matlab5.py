@@ -90,7 +90,7 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
         if start + size > len(content):
             raise ValueError(f"has {len(content) - start} of the {size} bytes of an element")
         yield kind, content[start : start + size]
-        # What is compressed follows without a gap, all else begins at a multiple of 8 bytes.
+        # Compressed parts follow without a gap, all others begin at a multiple of 8 bytes.
         at = start + size if kind == _COMPRESSED else start + size + -(start + size) % 8
 
 

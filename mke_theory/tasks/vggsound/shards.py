@@ -244,7 +244,7 @@ def _open(folder: Path, which: Set, key: str) -> tuple[dict[str, np.ndarray], Pa
 
     arrays = prepared(which, key, absent, cache=folder)
     mapped = next(array for array in arrays.values() if isinstance(array, np.memmap))
-    # What is mapped has an absolute name, without links, and `folder` need not.
+    # A mapped file has an absolute name, without links, and `folder` need not.
     return arrays, folder / Path(str(mapped.filename)).parent.name
 
 

@@ -11,7 +11,7 @@ from torch.fx import Node
 
 
 class Buffers:
-    """Where the results of a graph's nodes lie, in the order in which the nodes are met."""
+    """The places of the results of a graph's nodes, in the order in which the nodes are met."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.bytes = 0
@@ -73,12 +73,12 @@ class Buffers:
                     self._free.setdefault(kind, []).append(flat)
 
     def _is_last(self, owner: Node, node: Node) -> bool:
-        """Whether no node after `node` reads the buffer of `owner`, by whatever name."""
+        """True where no node after `node` reads the buffer of `owner`, by whatever name."""
         return all(self._last.get(reader, reader) <= node for reader in self._readers[owner])
 
 
 def _is_dense(x: Tensor) -> bool:
-    """Whether the entries fill one stretch of memory without gaps, in whatever order."""
+    """True where the entries fill one stretch of memory without gaps, in whatever order."""
     expected = 1
     for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
         if size != 1:

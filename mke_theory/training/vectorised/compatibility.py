@@ -1,4 +1,4 @@
-"""Which jobs can be trained together, and which are better trained one by one."""
+"""Jobs that can be trained together, and those that are better trained one by one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Ready:
 
     @property
     def kind(self) -> Any:
-        """What jobs that are trained together have in common."""
+        """The properties that jobs need in common to be trained together."""
         return kind_of(self.job), form_of(self.transforms), self.complete
 
 
@@ -70,7 +70,7 @@ def ready(job: TrainingJob) -> Ready:
 
 
 def kind_of(job: TrainingJob) -> Any:
-    """What jobs that are trained together have in common, but for what is read off their samples.
+    """The properties that jobs need in common, but for those read off their samples.
 
     Pools of other values and lengths, initial weights, seeds, learning rates and the strengths of
     perturbations are each job's own.
@@ -125,7 +125,7 @@ def _settings(value: Any) -> Any:
 
 
 def refusal(job: TrainingJob) -> str | None:
-    """Why a job cannot be trained with others whatever its samples; None where that is not known.
+    """The reason why a job cannot be trained with others, whatever its samples; None if unknown.
 
     It takes no step: what shows in a step alone is refused by `refuse_company`.
     """
@@ -173,7 +173,7 @@ def refuse_company(one: Ready) -> None:
 
 
 def error_of(one: Ready) -> Exception | None:
-    """What the loss raises on the job's own samples, some at a time; None where it can be had."""
+    """The error of the loss on the job's own samples, some at a time; None where there is none."""
     try:
         with _in_training(one.job.model):
             for start in range(0, len(one.job.samples), _AT_A_TIME):

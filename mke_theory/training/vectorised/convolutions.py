@@ -165,7 +165,7 @@ def _backward(one: _Convolution, node: Node, gradient: Node, laid_out: dict[Any,
 
 
 def _origin(node: Node) -> Node:
-    """What a node is another view of."""
+    """The node that this one is another view of."""
     while node.target in (aten.view.default, aten._unsafe_view.default, aten.permute.default):
         node = node.all_input_nodes[0]
     return node

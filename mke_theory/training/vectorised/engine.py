@@ -137,7 +137,7 @@ def _even_parts(members: Sequence[Ready], limit: int) -> list[list[Ready]]:
 
 @dataclass(frozen=True)
 class _Form:
-    """What the jobs of a kind share: a model, the samples of a batch, and what a step does.
+    """The parts that jobs of a kind share: a model, the samples of a batch, and the step.
 
     template: the model, on the device, whose weights do not matter. rows: of the longest batch.
     draws: the numbers that a step draws. trained: the weights that a step changes. bytes: what a

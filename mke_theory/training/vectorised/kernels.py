@@ -29,7 +29,7 @@ from mke_theory.training.vectorised.convolutions import OWN, Kernel
 aten = torch.ops.aten
 
 _Way = Callable[[Tensor], Kernel]
-"""How to carry out an operation whose operands are known, once the place of its result is."""
+"""A way to carry out an operation on known operands, once the place of its result is known."""
 
 _ROUNDS = 5
 _CLEARLY = 0.8
@@ -99,12 +99,12 @@ def kernel_of(
 
 
 def products_chosen() -> Counter[str]:
-    """How many products of this process, by shape and layout, each library was chosen for."""
+    """The count of products of this process, by shape and layout, for each library chosen."""
     return Counter(name for key, name in _chosen.items() if key[0] == str(aten.bmm.default))
 
 
 def _outline(operand: Any) -> Any:
-    """What the time of an operation depends on, of one of its operands."""
+    """The properties of an operand on which the time of an operation depends."""
     if isinstance(operand, Tensor):
         return tuple(operand.shape), operand.stride(), operand.dtype
     return str(operand)
@@ -157,7 +157,7 @@ def _ways(
 
 
 def _suits_numpy(operands: Sequence[Any], out: Tensor) -> bool:
-    """Whether NumPy has the types, and computes in the one in which torch does."""
+    """True where NumPy has the types, and computes in the one in which torch does."""
     given = {x.dtype for x in operands if isinstance(x, Tensor)}
     return len(given) == 1 and given | {out.dtype} <= _NUMPY_HAS
 

@@ -29,7 +29,7 @@ class Outline:
     dtype: torch.dtype
     device: torch.device
     in_order: bool
-    """Whether it is all of its memory, in the order of its axes."""
+    """True where it is all of its memory, in the order of its axes."""
 
     @classmethod
     def of(cls, x: Tensor) -> Outline:

@@ -212,7 +212,9 @@ def test_bad_arrays_are_refused(case: str, tmp_path: Path) -> None:
         ({"part": np.repeat(["labelled", "unlabelled"], 15)}, "the test part is empty"),
         ({"labels": np.full(30, -1)}, "no row has a known class"),
         ({"labels": np.where(np.arange(30) == 4, -1, np.arange(30) % 3)}, "unknown class"),
-        ({"labels": np.where(np.arange(30) > 20, -1, 1 + np.arange(30) % 2)}, "test part has no"),
+        ({"labels": np.where(np.arange(30) > 20, -1, np.arange(30) % 2)}, "test part has no"),
+        ({"labels": 1 + np.arange(30) % 2}, "no labelled row has class 0; number the classes"),
+        ({"labels": np.where(np.arange(30) == 12, 7, np.arange(30) % 3)}, "class 7, of which D_l"),
         ({"groups": np.arange(30) % 4}, "group .* is in .* stay on one side"),
     ],
 )
