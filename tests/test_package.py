@@ -281,3 +281,12 @@ def test_tests_cannot_reach_the_network() -> None:
         outside.connect(("192.0.2.1", 80))  # an address reserved for documentation
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname()[:2]).close()
+
+
+def test_docstrings_begin_with_a_noun_or_an_imperative() -> None:
+    clause = re.compile(r"(What|Who|Whom|Which|Where|Whether|How|Why)\b")
+    for path, tree in trees(PACKAGE, ROOT / "experiments", ROOT / "benchmarks"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node) or ""
+                assert not clause.match(text), f"{path}: {text.splitlines()[0]}"

@@ -43,7 +43,7 @@ class RunningAverage(nn.Module):
 
 
 def share_kept(update: int, decay: float) -> float:
-    """The share that the average keeps of itself at update t = 1, 2, …: a = min(1 − 1/(t + 1), decay)."""
+    """The share a = min(1 − 1/(t + 1), decay) that the average keeps at update t = 1, 2, …"""
     return min(1.0 - 1.0 / (update + 1), decay)
 
 

@@ -86,7 +86,7 @@ class Hardware:
         self.refuse_other_processes()
 
     def named(self) -> dict[str, str]:
-        """The settings that decide the numbers of a run to the last digit: device, precision, the rest.
+        """The settings that decide the numbers of a run to the last digit, by name.
 
         How many processes train, and how a step is carried out, is named where it is not usual.
         """
