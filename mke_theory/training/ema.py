@@ -43,7 +43,7 @@ class RunningAverage(nn.Module):
 
 
 def share_kept(update: int, decay: float) -> float:
-    """The share a = min(1 − 1/(t + 1), decay) that the average keeps at update t = 1, 2, …"""
+    """At update t = 1, 2, … the average keeps the share a = min(1 − 1/(t + 1), decay) of itself."""
     return min(1.0 - 1.0 / (update + 1), decay)
 
 
