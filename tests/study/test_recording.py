@@ -105,7 +105,8 @@ def test_the_environment_says_how_jobs_are_trained() -> None:
     assert environment_of(Toy(), automatic) == environment_of(
         Toy(), RunConfiguration(trainer="vectorised")
     )
-    assert environment_of(Maps(), automatic) == environment_of(Maps(), ALONE)  # it convolves
+    exact = RunConfiguration(hardware=Hardware(precision="64-true"))  # never vectorised
+    assert "trainer" not in environment_of(Toy(), exact)
 
 
 # --- a record by hand ----------------------------------------------------------------------------

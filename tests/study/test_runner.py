@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import mke_theory
-from mke_theory.data.pool import Pool
+from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import seed_for
 from mke_theory.method import algorithm
@@ -154,6 +154,29 @@ def test_nothing_but_the_account_the_ceiling_and_the_placebo_reads_the_truth(arm
 @pytest.mark.parametrize("one", contestants(), ids=lambda one: one.name)
 def test_the_account_alone_reads_the_truth_of_a_contestant(one: Any) -> None:
     assert readers_of(Run(comparable(Toy(), SHORT), one, 0)) == {ACCOUNT}
+
+
+@dataclass(frozen=True)
+class Curious(Toy):
+    """A task whose models could be made after the truth of D_u."""
+
+    name: ClassVar[str] = "curious"
+    shown: ClassVar[list[Tensor]] = []
+
+    def model(
+        self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
+    ) -> nn.Module:
+        self.shown.append(problem.truth.labels)
+        return super().model(problem, modalities, width)
+
+
+def test_models_are_made_by_who_cannot_know_the_truth() -> None:
+    Curious.shown.clear()
+    well(run([Run(Curious(), arm, 0) for arm in ARMS.values()], ALONE))
+    made = len(Curious.shown)
+    well(run([Run(comparable(Curious(), SHORT), one, 0) for one in contestants()], ALONE))
+    assert len(Curious.shown) > made >= len(STUDENTS)
+    assert all(bool((labels == UNKNOWN).all()) for labels in Curious.shown)
 
 
 @pytest.fixture(scope="module")
