@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     where = f"{processor()}, torch {torch.__version__}, numpy {np.__version__}, one thread"
     print(where)
     problem, ready = protocol()
+    timed(replace(ready, config=replace(ready.config, steps=2)), 2, "own", device=options.device)
     by_size = table_of_sizes(ready, options)
     print(by_size.to_markdown(index=False, disable_numparse=True))
     turns = [turn(ready, i, options) for i in range(3 if options.quick else 9)]
