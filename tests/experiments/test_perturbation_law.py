@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments import perturbation_law as experiment
 from mke_theory.study.records import Record
+from tests.study.toys import Toy
 
 
 def test_the_experiment_goes_on_where_it_was(
@@ -57,3 +60,41 @@ def test_the_table_has_studies_in_the_order_of_the_plan() -> None:
     records = [Record(name, name, "law", 0, "", metrics, extra=swept) for name in names[::-1]]
     text = experiment.text_of(records)
     assert text.index(names[0]) < text.index(names[1])
+
+
+def test_the_row_that_knows_the_truth_has_that_of_every_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = Toy()
+    problem, teacher = task.problem(0), task.model(task.problem(0), ("a",))
+    sides: list[Any] = []
+
+    def best(t: Any, b: Any, labels: Any, truth: Any) -> float:
+        sides.append(truth)
+        return 1.0
+
+    monkeypatch.setattr(experiment, "confusion", lambda *_: np.eye(3, dtype=np.int64))
+    stubs: dict[str, Any] = {
+        "second_statistic": lambda t, *_, **__: t,
+        "response_to_noise": lambda *_, **__: None,
+        "estimate_by_class": lambda *_: ["no estimate"] * 3,
+        "median_strength": lambda wanted, _: sum(wanted),
+    }
+    for name, stub in stubs.items():
+        monkeypatch.setattr(experiment.calibration, name, stub)
+    monkeypatch.setattr(experiment.law, "best_noise_from_truth", best)
+    found = experiment.class_estimates(task, 0, problem, teacher)
+    assert found["truth, squared"] == 3.0
+    truth = problem.truth.labels.numpy()
+    assert [side.tolist() for side in sides] == [
+        np.where(truth == k, 1, -1).tolist() for k in range(3)
+    ]
+
+
+@pytest.mark.parametrize("args", [["--workers", "0"], ["--data-root", "nowhere"]])
+def test_a_bad_call_is_refused(
+    args: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert experiment.main([*args, "--quick", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not (tmp_path / "out").exists()

@@ -672,7 +672,8 @@ def test_the_twomoon_study_prints_both_tables_and_resumes(
     for value in (*twomoon.PUBLISHED.values(), *twomoon.FIRST_STUDY.values()):
         assert str(value) in printed
     assert len(lines(tmp_path)) == 2 * len(twomoon.PUBLISHED) + 3 * (1 + len(twomoon.fair_arms()))
-    assert (tmp_path / "summary.json").is_file() and (tmp_path / "gain_by_arm.png").is_file()
+    for name in ("summary.json", "gain_by_arm.png", f"regions_{TwoMoonPublished.name}.png"):
+        assert (tmp_path / name).is_file()
     refuse_training(monkeypatch)
     assert twomoon.main(args) == 0
     assert capsys.readouterr().out == printed
@@ -684,3 +685,5 @@ def test_the_twomoon_study_needs_a_folder_of_its_own(
     (tmp_path / "file").write_text("mine")
     assert twomoon.main(["--out", str(tmp_path / "file")]) == 2
     assert "a file is in the way" in capsys.readouterr().err
+    assert twomoon.main(["--workers", "0", "--out", str(tmp_path / "out")]) == 2
+    assert "workers is 0; it has to be at least 1" in capsys.readouterr().err
