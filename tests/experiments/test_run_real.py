@@ -17,25 +17,24 @@ import sys
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from experiments import run_real, twomoon
+from experiments import run_real
 from mke_theory.method import job
 from mke_theory.study import records, theory_on_runs, trainers
 from mke_theory.study.arms import ARMS
-from mke_theory.study.task import Recipe
+from mke_theory.study.processes import available_cores
 from mke_theory.tasks.registry import TASKS
-from mke_theory.tasks.toy.twomoon import TwoMoon, TwoMoonPublished
 from mke_theory.theory import appraise
-from mke_theory.training.loop import TrainConfig
-from tests.study.toys import close
+from mke_theory.training.hardware import Hardware
+from tests.study.toys import Toy, close
 
 ROOT = Path(__file__).parents[2]
 RECORDS = "records.jsonl"
@@ -472,6 +471,69 @@ def test_two_jobs_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert "another run is writing" in capsys.readouterr().err
 
 
+# What a call hands over
+
+
+@dataclass(frozen=True)
+class OneFile(Toy):
+    name: ClassVar[str] = "one_file"
+
+
+@dataclass(frozen=True)
+class ManyFiles(Toy):
+    name: ClassVar[str] = "many_files"
+    skip_bad: bool = False
+
+
+def test_bad_files_are_left_out_where_a_task_reads_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = {task.name: task for task in (OneFile(), ManyFiles())}
+    monkeypatch.setattr(run_real, "TASKS", tasks)
+    chosen = run_real.chosen_tasks(run_real.Options(tasks=("one_file", "many_files")))
+    assert chosen == [OneFile(), ManyFiles()]
+    asked = run_real.Options(tasks=("one_file", "many_files"), skip_bad=True)
+    assert run_real.chosen_tasks(asked) == [OneFile(), ManyFiles(skip_bad=True)]
+
+
+def test_every_option_of_the_hardware_reaches_the_runs(tmp_path: Path) -> None:
+    options = run_real.Options(
+        out=tmp_path,
+        device="auto",
+        precision="bf16-mixed",
+        devices=1,
+        micro_batch=16,
+        loader_workers=3,
+        channels_last=True,
+        compile=True,
+        deterministic=True,
+        workers=2,
+    )
+    configuration = run_real.configuration_of(options)
+    assert configuration.hardware == Hardware(
+        "auto",
+        1,
+        "bf16-mixed",
+        micro_batch=16,
+        workers=3,
+        channels_last=True,
+        compile=True,
+        deterministic=True,
+    )
+    assert (configuration.workers, configuration.folder) == (2, tmp_path)
+    unasked = run_real.configuration_of(run_real.Options())
+    assert unasked.hardware == Hardware() and unasked.workers == available_cores()
+    assert unasked.trainer == "auto"
+    alone = run_real.configuration_of(run_real.Options(one_by_one=True))
+    assert alone.trainer == "one by one"
+    shared = run_real.configuration_of(run_real.Options(devices=2, nodes=3))
+    assert (shared.hardware.processes, shared.workers) == (6, 1)
+    assert len(fields(Hardware)) == 9  # a new one needs an option too
+
+
+def test_all_tasks_and_some_are_not_asked_for_together() -> None:
+    with pytest.raises(ValueError, match="--tasks all stands alone"):
+        run_real.chosen_tasks(run_real.Options(tasks=("all", "digits")))
+
+
 # Trouble on the way
 
 
@@ -642,48 +704,3 @@ def test_ctrl_c_reaches_all_workers_and_ends_with_130(tmp_path: Path) -> None:
     assert 3 <= len(lines(tmp_path)) < KILLED_RUNS  # a line being written is taken back
     assert call(tmp_path, *args) == 0
     assert len(recorded(tmp_path)) == len(lines(tmp_path)) == KILLED_RUNS
-
-
-# The study over many draws
-
-FEW = TrainConfig(steps=5, optimizer="sgd", learning_rate=0.01)
-SHORT = replace(TwoMoon().recipe, teacher=FEW, student=FEW)
-
-
-@dataclass(frozen=True)
-class ShortFair(TwoMoon):
-    recipe: Recipe = SHORT
-
-
-@dataclass(frozen=True)
-class ShortPublished(TwoMoonPublished):
-    recipe: Recipe = SHORT
-
-
-def test_the_twomoon_study_prints_both_tables_and_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(twomoon, "TwoMoon", ShortFair)
-    monkeypatch.setattr(twomoon, "TwoMoonPublished", ShortPublished)
-    args = ["--draws", "3", "--seeds", "2", "--workers", "1", "--out", str(tmp_path)]
-    assert twomoon.main(args) == 0
-    printed = capsys.readouterr().out
-    assert "TwoMoon as published" in printed and "TwoMoon, fair" in printed
-    for value in (*twomoon.PUBLISHED.values(), *twomoon.FIRST_STUDY.values()):
-        assert str(value) in printed
-    assert len(lines(tmp_path)) == 2 * len(twomoon.PUBLISHED) + 3 * (1 + len(twomoon.fair_arms()))
-    for name in ("summary.json", "gain_by_arm.png", f"regions_{TwoMoonPublished.name}.png"):
-        assert (tmp_path / name).is_file()
-    refuse_training(monkeypatch)
-    assert twomoon.main(args) == 0
-    assert capsys.readouterr().out == printed
-
-
-def test_the_twomoon_study_needs_a_folder_of_its_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("mine")
-    assert twomoon.main(["--out", str(tmp_path / "file")]) == 2
-    assert "a file is in the way" in capsys.readouterr().err
-    assert twomoon.main(["--workers", "0", "--out", str(tmp_path / "out")]) == 2
-    assert "workers is 0; it has to be at least 1" in capsys.readouterr().err
