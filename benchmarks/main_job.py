@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import pandas as pd
     import tyro
 
+    options = tyro.cli(Options, args=argv, description=__doc__)  # before anything is watched
     sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
     run_real = importlib.import_module("run_real")
     for part, functions in PARTS.items():
@@ -107,7 +108,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             watch(clock, part, module, name)
     clock.leave()
 
-    options = tyro.cli(Options, args=argv, description=__doc__)
     with tempfile.TemporaryDirectory() as folder:
         root = options.data_root or Path(folder)
         asked = ["--out", f"{folder}/out", "--data-root", str(root), "--workers", "1"]
