@@ -75,7 +75,8 @@ class RunConfiguration:
         return Checkpoint(self.folder / "checkpoints" / f"{key}.pt", self.checkpoint_every)
 
     def part_size(self, runs: int) -> int:
-        """The size of a part of the runs: two parts a worker, none below 32 runs."""
-        if self.workers == 1:
-            return self.together
-        return min(self.together, max(LEAST_PART, -(-runs // (2 * self.workers))))
+        """The size of a part of the runs: four parts a worker, each recorded when it is done.
+
+        None has fewer than 32 runs or more than `together`.
+        """
+        return min(self.together, max(LEAST_PART, -(-runs // (4 * self.workers))))

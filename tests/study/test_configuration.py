@@ -64,10 +64,10 @@ def test_a_checkpoint_lies_in_the_folder_under_the_key() -> None:
 @pytest.mark.parametrize(
     ("workers", "together", "runs", "size"),
     [
-        (1, 512, 2000, 512),
-        (1, 512, 3, 512),
-        (2, 512, 400, 100),  # two parts a worker
-        (2, 512, 401, 101),
+        (1, 512, 4000, 512),
+        (1, 512, 3, 32),
+        (2, 512, 400, 50),  # four parts a worker
+        (2, 512, 401, 51),
         (2, 512, 40, 32),  # a few are not worth a part of their own
         (4, 10, 400, 10),
     ],
