@@ -82,11 +82,11 @@ def best_noise_from_truth(t: ArrayLike, b: ArrayLike, pseudo: ArrayLike, truth: 
     hard, y = np.asarray(pseudo, np.float64), np.asarray(truth, np.float64)
     if hard.shape != x[0].shape or y.shape != hard.shape or not np.isin([hard, y], (-1, 1)).all():
         raise ValueError("pseudo and truth have to be -1 or 1, one for each pair")
-    s, n = np.cov(x, bias=True), len(y)
+    s = np.cov(x, bias=True)
     det = float(np.linalg.det(s))
     if not det > 1e-12 * s[0, 0] * s[1, 1]:
         raise ValueError("t and b are multiples of each other; β adds nothing to weigh")
-    c, p = (((x - x.mean(axis=1, keepdims=True)) @ labels) / n for labels in (hard, y))
+    c, p = _covariances(x, hard), _covariances(x, y)
     weight = difference(s[1, 1] * p[0], s[0, 1] * p[1]) / det  # v_t
     slope = c[1] / p[1] if p[1] else 0.0
     copied = difference(c[0], slope * p[0])
@@ -97,6 +97,12 @@ def best_noise_from_truth(t: ArrayLike, b: ArrayLike, pseudo: ArrayLike, truth: 
             f"truth is {slope:.3g}, the truth's weight on t {weight:.3g}"
         )
     return float(np.sqrt(copied / (slope * weight)))
+
+
+def _covariances(x: Floats, labels: Floats) -> Floats:
+    """Cov(x, labels) of x [2, n] and labels [n], 0 where rounding alone could have made it."""
+    found = (x - x.mean(axis=1, keepdims=True)) @ labels / len(labels)
+    return np.where(np.abs(found) > 1e-12 * np.abs(x).max(axis=1), found, 0.0)
 
 
 def _own_agreement(pair: GaussianPair, sigma: float) -> float:

@@ -92,7 +92,8 @@ def strength_from_values(t: ArrayLike, y: ArrayLike, level: float = 0.975) -> Te
     alone, but t must not have been fitted to these samples: take the raw input of α where it is one
     number, or out-of-fold margins.
 
-    Raises ValueError where a class has fewer than 3 samples, y is not ±1, or m_t ≤ 0.
+    Raises ValueError where a class has fewer than 3 samples, y is not ±1, t is constant within
+    both classes, or m_t ≤ 0.
     """
     x, truth = np.asarray(t, dtype=np.float64), np.asarray(y)
     if x.ndim != 1 or truth.shape != x.shape or not np.isin(truth, (-1, 1)).all():
@@ -102,9 +103,12 @@ def strength_from_values(t: ArrayLike, y: ArrayLike, level: float = 0.975) -> Te
     if min(n) < 3 or not np.isfinite(x).all():
         raise ValueError(f"there are {n[0]} and {n[1]} samples; each class needs 3, all finite")
     spread = np.sqrt(sum(((side - side.mean()) ** 2).sum() for side in sides) / (sum(n) - 2))
+    if not spread > 1e-12 * np.abs(x).max():
+        raise ValueError("t is constant within both classes; give values, not predicted classes")
     d = float(abs(sides[0].mean() - sides[1].mean()) / spread)
     reach = float(ndtri((1 + level) / 2) * np.sqrt(1 / n[0] + 1 / n[1] + d**2 / (2 * sum(n))))
-    rate, low, high = (float(ndtr(-max(d + by, 0.0) / 2)) for by in (0.0, reach, -reach))
+    strengths = (np.clip((d + by) / 2, 0.0, _STRONGEST) for by in (0.0, reach, -reach))
+    rate, low, high = (float(ndtr(-strength)) for strength in strengths)
     source = f"the values of t on {sum(n)} labelled samples"
     return TeacherStrength(rate, rate, 0.5, ((low, low), (high, high)), level, source)
 

@@ -147,6 +147,18 @@ def test_the_law_from_the_truth_refuses() -> None:
         best_noise_from_truth(t, b, pseudo, y)
 
 
+def test_the_law_from_the_truth_refuses_a_b_that_pseudo_labels_do_not_read() -> None:
+    # Every t occurs with b and with −b, so Cov(b, ỹ) is 0 and no noise makes the student read b.
+    # Rounding leaves 10⁻¹⁸ of it, which would be a noise of 10⁹ wherever it is positive.
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        t, b = 0.1 + np.abs(rng.normal(size=50)), rng.normal(size=50)
+        t, b = np.concatenate([t, t, -t, -t]), np.concatenate([b, -b, b, -b]) + 0.1
+        y = np.where(0.3 * t + b > 0, 1, -1)
+        with pytest.raises(ValueError, match="b's share of the truth is 0,"):
+            best_noise_from_truth(t, b, np.sign(t), y)
+
+
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 def test_no_noise_will_do_where_the_best_classifier_leaves_t_aside(loss: Any) -> None:
     # m_t = ρ m_b, here i/100 · j/10: all weight is on b, and σ* would be infinite.

@@ -54,6 +54,13 @@ def test_strength_from_values_by_hand() -> None:
     assert mirrored.m_t == pytest.approx(1.5)
 
 
+def test_classes_that_hardly_overlap_leave_a_finite_strength() -> None:
+    t, y = [50.1, 50.0, 49.9, -50.1, -50.0, -49.9], [1, 1, 1, -1, -1, -1]
+    found = strength_from_values(t, y)
+    assert found.m_t == pytest.approx(8)
+    assert all(error > 0 for ends in found.region for error in ends)
+
+
 def covers(found: TeacherStrength, m_t: float) -> bool:
     ends = [-reference.norm.ppf(error) for error, _ in found.region]
     return bool(min(ends) <= m_t <= max(ends))
@@ -88,6 +95,8 @@ def test_regions_of_strength_cover(
         (lambda: strength_from_confusion(0, 0, 1, 9), "n is 0"),
         (lambda: strength_from_values([1, 2, 3, 4], [1, 1, -1, -1]), "2 and 2 samples"),
         (lambda: strength_from_values([1, 2, 3], [0, 1, 2]), "y being -1 or 1"),
+        (lambda: strength_from_values([1.0] * 3 + [-1.0] * 3, np.repeat([1, -1], 3)), "constant"),
+        (lambda: strength_from_values([0.4] * 3 + [0.1] * 3, np.repeat([1, -1], 3)), "constant"),
         (lambda: strength_from_values(np.r_[1:4, 1:4], [1, 1, 1, -1, -1, -1]), "than a coin"),
     ],
 )
