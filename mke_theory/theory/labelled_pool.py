@@ -70,3 +70,10 @@ class LabelledPool:
     def student_inconsistent(self) -> NDArray[np.bool_]:
         """True [n] where the student is not constant on B(x)."""
         return inconsistent(self.graph, self.student)
+
+
+def worst_class_error(weights: Floats, truth: Ints, predicted: Ints) -> float:
+    """The largest share of a class on which `predicted` [n] is wrong, in [0, 1]; `weights` [n]."""
+    of_class = np.bincount(truth, weights)
+    wrong = np.bincount(truth, weights * (predicted != truth))
+    return min(1.0, float((wrong[of_class > 0] / of_class[of_class > 0]).max()))

@@ -75,6 +75,16 @@ def assert_draws_agree(world: World, n: int, seed: int) -> None:
         assert np.abs(z).max(initial=0) < LARGEST_Z, modalities
 
 
+def assert_probabilities(world: World, n: int, seed: int) -> None:
+    """Posteriors of n draws are distributions over classes, and Bayes errors nest."""
+    assert_errors_nest(world)
+    draw = world.sample(n, np.random.default_rng(seed))
+    for modalities in subsets(world.modalities):
+        posterior = world.posterior(seen(draw, modalities))
+        assert (posterior >= 0).all()
+        np.testing.assert_allclose(posterior.sum(axis=1), 1, atol=1e-12)
+
+
 def assert_errors_nest(world: World) -> None:
     """Bayes errors lie in [0, 1 − max prior] and fall with every modality that is added."""
     errors = {frozenset(x): world.bayes_error(x) for x in subsets(world.modalities)}

@@ -11,7 +11,7 @@ from tests.synthetic.sampled import (
     LARGEST_Z,
     SMALLEST_P,
     assert_draws_agree,
-    assert_errors_nest,
+    assert_probabilities,
     calibration_z,
     error_p_value,
     seen,
@@ -107,12 +107,7 @@ def test_the_mean_over_beta_of_the_full_posterior_is_the_posterior_of_alpha() ->
 
 @given(worlds(), st.integers(0, 100))
 def test_posteriors_and_errors_are_probabilities(world: Decisive, seed: int) -> None:
-    assert_errors_nest(world)
-    draw = world.sample(50, np.random.default_rng(seed))
-    for modalities in subsets(world.modalities):
-        posterior = world.posterior(seen(draw, modalities))
-        assert (posterior >= 0).all()
-        np.testing.assert_allclose(posterior.sum(axis=1), 1, atol=1e-12)
+    assert_probabilities(world, 50, seed)
 
 
 def test_the_inputs_look_the_same_whatever_the_shares() -> None:

@@ -14,7 +14,7 @@ from mke_theory.synthetic.world import Floats
 from tests.synthetic.sampled import (
     LARGEST_Z,
     assert_draws_agree,
-    assert_errors_nest,
+    assert_probabilities,
     calibration_z,
     error_p_value,
     seen,
@@ -208,12 +208,7 @@ def test_a_correlation_that_is_off_by_little_would_be_noticed() -> None:
 @settings(max_examples=50)
 @given(worlds(), st.integers(0, 100))
 def test_posteriors_and_errors_are_probabilities(world: Gaussian, seed: int) -> None:
-    assert_errors_nest(world)
-    draw = world.sample(20, np.random.default_rng(seed))
-    for modalities in subsets(world.modalities):
-        posterior = world.posterior(seen(draw, modalities))
-        assert (posterior >= 0).all()
-        np.testing.assert_allclose(posterior.sum(axis=1), 1, atol=1e-12)
+    assert_probabilities(world, 20, seed)
 
 
 @given(worlds())

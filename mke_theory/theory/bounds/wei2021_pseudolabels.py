@@ -28,8 +28,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from mke_theory.theory.bounds.bound import (
     Bound,
     Hypothesis,
@@ -43,7 +41,7 @@ from mke_theory.theory.bounds.bound import (
 )
 from mke_theory.theory.expansion.set_expansion import small_set_expansion
 from mke_theory.theory.graph import vertex_inconsistency
-from mke_theory.theory.labelled_pool import LabelledPool
+from mke_theory.theory.labelled_pool import LabelledPool, worst_class_error
 
 _REFERENCE = "wei2021theoretical, Theorem 4.3"
 
@@ -100,9 +98,7 @@ def minimiser_error_bound(
 
 def teachers_worst_class_error(pool: LabelledPool) -> float:
     """ā, the teacher's error in its worst class. Raises ValueError where the truth is not known."""
-    shares, wrong = pool.class_weights(), pool.pseudo != pool.known_truth
-    missed = np.bincount(pool.known_truth, pool.graph.weights * wrong, minlength=pool.classes)
-    return min(1.0, float((missed[shares > 0] / shares[shares > 0]).max()))
+    return worst_class_error(pool.graph.weights, pool.known_truth, pool.pseudo)
 
 
 def small_sets(pool: LabelledPool, most: float, *, seconds: float = 10.0) -> Measured:

@@ -31,6 +31,7 @@ from mke_theory.theory.expansion.relative import (
 )
 from mke_theory.theory.expansion.set_expansion import small_set_expansion
 from mke_theory.theory.graph import Graph, Ints, labels_of, radius_graph, vertex_inconsistency
+from mke_theory.theory.labelled_pool import worst_class_error
 
 COLUMNS = "modalities radius separation a lower upper method relative label".split()
 """The columns of `pool_frontier`, a row for each set of modalities and radius."""
@@ -144,22 +145,16 @@ def pool_frontier(
     for name, x in places.items():
         for r in radii:
             graph = radius_graph(x, r, weights=weights)
-            a = _worst_error(graph, y, guess)
+            a = worst_class_error(graph.weights, y, guess)
+            if a == 0:
+                raise ValueError(
+                    "pseudo equals truth at every point; a teacher without errors needs no c"
+                )
             found = small_set_expansion(graph, a, y, seconds=seconds, seed=seed)
             relative, label = _worst_relative(graph, y, guess, q)
             ends = found.lower, found.upper, found.method
             rows.append((name, float(r), vertex_inconsistency(graph, y), a, *ends, relative, label))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _worst_error(graph: Graph, y: Ints, guess: Ints) -> float:
-    """ā, the largest share of a class on which the teacher errs."""
-    of_class = np.bincount(y, graph.weights)
-    wrong = np.bincount(y, graph.weights * (y != guess))
-    share = wrong[of_class > 0] / of_class[of_class > 0]
-    if not share.max() > 0:
-        raise ValueError("pseudo equals truth at every point; a teacher without errors needs no c")
-    return min(float(share.max()), 1.0)
 
 
 def _worst_relative(graph: Graph, y: Ints, guess: Ints, q: float) -> tuple[float, int]:

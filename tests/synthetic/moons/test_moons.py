@@ -12,7 +12,7 @@ from mke_theory.synthetic.moons.moons import TOLERANCE_LINE, TOLERANCE_PLANE, Mo
 from tests.synthetic.sampled import (
     LARGEST_Z,
     assert_draws_agree,
-    assert_errors_nest,
+    assert_probabilities,
     calibration_z,
     error_p_value,
     seen,
@@ -189,12 +189,7 @@ def test_the_posterior_is_a_probability_far_away_and_with_hardly_any_noise() -> 
 @settings(max_examples=20)
 @given(worlds(), st.integers(0, 100))
 def test_posteriors_and_errors_are_probabilities(world: Moons, seed: int) -> None:
-    assert_errors_nest(world)
-    draw = world.sample(20, np.random.default_rng(seed))
-    for modalities in subsets(world.modalities):
-        posterior = world.posterior(seen(draw, modalities))
-        assert (posterior >= 0).all()
-        np.testing.assert_allclose(posterior.sum(axis=1), 1, atol=1e-12)
+    assert_probabilities(world, 20, seed)
 
 
 def test_the_nuisance_says_nothing_and_has_its_scale() -> None:
