@@ -22,7 +22,7 @@ from mke_theory.theory.certificates.side_information import teacher_error_from_v
 from mke_theory.theory.certificates.worst_case import Form
 from mke_theory.theory.graph import Graph, Ints, edge_inconsistency, nearest_neighbours
 from mke_theory.theory.labelled_pool import LabelledPool
-from mke_theory.theory.search.small_worlds import Atoms, World
+from tests.theory.certificates.problems import dense_world, wei_bound, wei_expansion
 from tests.theory.enumeration import (
     FORMS,
     error_problem,
@@ -181,29 +181,16 @@ def test_truth_known_is_never_above_wei_and_others(classes: int, margin: float) 
     rng = np.random.default_rng(4)
     held = smaller = 0
     while held < 500:
-        sizes = rng.integers(3, 6 if classes == 2 else 5, classes)
-        truth = np.repeat(np.arange(classes), sizes)
-        n = len(truth)
-        pseudo = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
-        edges = tuple(
-            (i, j)
-            for i, j in combinations(range(n), 2)
-            if rng.random() < (0.75 if truth[i] == truth[j] else 0.03)
-        )
-        weights = tuple(rng.integers(1, 4, n).tolist())
-        world = World(Atoms(weights, edges), tuple(truth.tolist()), tuple(pseudo.tolist()), classes)
-        wrong, mass = world.worst_class_error
-        expansion = world.expansion((wrong, mass))
-        if not (3 * wrong < mass and expansion > 3):
+        world = dense_world(rng, classes)
+        c = wei_expansion(world)
+        if c is None:
             continue
-        c = min(mass / wrong if wrong else np.inf, expansion)
-        near, robust = (1.0, 2.0) if c == np.inf else ((c + 1) / (c - 1), 2 * c / (c - 1))
+        n, truth, pseudo = world.atoms.n, np.array(world.truth), np.array(world.teacher)
         student = np.where(rng.random(n) < 0.5, truth, pseudo)
         student = np.where(rng.random(n) < rng.choice([0, 0.1, 0.4]), 0, student)
-        f = tuple(student.tolist())
-        bound = near * world.disagreement(f) + robust * world.inconsistency(f) - world.teacher_error
+        bound, error = wei_bound(world, student, c), world.error(tuple(student.tolist()))
         found = truth_known(world.pool(student), form="vertex")
-        assert world.error(f) - ROUNDING <= found.by_method[found.method] <= bound + margin
+        assert error - ROUNDING <= found.by_method[found.method] <= bound + margin
         held += 1
         smaller += found.value < bound - 0.01
     assert smaller > 250

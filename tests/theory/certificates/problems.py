@@ -1,8 +1,9 @@
-"""Small problems of the certificates that the truth of their pool satisfies."""
+"""Small problems of the certificates that the truth of their pool satisfies, and Wei's worlds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from mke_theory.theory.certificates.side_information import teacher_error_at_most
 from mke_theory.theory.certificates.worst_case import Form, WorstCase
 from mke_theory.theory.graph import Graph, Ints
+from mke_theory.theory.search.small_worlds import Atoms, World
 from tests.theory.enumeration import (
     error_problem,
     facts_that_hold,
@@ -60,3 +62,34 @@ def problem_on(graph: Graph, pseudo: Sequence[int], most: float, form: Form) -> 
     reward = graph.weights[:, None] * np.array([0.0, 1.0])
     facts, free = (teacher_error_at_most(1.0, 2),), np.full(graph.n, -1)
     return WorstCase(graph, reward, np.array(pseudo), facts, most, form, free)
+
+
+def dense_world(rng: np.random.Generator, classes: int) -> World:
+    """Dense classes with few links between them, and a teacher that is right on most of each."""
+    sizes = rng.integers(3, 6 if classes == 2 else 5, classes)
+    truth = np.repeat(np.arange(classes), sizes)
+    n = len(truth)
+    pseudo = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
+    edges = tuple(
+        (i, j)
+        for i, j in combinations(range(n), 2)
+        if rng.random() < (0.75 if truth[i] == truth[j] else 0.03)
+    )
+    atoms = Atoms(tuple(rng.integers(1, 4, n).tolist()), edges)
+    return World(atoms, tuple(truth.tolist()), tuple(pseudo.tolist()), classes)
+
+
+def wei_expansion(world: World) -> float | None:
+    """c = min{1/ā, c̄} of Wei's theorem, or None where ā < 1/3 or c̄ > 3 fails."""
+    wrong, mass = world.worst_class_error
+    expansion = world.expansion((wrong, mass))
+    if not (3 * wrong < mass and expansion > 3):
+        return None
+    return min(mass / wrong if wrong else np.inf, expansion)
+
+
+def wei_bound(world: World, student: Ints, c: float) -> float:
+    """(c+1)/(c−1) L01 + 2c/(c−1) R_B − Err(ỹ), without the package's own formula."""
+    near, robust = (1.0, 2.0) if c == np.inf else ((c + 1) / (c - 1), 2 * c / (c - 1))
+    f = tuple(student.tolist())
+    return near * world.disagreement(f) + robust * world.inconsistency(f) - world.teacher_error

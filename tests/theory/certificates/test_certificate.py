@@ -29,7 +29,7 @@ from mke_theory.theory.graph import (
     vertex_inconsistency,
 )
 from mke_theory.theory.labelled_pool import LabelledPool
-from mke_theory.theory.search.small_worlds import Atoms, World
+from tests.theory.certificates.problems import dense_world, wei_bound, wei_expansion
 from tests.theory.enumeration import (
     FORMS,
     Labellings,
@@ -389,33 +389,6 @@ def test_two_points_are_a_pool(classes: int, pairs: int, form: Form) -> None:
 # --- truth known, and a published bound ----------------------------------------------------------
 
 
-def wei_bound(world: World, student: Ints) -> float | None:
-    """(c+1)/(c−1) L01 + 2c/(c−1) R_B − Err(ỹ), or None where a hypothesis fails."""
-    wrong, mass = world.worst_class_error
-    expansion = world.expansion((wrong, mass))
-    if not (3 * wrong < mass and expansion > 3):
-        return None
-    c = min(mass / wrong if wrong else np.inf, expansion)
-    near, robust = (1.0, 2.0) if c == np.inf else ((c + 1) / (c - 1), 2 * c / (c - 1))
-    f = tuple(student.tolist())
-    return near * world.disagreement(f) + robust * world.inconsistency(f) - world.teacher_error
-
-
-def some_world(rng: np.random.Generator, classes: int) -> World:
-    """Dense classes with few links between them, and a teacher that is right on most of each."""
-    sizes = rng.integers(3, 6 if classes == 2 else 5, classes)
-    truth = np.repeat(np.arange(classes), sizes)
-    n = len(truth)
-    pseudo = np.where(rng.random(n) < 0.2, rng.integers(0, classes, n), truth)
-    edges = tuple(
-        (i, j)
-        for i, j in combinations(range(n), 2)
-        if rng.random() < (0.75 if truth[i] == truth[j] else 0.03)
-    )
-    atoms = Atoms(tuple(rng.integers(1, 4, n).tolist()), edges)
-    return World(atoms, tuple(truth.tolist()), tuple(pseudo.tolist()), classes)
-
-
 @pytest.mark.parametrize(("classes", "worlds", "margin"), [(2, 120, EXACT), (3, 40, NEAR)])
 def test_truth_known_is_never_above_wei_and_others(
     classes: int, worlds: int, margin: float
@@ -423,13 +396,14 @@ def test_truth_known_is_never_above_wei_and_others(
     rng = np.random.default_rng(40 + classes)
     held = smaller = 0
     for _ in range(worlds):
-        world = some_world(rng, classes)
+        world = dense_world(rng, classes)
         truth, pseudo = np.array(world.truth), np.array(world.teacher)
         student = np.where(rng.random(len(truth)) < 0.5, truth, pseudo)
         student = np.where(rng.random(len(truth)) < 0.1, 0, student)
-        bound = wei_bound(world, student)
-        if bound is None:
+        c = wei_expansion(world)
+        if c is None:
             continue
+        bound = wei_bound(world, student, c)
         found = truth_known(world.pool(student), form="vertex")
         # Not the trivial bound: what the prices prove is below theirs already.
         assert found.by_method[found.method] <= bound + margin
