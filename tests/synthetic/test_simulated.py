@@ -175,7 +175,9 @@ def test_two_worlds_share_a_study_and_a_rerun_does_nothing(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_student_beats_its_teacher_where_beta_knows_more() -> None:
     # Bayes: teacher .242, student .049. If students were as often worse as better, 9 of 10 draws
-    # or more would gain with probability 0.011. Five standard errors below Bayes: 3e-7 a draw.
+    # or more would gain with probability 0.011.
+    # An error five standard errors below Bayes (.024) would mean that the student has seen the
+    # labels of test: an honest one falls that low with probability 3e-7 a draw.
     world = Gaussian(signal=(0.7, 1.5), dims=(1, 1), mixing_seed=None)
     config = TrainConfig(steps=300, learning_rate=0.01)
     recipe = Recipe(config, config, Objective(transform=(InputNoise(2.0, only=("x1",)),)))
