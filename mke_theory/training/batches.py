@@ -89,9 +89,14 @@ class Plan:
 
     def always(self) -> Piece | None:
         """The piece that is all of every step; None where steps differ or have several pieces."""
-        whole = self.batch_size is None or self.batch_size >= self.n
         pieces = self.pieces(0)
-        return pieces[0] if whole and len(pieces) == 1 else None
+        alike = batches_an_epoch(self.n, self.batch_size) == 1
+        return pieces[0] if alike and len(pieces) == 1 else None
+
+
+def batches_an_epoch(n: int, batch_size: int | None) -> int:
+    """The number of batches that visit n samples once; 1 where every batch is all of them."""
+    return 1 if batch_size is None or batch_size >= n else math.ceil(n / batch_size)
 
 
 def batch_rows(n: int, batch_size: int | None, seed: int, step: int) -> Rows:
@@ -101,8 +106,7 @@ def batch_rows(n: int, batch_size: int | None, seed: int, step: int) -> Rows:
     """
     if batch_size is None or batch_size >= n:
         return slice(0, n)
-    a_epoch = math.ceil(n / batch_size)
-    epoch, position = divmod(step, a_epoch)
+    epoch, position = divmod(step, batches_an_epoch(n, batch_size))
     return _order(n, seed, epoch)[position * batch_size : (position + 1) * batch_size]
 
 
@@ -130,11 +134,11 @@ class Reader:
         self.once = plan.always() is not None
         self._kept: tuple[Piece, Batch] | None = None
         asked = steps[:1] if self.once else steps
-        pieces, told = tee(piece for step in asked for piece in plan.pieces(step))
+        pieces, ahead = tee(piece for step in asked for piece in plan.pieces(step))
         self._pieces = pieces
         self._batches = read_ahead(
             samples,
-            (piece.rows for piece in told),
+            (piece.rows for piece in ahead),
             workers=hardware.workers,
             pin=device.type == "cuda",
         )
@@ -181,11 +185,11 @@ def read_ahead(
             yield samples[some]
         return
     # Arrays are sent to workers as bytes; a tensor would take a file handle each.
-    told = (some if isinstance(some, slice) else some.numpy() for some in rows)
+    wanted = (some if isinstance(some, slice) else some.numpy() for some in rows)
     loader = DataLoader(
         _Reading(samples),
         batch_size=None,
-        sampler=told,
+        sampler=wanted,
         num_workers=workers,
         collate_fn=_as_tuple,
         pin_memory=pin,

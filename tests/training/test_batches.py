@@ -211,7 +211,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_what_cannot_be_read_is_told_by_name(workers: int) -> None:
+def test_a_sample_that_cannot_be_read_is_named(workers: int) -> None:
     batches = read_ahead(Broken(), [torch.tensor([i]) for i in range(4)], workers=workers)
     assert len(next(batches)) == len(next(batches)) == 1
     with pytest.raises(ValueError, match="clip 2 is damaged"):

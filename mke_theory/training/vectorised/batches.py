@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mke_theory.data.pool import Pool
-from mke_theory.training.batches import Rows, batch_rows
+from mke_theory.training.batches import Rows, batch_rows, batches_an_epoch
 from mke_theory.training.vectorised.compatibility import Ready
 
 _ROUND = 16  # batches are padded to a multiple of this: products of such a length are faster
@@ -24,8 +24,7 @@ class Batches:
 
     def __init__(self, jobs: Sequence[Ready], longest: int, device: torch.device) -> None:
         first = jobs[0].job
-        size = first.config.batch_size
-        self.whole = size is None or size >= len(first.samples)
+        self.whole = batches_an_epoch(len(first.samples), first.config.batch_size) == 1
         self.rows = -(-longest // _ROUND) * _ROUND
         batch = first.samples[slice(0, 1)]
 
@@ -80,7 +79,6 @@ class Batches:
         job = self._jobs[i]
         n, size = len(job.samples), job.config.batch_size
         if not self._ahead[i]:
-            epoch = 1 if self.whole or size is None else -(-n // size)
-            later = range(step, step + epoch)
+            later = range(step, step + batches_an_epoch(n, size))
             self._ahead[i] = [batch_rows(n, size, job.seed, at) for at in later][::-1]
         return self._ahead[i].pop()

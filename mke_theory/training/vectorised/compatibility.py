@@ -23,7 +23,7 @@ from mke_theory.method.student_loss import (
 )
 from mke_theory.method.transforms import Compose
 from mke_theory.models import MultimodalModel
-from mke_theory.training.batches import batch_rows
+from mke_theory.training.batches import batch_rows, batches_an_epoch
 from mke_theory.training.loop import LossFunction, Moment
 from mke_theory.training.vectorised.hyperparameters import form_of
 
@@ -76,7 +76,7 @@ def kind_of(job: TrainingJob) -> Any:
     perturbations are each job's own.
     """
     samples, config = job.samples, replace(job.config, learning_rate=1.0)
-    whole = config.batch_size is None or config.batch_size >= len(samples)
+    whole = batches_an_epoch(len(samples), config.batch_size) == 1
     other = job.objective.anchor.transform
     return (
         _kind_of_model(job.model),
