@@ -31,7 +31,7 @@ from mke_theory.data.pool import Batch
 from mke_theory.data.rng import numbered_seeds, seed_for
 from mke_theory.method.job import Outcome, TrainingJob
 from mke_theory.method.student_loss import student_loss
-from mke_theory.models import MultimodalModel
+from mke_theory.models.multimodal import unwatched
 from mke_theory.training.ema import share_kept
 from mke_theory.training.loop import LOOK_EVERY, Fit, Moment, diverged
 from mke_theory.training.vectorised.batches import Batches
@@ -49,8 +49,9 @@ from mke_theory.training.vectorised.optimizers import update_rule
 Draws = Literal["own", "shared"]
 
 _CACHE = 2**21
+"""Bytes of a processor's cache that a step should fit into."""
 _FEW = 4
-"""So many jobs take a step together even where they do not fit into the cache."""
+"""Jobs that take a step together even where they do not fit into the cache."""
 
 
 def side_by_side(
@@ -163,9 +164,6 @@ def _form_of(jobs: Sequence[Ready], device: torch.device) -> _Form:
     """Found by the loss of one batch of the first job, and its gradient."""
     job = jobs[0].job
     template = copy.deepcopy(job.model).to(device).train()
-    for module in template.modules():
-        if isinstance(module, MultimodalModel):
-            module.inspects = False
     size, longest = job.config.batch_size, max(len(one.job.samples) for one in jobs)
     rows = longest if size is None else min(size, longest)
     batch = job.samples[slice(0, min(rows, len(job.samples)))].to(device)
@@ -178,7 +176,7 @@ def _form_of(jobs: Sequence[Ready], device: torch.device) -> _Form:
         kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
         return x
 
-    with torch.enable_grad(), saved_tensors_hooks(keep, lambda x: x):
+    with unwatched(template), torch.enable_grad(), saved_tensors_hooks(keep, lambda x: x):
         values = loss(template, batch, notes, Moment(0.0, average))
         if not values.requires_grad:
             raise ValueError("the loss depends on no weight that is trained; unfreeze one")
@@ -273,7 +271,8 @@ class Engine:
             constant += [*self.batches.inputs.values(), self.batches.target, self.batches.share]
         axes = {name: None if name == "done" else 0 for name in given}
         function = vmap(grad_and_value(self._loss), in_dims=(0, axes))
-        self.program = Program(function, (self.weights, given), constant)
+        with unwatched(self.form.template):
+            self.program = Program(function, (self.weights, given), constant)
         self.gradients, self.values = self.program.result
         self.without_values = self.program.only(lambda result: result[0])
 
@@ -341,8 +340,8 @@ class Engine:
         values = torch.stack([value for _, value in history], dim=1)
         outcomes: list[Outcome] = []
         for i, job in enumerate(self.jobs):
-            told = [(step, float(x)) for (step, _), x in zip(history, values[i], strict=True)]
-            lost = [step for step, value in told if not math.isfinite(value)]
+            losses = [(step, float(x)) for (step, _), x in zip(history, values[i], strict=True)]
+            lost = [step for step, value in losses if not math.isfinite(value)]
             held = [x[i] for x in (*final.values(), *self.weights.values())]
             if lost or not all(bool(torch.isfinite(x).all()) for x in held):
                 where = f"step {lost[0] if lost else self.config.steps} (seed {job.seed})"
@@ -350,12 +349,12 @@ class Engine:
                 continue
             job.model.load_state_dict({n: x[i] for n, x in final.items()}, strict=False)
             job.model.eval()
-            outcomes.append(Fit(job.model, self.config.steps, tuple(told)))
+            outcomes.append(Fit(job.model, self.config.steps, tuple(losses)))
         return outcomes
 
 
 def _shares_of(jobs: Sequence[Ready], device: torch.device) -> Tensor | None:
-    """The classes' shares of every job, [S, k]; a class that a job is never taught has 0."""
+    """The classes' shares of every job, [S, k]; 0 for a class without a label, None if unused."""
     own = [one.shares for one in jobs if one.shares is not None]
     if not own:
         return None
