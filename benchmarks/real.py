@@ -141,7 +141,7 @@ class OnDevice:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the machine, the table, and what it says of the two goals; 2 for a bad call."""
+    """Print the machine, the table, and the verdict on the two goals; 2 for a bad call."""
     try:
         options = settled(tyro.cli(Options, args=argv, description=__doc__))
         hardware = Hardware(
@@ -302,7 +302,7 @@ def rate(work: Callable[[], int], seconds: float, device: torch.device) -> float
 
 
 def clock(device: torch.device) -> float:
-    """Seconds, after all that the device was told to do."""
+    """Seconds, once the device has done all work that waits for it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -139,7 +139,7 @@ class Segmenter(nn.Module):
         return next(iter(known.values())).shape[2:]
 
     def _evidence(self, decoded: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """The sum of what the modalities say that are there, less what they all have counted."""
+        """The sum of the logits of modalities that are there, with the prior counted once."""
         total = sum(torch.where(here, decoded[name], 0.0) for name, here in present.items())
         assert isinstance(total, Tensor)  # sum() may be 0 to a type checker
         if self.log_prior is None:

@@ -88,7 +88,7 @@ class Hardware:
     def named(self) -> dict[str, str]:
         """The settings that decide the numbers of a run to the last digit, by name.
 
-        How many processes train, and how a step is carried out, is named where it is not usual.
+        The count of processes and the way to carry out a step are named where they are not usual.
         """
         kind: str = self.accelerator
         if kind == "auto":
@@ -204,7 +204,7 @@ def set_generators(device: torch.device, states: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def memory_told(batch_size: int | None, hardware: Hardware) -> Iterator[None]:
+def memory_explained(batch_size: int | None, hardware: Hardware) -> Iterator[None]:
     """Inside the block, running out of memory is a MemoryError that names what to lower."""
     try:
         yield
@@ -235,7 +235,7 @@ def forget_peak(device: torch.device) -> None:
 def peak_memory(device: torch.device) -> int | None:
     """The most bytes in use at a time: tensors on a CUDA device since `forget_peak`.
 
-    On a CPU it is all that the process has ever held in memory; None where that is not told.
+    On a CPU it is all that the process has ever held in memory; None where the system does not say.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

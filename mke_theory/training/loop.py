@@ -33,7 +33,7 @@ from mke_theory.training.hardware import (
     arranged,
     forget_peak,
     generators_of,
-    memory_told,
+    memory_explained,
     own_generators,
     peak_memory,
     set_generators,
@@ -116,8 +116,8 @@ class Fit:
     """A trained model and how it came about.
 
     `history` is (step, mean loss of its batch before the update), every 50 steps and at the end.
-    What it took, in this call alone: `seconds` in all, `samples_per_second` of all processes,
-    `waiting`, the share of the seconds spent waiting for samples, and `peak_memory` in bytes (see
+    The cost of this call alone is in `seconds`, `samples_per_second` of all processes, `waiting`,
+    the share of the seconds spent waiting for samples, and `peak_memory` in bytes (see
     `hardware.peak_memory`); None where no step was taken.
     """
 
@@ -228,7 +228,7 @@ def _train(
     seeds = [seed_of(step) for step in range(first, config.steps)]
     bar = tqdm(total=config.steps, desc=progress, disable=progress is None, leave=False)
     with ExitStack() as held, bar, own_generators(device, layers):
-        held.enter_context(memory_told(config.batch_size, hardware))
+        held.enter_context(memory_explained(config.batch_size, hardware))
         _begin(run, state, bar)
         for seed in seeds:
             if reader.once and state.step == first + 1:

@@ -2,8 +2,8 @@
 
     for each piece of the batch: losses [b] → gradient of their share of the mean;  then the update
 
-Both give the same numbers wherever both can be used. Fabric's wrappers take about as long as the
-step of a small model, so that one process on a CPU goes without them.
+Both give the same numbers wherever both can be used. Fabric's wrappers cost time at every
+step, so that one process on a CPU goes without them.
 """
 
 from __future__ import annotations

@@ -52,10 +52,10 @@ def test_shares_and_verdict_by_hand() -> None:
     turns = [turn(), turn(step=5.0), turn(speed=300.0)]
     # A step takes 5, 4 and 5 s; its floor is 3, 3 and 2 s.
     assert real.shares(turns, work, options) == pytest.approx([0.6, 0.75, 0.4])
-    said = real.verdict(turns, work, options)
-    assert "waiting 2.0% (goal: below 5%): met" in said
-    assert "floor / step 60% (goal: 60% or more): met" in said
-    assert "that of its operations" in said
+    text = real.verdict(turns, work, options)
+    assert "waiting 2.0% (goal: below 5%): met" in text
+    assert "floor / step 60% (goal: 60% or more): met" in text
+    assert "that of its operations" in text
     slow = real.verdict([turn(waiting=0.2, step=1.0, bandwidth=10.0)], work, options)
     assert "waiting 20.0% (goal: below 5%): not met" in slow and "of its bytes" in slow
     shown = real.table(turns, work, options)
@@ -72,11 +72,11 @@ def test_a_small_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
     small = "--size 16 --width 2 --batch 2 --pictures 4 --seconds 0.02 --turns 2"
     more = "--loader-workers 1 --channels-last"
     assert real.main(["--quick", *small.split(), *more.split()]) == 0
-    said = capsys.readouterr().out
-    assert f"torch {torch.__version__}" in said and "batches of 2" in said
+    text = capsys.readouterr().out
+    assert f"torch {torch.__version__}" in text and "batches of 2" in text
     for row in ("reading alone", "step alone", "both", "waiting", "floor of the step"):
-        assert row in said
-    assert "goals (waiting, and floor over step) are for a GPU" in said
+        assert row in text
+    assert "goals (waiting, and floor over step) are for a GPU" in text
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

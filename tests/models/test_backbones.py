@@ -178,8 +178,8 @@ def test_fixed_norm_by_hand() -> None:
     with torch.no_grad():
         trained.weight.copy_(torch.tensor([1.0, 10.0]))
         trained.bias.copy_(torch.tensor([0.0, 5.0]))
-    said = FixedNorm(trained).train()(torch.tensor([5.0, 8.0]).reshape(1, 2, 1, 1))
-    assert said.flatten().tolist() == [2.0, 25.0]  # (5 − 1)/2 and (8 − 2)/3 · 10 + 5
+    normed = FixedNorm(trained).train()(torch.tensor([5.0, 8.0]).reshape(1, 2, 1, 1))
+    assert normed.flatten().tolist() == [2.0, 25.0]  # (5 − 1)/2 and (8 − 2)/3 · 10 + 5
 
 
 def test_a_picture_encoder_is_the_mean_of_the_coarsest_map() -> None:
@@ -197,12 +197,12 @@ def test_a_segmenter_stands_on_them(kind: Kind) -> None:
     }
     model = segmenter_on(backbones, 5, width=8)
     image, depth = pictures(3), pictures(3, channels=2)
-    said = model({"image": image, "depth": depth})
-    assert said.shape == (3, 5, 37, 46)
+    logits = model({"image": image, "depth": depth})
+    assert logits.shape == (3, 5, 37, 46)
     depth[1] = float("nan")
     some = model({"image": image, "depth": depth})
     torch.testing.assert_close(some[1], model({"image": image})[1])
-    torch.testing.assert_close(some[[0, 2]], said[[0, 2]])
+    torch.testing.assert_close(some[[0, 2]], logits[[0, 2]])
 
 
 # --- sound ---------------------------------------------------------------------------------------
@@ -274,9 +274,9 @@ def test_sound_and_film_make_a_multimodal_model() -> None:
     model = multimodal(encoders, 7, fusion="attention", missing="zero")
     inputs = {"audio": torch.randn(2, 1, 16, 26), "video": torch.randn(2, 3, 3, 32, 32)}
     inputs["video"][1] = float("nan")
-    said = model(inputs)
-    assert said.shape == (2, 7)
-    torch.testing.assert_close(said[1], model({"audio": inputs["audio"]})[1])
+    logits = model(inputs)
+    assert logits.shape == (2, 7)
+    torch.testing.assert_close(logits[1], model({"audio": inputs["audio"]})[1])
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_what_a_folder_of_weights_holds_is_told_by_its_files(tmp_path: Path) -> None:
+def test_the_content_of_a_folder_of_weights_is_that_of_its_files(tmp_path: Path) -> None:
     """The same files elsewhere are the same; any other weight or setting is not."""
     first, second = (saved(theirs("resnet"), tmp_path / name) for name in ("one", "two"))
     assert weights_content(first) == weights_content(first)

@@ -122,10 +122,10 @@ def test_frames_are_averaged_and_those_that_are_not_there_do_not_count() -> None
     x = torch.tensor([[[1.0, 2.0], [3.0, 0.0]], [[NAN, NAN], [5.0, 1.0]], [[NAN, NAN]] * 2])
     # 22 and 4; 16 alone; nothing.
     x = x.requires_grad_()
-    said = net(x)
-    assert said.tolist() == [[13], [16], [0]]
+    features = net(x)
+    assert features.tolist() == [[13], [16], [0]]
     assert net.out_features == 1
-    said.sum().backward()
+    features.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [[[0.5, 5], [0.5, 5]], [[0, 0], [1, 10]], [[0, 0], [0, 0]]]
 
@@ -163,8 +163,8 @@ def test_concatenate_by_hand() -> None:
 
 def test_late_average_counts_only_those_present() -> None:
     fuse = LateAverage(SIZES, 1)
-    set_linear(fuse.heads["a"], [[1, 1]], [1])  # says 4 and 8
-    set_linear(fuse.heads["b"], [[0.1]], [0])  # says 1 and 2
+    set_linear(fuse.heads["a"], [[1, 1]], [1])  # logits 4 and 8
+    set_linear(fuse.heads["b"], [[0.1]], [0])  # logits 1 and 2
     assert fuse(FEATURES).flatten().tolist() == pytest.approx([2.5, 5.0])
     assert fuse(FEATURES, B_MISSING).flatten().tolist() == pytest.approx([2.5, 8.0])
 
@@ -228,8 +228,8 @@ def test_attention_is_that_of_torch() -> None:
     here = torch.stack([torch.ones(2, dtype=torch.bool), *B_MISSING.values()], dim=1)
     asked = fuse.norm(tokens)
     found, _ = theirs(asked, asked, asked, key_padding_mask=~here)
-    told = (tokens + found) * here.unsqueeze(2)
-    expected = told.sum(dim=1) / here.sum(dim=1, keepdim=True)
+    seen = (tokens + found) * here.unsqueeze(2)
+    expected = seen.sum(dim=1) / here.sum(dim=1, keepdim=True)
     torch.testing.assert_close(fuse(FEATURES, B_MISSING), expected)
 
 
@@ -285,7 +285,7 @@ def test_order_and_extra_modalities_do_not_matter(fusion: FusionName, missing: M
     expected = model(inputs)
     assert expected.shape == (6, 3)
     assert torch.equal(model(dict(reversed(inputs.items()))), expected)
-    # What the model has no encoder for is not even looked at.
+    # A modality without an encoder is not even looked at.
     assert torch.equal(model({"smell": torch.full((6, 2), NAN), **inputs}), expected)
 
 

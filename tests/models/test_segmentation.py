@@ -63,7 +63,7 @@ def set_convolution(layer: nn.Module, centre: list[float], bias: list[float]) ->
 
 
 def plain(decoder: nn.Module, weight: list[float], bias: list[float]) -> None:
-    """Make a decoder of one level say weight · ReLU(map) + bias."""
+    """Make the logits of a decoder of one level weight · ReLU(map) + bias."""
     assert isinstance(decoder, Decoder)
     set_convolution(decoder.near, [1.0], [0.0])
     set_convolution(decoder.far, [0.0], [0.0])
@@ -93,10 +93,10 @@ B = torch.tensor([[[[10.0, -7.0]]], [[[NAN, NAN]]]])  # the second sample lacks 
 
 
 def test_sum_by_hand() -> None:
-    said = by_hand("sum")({"a": A, "b": B})
+    logits = by_hand("sum")({"a": A, "b": B})
     # 1 + 21 = 22; ReLU(−2 − 13) = 0. Then a alone.
-    assert said[0].tolist() == [[[22, 0]], [[-17, 5]]]
-    assert said[1].tolist() == [[[3, 4]], [[2, 1]]]
+    assert logits[0].tolist() == [[[22, 0]], [[-17, 5]]]
+    assert logits[1].tolist() == [[[3, 4]], [[2, 1]]]
 
 
 def test_gated_by_hand() -> None:
@@ -107,23 +107,23 @@ def test_gated_by_hand() -> None:
         with torch.no_grad():
             gate.weight.fill_(1.0 if name == "b" else 0.0)
             gate.bias.fill_(bias)
-    said = model({"a": A, "b": B})
+    logits = model({"a": A, "b": B})
     # a counts 3/4; the map of b is [21, −13] with mean 4, so b counts σ(4).
     share = 1.0 / (1.0 + math.exp(-4.0))
-    assert said[0, 0].flatten().tolist() == pytest.approx([0.75 + 21 * share, 0.0])
-    assert said[1, 0].flatten().tolist() == pytest.approx([0.75 * 3, 0.75 * 4])
+    assert logits[0, 0].flatten().tolist() == pytest.approx([0.75 + 21 * share, 0.0])
+    assert logits[1, 0].flatten().tolist() == pytest.approx([0.75 * 3, 0.75 * 4])
 
 
 def test_late_adds_the_evidence_and_counts_the_prior_once() -> None:
     expected = [[[1 + 21, 0]], [[(5 - 1) + (5 - 21), 5 + 5]]]
-    said = by_hand("late")({"a": A, "b": B})
-    assert said[0].tolist() == expected
-    assert said[1].tolist() == [[[3, 4]], [[2, 1]]]
+    logits = by_hand("late")({"a": A, "b": B})
+    assert logits[0].tolist() == expected
+    assert logits[1].tolist() == [[[3, 4]], [[2, 1]]]
     # With both there the prior has been counted once too often; with one it has not.
     prior = torch.tensor([0.2, 0.8]).log().reshape(2, 1, 1)
     found = by_hand("late", (0.2, 0.8))({"a": A, "b": B})
     torch.testing.assert_close(found[0], torch.tensor(expected) - prior)
-    torch.testing.assert_close(found[1], said[1])
+    torch.testing.assert_close(found[1], logits[1])
     nothing = by_hand("late", (0.2, 0.8))({"a": torch.full_like(A, NAN)})
     torch.testing.assert_close(nothing, prior.expand(2, 2, 1, 2))
 
@@ -134,10 +134,10 @@ def test_late_with_the_true_posteriors_is_the_posterior_of_all() -> None:
     alone = [(prior * like / (prior * like).sum()).log() for like in (a, b)]
     together = (prior * a * b) / (prior * a * b).sum()
     model = by_hand("late", (0.3, 0.7))
-    for name, logits in zip("ab", alone, strict=True):
-        plain(model.decoders[name], [0.0, 0.0], logits.tolist())
-    said = model({"a": A[:1], "b": B[:1]})
-    torch.testing.assert_close(said.softmax(dim=1)[0, :, 0, 0], together)
+    for name, own in zip("ab", alone, strict=True):
+        plain(model.decoders[name], [0.0, 0.0], own.tolist())
+    logits = model({"a": A[:1], "b": B[:1]})
+    torch.testing.assert_close(logits.softmax(dim=1)[0, :, 0, 0], together)
 
 
 def test_pyramid_halves_and_doubles() -> None:
@@ -200,9 +200,9 @@ def test_every_pixel_has_logits(
     height: int, width: int, n: int, stages: int, fusion: DenseFusion, classes: int
 ) -> None:
     model = segmenter(CHANNELS, classes, width=2, stages=stages, fusion=fusion)
-    said = model(some_inputs(n, height, width))
-    assert said.shape == (n, classes, height, width)
-    assert bool(torch.isfinite(said).all())
+    logits = model(some_inputs(n, height, width))
+    assert logits.shape == (n, classes, height, width)
+    assert bool(torch.isfinite(logits).all())
 
 
 @every_fusion
@@ -221,7 +221,7 @@ def test_hidden_perturbs_the_coarsest_maps(fusion: DenseFusion) -> None:
     }
     moved = model(inputs, lambda features: {name: h + 1 for name, h in features.items()})
     assert not torch.allclose(moved, model(inputs))
-    # What is missing stays missing.
+    # A missing modality stays missing.
     only = model(
         inputs, lambda features: {m: h + 1 if m == "depth" else h for m, h in features.items()}
     )
@@ -273,8 +273,8 @@ def test_a_missing_sample_leaks_neither_value_nor_gradient(fusion: DenseFusion) 
 @every_fusion
 def test_a_sample_without_any_modality_has_finite_logits(fusion: DenseFusion) -> None:
     inputs = {name: torch.full_like(x, NAN) for name, x in some_inputs().items()}
-    said = some_model(fusion)(inputs)
-    assert bool(torch.isfinite(said).all())
+    logits = some_model(fusion)(inputs)
+    assert bool(torch.isfinite(logits).all())
 
 
 # --- training ------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ def test_many_students_at_once_are_the_same_students(fusion: DenseFusion) -> Non
 
 
 @every_fusion
-def test_half_precision_and_channels_last_say_the_same(fusion: DenseFusion) -> None:
+def test_half_precision_and_channels_last_give_the_same(fusion: DenseFusion) -> None:
     model, inputs = some_model(fusion), without(some_inputs(), "depth", [1])
     expected = model(inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -356,9 +356,9 @@ def test_half_precision_and_channels_last_say_the_same(fusion: DenseFusion) -> N
 def test_it_can_be_compiled(fusion: DenseFusion) -> None:
     model, inputs = some_model(fusion), without(some_inputs(), "depth", [1])
     compiled = torch.compile(model, backend="aot_eager", dynamic=False, fullgraph=True)
-    said = compiled(inputs)
-    torch.testing.assert_close(said, model(inputs))
-    said.square().mean().backward()
+    logits = compiled(inputs)
+    torch.testing.assert_close(logits, model(inputs))
+    logits.square().mean().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 

@@ -171,6 +171,6 @@ def global_generators() -> tuple[Any, ...]:
 
 
 def environment() -> dict[str, str]:
-    """What a test file needs around it to run as a script."""
+    """The environment in which a test file runs as a script."""
     root = str(Path(__file__).parents[2])
     return os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}

@@ -16,7 +16,7 @@ from mke_theory.training.hardware import (
     broadcast,
     forget_peak,
     generators_of,
-    memory_told,
+    memory_explained,
     own_generators,
     peak_memory,
     set_generators,
@@ -208,25 +208,25 @@ def test_generators_go_on_from_their_states() -> None:
 )
 def test_out_of_memory_names_what_to_lower(problem: Exception) -> None:
     with (
-        pytest.raises(MemoryError, match=r"--micro-batch .*now 8.*batch_size \(now 64\)") as told,
-        memory_told(64, Hardware(micro_batch=8)),
+        pytest.raises(MemoryError, match=r"--micro-batch .*now 8.*batch_size \(now 64\)") as caught,
+        memory_explained(64, Hardware(micro_batch=8)),
     ):
         raise problem
-    assert told.value.__cause__ is problem
-    assert str(problem)[:20] in str(told.value)
+    assert caught.value.__cause__ is problem
+    assert str(problem)[:20] in str(caught.value)
 
 
 def test_memory_that_no_machine_has() -> None:
-    with pytest.raises(MemoryError, match="batch_size"), memory_told(None, Hardware()):
+    with pytest.raises(MemoryError, match="batch_size"), memory_explained(None, Hardware()):
         torch.empty(2**59, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("problem", [RuntimeError("shapes differ"), KeyError(3), KeyboardInterrupt])
 def test_other_errors_pass_as_they_are(problem: Any) -> None:
     kind = problem if isinstance(problem, type) else type(problem)
-    with pytest.raises(kind) as told, memory_told(64, Hardware()):
+    with pytest.raises(kind) as caught, memory_explained(64, Hardware()):
         raise problem
-    assert type(told.value) is kind and told.value.__cause__ is None
+    assert type(caught.value) is kind and caught.value.__cause__ is None
 
 
 def test_the_peak_of_a_process_on_a_cpu_counts_bytes() -> None:

@@ -91,15 +91,15 @@ def test_the_optimizer_follows_the_schedule() -> None:
     assert model.weight.item() == pytest.approx(-(0.4 + 0.8 + 0.8 + 0.6 + 0.2))
 
 
-def test_the_loss_is_told_what_share_of_the_steps_is_done() -> None:
-    told: list[float] = []
+def test_the_loss_is_given_the_share_of_steps_that_are_done() -> None:
+    met: list[float] = []
 
     def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
-        told.append(float(moment.progress))
+        met.append(float(moment.progress))
         return descend(model, batch, stream, moment)
 
     fit(Scalar(), line([1.0], [0.0]), watched, TrainConfig(steps=4), seed=0)
-    assert told == [0.0, 0.25, 0.5, 0.75]
+    assert met == [0.0, 0.25, 0.5, 0.75]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -204,7 +204,7 @@ def test_what_was_searched_for_missing_modalities_is_not_searched_again(
 
 
 @pytest.mark.parametrize("batch_size", [None, 2])
-def test_a_missing_modality_is_told_by_name(batch_size: int | None) -> None:
+def test_a_missing_modality_is_named(batch_size: int | None) -> None:
     x = points().inputs["x"].clone()
     x[7] = math.nan
     model, pool = coordinates({"x": (3,)}, 3, hidden=()), Pool({"x": x}, points().labels)
@@ -328,7 +328,7 @@ def test_a_run_says_what_it_took(tmp_path: Any) -> None:
     # Reading takes 3 seconds and a step 1: five of both, or one and five.
     [(1, 20.0, 15 / 20, 5 / 20), (None, 8.0, 3 / 8, 10 / 8)],
 )
-def test_samples_that_have_to_be_waited_for_are_told(
+def test_time_spent_waiting_for_samples_is_reported(
     batch_size: int | None,
     seconds: float,
     waiting: float,

@@ -1,4 +1,4 @@
-"""How a run is carried out changes its numbers by rounding at most.
+"""The way to carry out a run changes its numbers by rounding at most.
 
 Batches in pieces, read ahead by workers, in another order in memory, compiled, or on a GPU.
 """
@@ -137,15 +137,15 @@ def test_channels_last_and_deterministic_change_no_result_here() -> None:
 
 
 def test_a_run_is_deterministic_inside_where_that_is_asked() -> None:
-    told: list[bool] = []
+    met: list[bool] = []
 
     def watched(model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
-        told.append(torch.are_deterministic_algorithms_enabled())
+        met.append(torch.are_deterministic_algorithms_enabled())
         return plain(model, batch, stream, moment)
 
     for hardware in (Hardware(deterministic=True), Hardware()):
         fit(Small(), points(), watched, TrainConfig(steps=2), seed=0, hardware=hardware)
-    assert told == [True, True, False, False]
+    assert met == [True, True, False, False]
 
 
 class Pictures(nn.Module):

@@ -117,7 +117,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def both(folder: Path) -> list[dict[str, Any]]:
-    """What each of the two has found."""
+    """The results of each of the two."""
     return [torch.load(folder / f"rank{rank}", weights_only=True) for rank in range(2)]
 
 
@@ -181,8 +181,8 @@ def test_several_processes_leave_the_global_generators_alone(both: list[dict[str
 
 
 @pytest.mark.slow
-def test_the_first_process_tells_the_others(both: list[dict[str, Any]]) -> None:
-    assert [found["told"] for found in both] == ["by 0", "by 0"]
+def test_all_have_the_value_of_the_first_process(both: list[dict[str, Any]]) -> None:
+    assert [found["broadcast"] for found in both] == ["by 0", "by 0"]
 
 
 # --- the processes that the tests start ----------------------------------------------------------
@@ -205,11 +205,11 @@ def share(folder: Path) -> None:
     """Be one of two processes, and write down what came out."""
     hardware = Hardware(devices=2)
     rank = hardware.fabric().global_rank
-    # What the other process finds of checkpoints does not count: the first one's is used.
+    # The other process has no checkpoints of its own: those of the first one are used.
     own = folder if rank == 0 else folder / "elsewhere"
     before = global_generators()
     found: dict[str, Any] = {
-        "told": broadcast(f"by {rank}", hardware),
+        "broadcast": broadcast(f"by {rank}", hardware),
         "runs": [
             content(shared_run(setting, hardware, own / f"{number}.pt"))
             for number, setting in enumerate(SHARED)

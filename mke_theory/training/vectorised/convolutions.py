@@ -6,8 +6,7 @@ number under the kernel, a column for each place of the kernel and each sample, 
 
     y [o, places] = weight [o, numbers] · unfolded(x) [numbers, places]
 
-The gradients are products too; that of the input is folded back. Small kernels on small pictures
-take about half of the time.
+The gradients are products too; that of the input is folded back.
 """
 
 from __future__ import annotations
@@ -270,4 +269,4 @@ OWN: dict[Any, Callable[[Sequence[Any], Tensor], Kernel]] = {
     unfolded: unfolding,
     folded: folding,
 }
-"""Functions of this file, by how they write their result to where they are told."""
+"""Functions of this file, each with the one that writes its result to a given place."""

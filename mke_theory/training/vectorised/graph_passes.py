@@ -75,7 +75,7 @@ def _drop_what_does_nothing(graph: Any, node: Node) -> None:
     """A view of the same shape, a factor or power of 1, and the operand of a tensor of ones."""
     views = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
     if node.target is aten.relu.default:
-        node.target, node.args = aten.clamp_min.default, (*node.args, 0)  # writes where it is told
+        node.target, node.args = aten.clamp_min.default, (*node.args, 0)  # has an `out`
     scaled = (
         aten.mul.Scalar,
         aten.div.Scalar,
@@ -110,7 +110,7 @@ def _drop_what_does_nothing(graph: Any, node: Node) -> None:
 def _fill_in(graph: Any, node: Node) -> None:
     """A choice between numbers and a whole tensor of one value, by that value alone.
 
-    Where the choice is whether a number is missing, and 0 stands for it, one pass does both.
+    One pass finds missing numbers (NaN) and puts 0 in their places, where that is the choice.
     """
     mask, *choices = node.args
     for i, choice in enumerate(choices):

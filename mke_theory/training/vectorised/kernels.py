@@ -67,7 +67,7 @@ _OF_TORCH: dict[Any, Any] = {
     aten.sum.dim_IntList: torch.sum,
     aten.where.self: torch.where,
 }
-"""Functions of torch with the arguments of an operation; a call takes half of the overload's."""
+"""Functions of torch with the arguments of an operation, called in less time than its overload."""
 
 _chosen: dict[Any, str] = {}
 
@@ -164,7 +164,7 @@ def _suits_numpy(operands: Sequence[Any], out: Tensor) -> bool:
 
 @cache
 def _writing(function: OpOverload) -> tuple[Callable[..., Any], str] | None:
-    """The same operation with its result written where it is told, and how that place is named."""
+    """The same operation with a place for its result as an argument, and that argument's name."""
     if torch.Tag.dynamic_output_shape in function.tags:  # it would resize the place in silence
         return None
     packet = function.overloadpacket

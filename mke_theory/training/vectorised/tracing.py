@@ -1,7 +1,6 @@
 """A function written down as a graph of torch's operations, while it runs once.
 
-This is what `make_fx` does, but for the stand-in that it makes of every result: without them a step
-is written down in a fifth of the time.
+This is what `make_fx` does, without the stand-in that it makes of every result, which costs time.
 """
 
 from __future__ import annotations

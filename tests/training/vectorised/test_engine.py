@@ -296,7 +296,7 @@ def test_bad_arguments_are_refused_before_any_work() -> None:
 
 
 def test_classes_shares_are_each_jobs_own() -> None:
-    """Logit adjustment, also where one job is never taught the last class."""
+    """Logit adjustment, also where no label of one job names the last class."""
     ready = jobs(Objective(adjustment=0.7, transform=(InputNoise(0.5),)), CONFIGS["adamw"])
     few = ready[1].samples.labels.clone()
     few[few == 2] = 0
