@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from mke_theory.data.pool import Batch
 from mke_theory.data.rng import Stream
+from mke_theory.method.ranges import refuse_beyond, refuse_text
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,8 @@ class CropFlip(Augmentation):
         low, high = self.scale
         if not 0.0 < low <= high <= 1.0:
             raise ValueError(f"scale is {self.scale}; it has to be (low, high), 0 < low ≤ high ≤ 1")
-        if not 0.0 <= self.flip <= 1.0:
-            raise ValueError(f"flip is {self.flip}; it has to lie in [0, 1]")
-        for field, names in (("nearest", self.nearest), ("only", self.only)):
-            if isinstance(names, str):
-                raise TypeError(f"{field} is the text {names!r}; write ({names!r},)")
+        refuse_beyond(self, share=("flip",))
+        refuse_text(self, "nearest", "only")
 
     def batch(self, batch: Batch, stream: Stream) -> Batch:
         pictures = {

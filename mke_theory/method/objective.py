@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mke_theory.method.augmentation import Augmentation
+from mke_theory.method.ranges import refuse_beyond, refuse_other_than
 from mke_theory.method.transforms import Transform, acting
 from mke_theory.training.loop import Weights
 
@@ -31,34 +32,6 @@ def _refuse_bare(name: str, steps: object) -> None:
         raise TypeError(
             f"{name} is {steps!r}; it has to be a tuple of transforms, such as (InputNoise(1.0),)"
         )
-
-
-def _refuse_beyond(
-    part: object,
-    *,
-    positive: tuple[str, ...] = (),
-    share: tuple[str, ...] = (),
-    least_0: tuple[str, ...] = (),
-) -> None:
-    """Raise ValueError where a number of the part is out of its range."""
-    for name in positive:
-        if not 0.0 < getattr(part, name) < float("inf"):
-            raise ValueError(f"{name} is {getattr(part, name)}; it has to be positive")
-    for name in share:
-        if not 0.0 <= getattr(part, name) <= 1.0:
-            raise ValueError(f"{name} is {getattr(part, name)}; it has to lie in [0, 1]")
-    for name in least_0:
-        if not 0.0 <= getattr(part, name) < float("inf"):
-            raise ValueError(
-                f"{name} is {getattr(part, name)}; it has to be finite and not negative"
-            )
-
-
-def _refuse_other_than(part: object, **choices: tuple[str, ...]) -> None:
-    """Raise ValueError where a setting of the part is none of its choices."""
-    for name, allowed in choices.items():
-        if getattr(part, name) not in allowed:
-            raise ValueError(f"{name} is {getattr(part, name)!r}; choose one of {allowed}")
 
 
 @dataclass(frozen=True)
@@ -77,8 +50,8 @@ class PseudoLabelTerm:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _refuse_beyond(self, positive=("temperature",), share=("threshold",), least_0=("weight",))
-        _refuse_other_than(self, kind=("hard", "soft"), view=get_args(View))
+        refuse_beyond(self, positive=("temperature",), share=("threshold",), least_0=("weight",))
+        refuse_other_than(self, kind=("hard", "soft"), view=get_args(View))
 
 
 @dataclass(frozen=True)
@@ -97,8 +70,8 @@ class Consistency:
     ramp: float = 0.0
 
     def __post_init__(self) -> None:
-        _refuse_beyond(self, share=("certainty", "ramp"), least_0=("gamma",))
-        _refuse_other_than(self, distance=get_args(Distance))
+        refuse_beyond(self, share=("certainty", "ramp"), least_0=("gamma",))
+        refuse_other_than(self, distance=get_args(Distance))
 
     def gamma_at(self, progress: float | Tensor) -> float | Tensor:
         """γ(t) = γ exp(−5 (1 − min(t/ramp, 1))²) at the share t of training; γ where ramp is 0.
@@ -134,8 +107,8 @@ class Anchor:
                 "the anchor's transform is 'same', one pass of the student; its average predicts "
                 "in a pass of its own: give a tuple of transforms"
             )
-        _refuse_beyond(self, positive=("temperature",), share=("decay",))
-        _refuse_other_than(self, source=get_args(Source))
+        refuse_beyond(self, positive=("temperature",), share=("decay",))
+        refuse_other_than(self, source=get_args(Source))
 
     @property
     def steps(self) -> tuple[Transform, ...]:
@@ -185,20 +158,20 @@ class Objective:
             raise TypeError(
                 f"augment is {self.augment!r}; it has to be a tuple such as (CropFlip(),)"
             )
-        _refuse_beyond(self, least_0=("adjustment",))
-        _refuse_other_than(self, answers=get_args(Weights))
+        refuse_beyond(self, least_0=("adjustment",))
+        refuse_other_than(self, answers=get_args(Weights))
         if self.adjustment > 0 and self.multilabel:
             raise ValueError("adjustment is by the shares of classes; questions have none")
 
     def __repr__(self) -> str:
-        """The parts that are not as usual."""
-        usual = type(self)
-        told = [
+        """The settings that are not the default ones."""
+        default = type(self)
+        changed = [
             f"{f.name}={getattr(self, f.name)!r}"
             for f in fields(self)
-            if getattr(self, f.name) != getattr(usual, f.name)
+            if getattr(self, f.name) != getattr(default, f.name)
         ]
-        return f"Objective({', '.join(told)})"
+        return f"Objective({', '.join(changed)})"
 
     @property
     def kept_average(self) -> float | None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mke_theory.data.pool import Samples, is_present
 from mke_theory.data.rng import Stream
+from mke_theory.method.ranges import refuse_beyond, refuse_text
 
 _ROWS_AT_A_TIME = 1024
 
@@ -53,8 +54,8 @@ class InputNoise(Transform):
     scale: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        _refuse_negative("strength", self.strength)
-        _refuse_text(self.only)
+        refuse_beyond(self, least_0=("strength",))
+        refuse_text(self, "only")
 
     def calibrated(self, samples: Samples) -> InputNoise:
         names = [name for name in samples.modalities if _acts_on(self.only, name)]
@@ -64,16 +65,16 @@ class InputNoise(Transform):
         return replace(self, scale=tuple((name, mean_magnitude(samples, name)) for name in names))
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        scale, result = dict(self.scale), dict(inputs)
-        for name, x in inputs.items():
-            if not _acts_on(self.only, name):
-                continue
+        scale = dict(self.scale)
+
+        def noisy(name: str, x: Tensor) -> Tensor:
             if name not in scale:
                 raise ValueError(
                     f"InputNoise has no scale for modality {name!r}; call calibrated(samples) first"
                 )
-            result[name] = x + self.strength * scale[name] * stream.normal(x)
-        return result
+            return x + self.strength * scale[name] * stream.normal(x)
+
+        return _where_it_acts(self.only, inputs, noisy)
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,14 @@ class GaussianNoise(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_negative("sigma", self.sigma)
-        _refuse_text(self.only)
+        refuse_beyond(self, least_0=("sigma",))
+        refuse_text(self, "only")
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        return {
-            name: x + self.sigma * stream.normal(x) if _acts_on(self.only, name) else x
-            for name, x in inputs.items()
-        }
+        def noisy(name: str, x: Tensor) -> Tensor:
+            return x + self.sigma * stream.normal(x)
+
+        return _where_it_acts(self.only, inputs, noisy)
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ class ModalityDropout(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_share("probability", self.probability)
-        _refuse_text(self.only)
+        refuse_beyond(self, share=("probability",))
+        refuse_text(self, "only")
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
         names = list(inputs)
@@ -134,16 +135,15 @@ class FeatureMasking(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_share("probability", self.probability)
-        _refuse_text(self.only)
+        refuse_beyond(self, share=("probability",))
+        refuse_text(self, "only")
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        result = dict(inputs)
-        for name, x in inputs.items():
-            if _acts_on(self.only, name):
-                masked = stream.uniform(x, *x.shape[1:]) < self.probability
-                result[name] = torch.where(masked & ~torch.isnan(x), 0.0, x)
-        return result
+        def masked(name: str, x: Tensor) -> Tensor:
+            chosen = stream.uniform(x, *x.shape[1:]) < self.probability
+            return torch.where(chosen & ~torch.isnan(x), 0.0, x)
+
+        return _where_it_acts(self.only, inputs, masked)
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,15 @@ class HiddenNoise(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_negative("strength", self.strength)
-        _refuse_text(self.only)
+        refuse_beyond(self, least_0=("strength",))
+        refuse_text(self, "only")
 
     def hidden(self, features: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        result = dict(features)
-        for name, h in features.items():
-            if _acts_on(self.only, name):
-                size = h.detach().abs().mean(dim=1, keepdim=True)
-                result[name] = h + self.strength * size * stream.normal(h)
-        return result
+        def noisy(name: str, h: Tensor) -> Tensor:
+            size = h.detach().abs().mean(dim=1, keepdim=True)
+            return h + self.strength * size * stream.normal(h)
+
+        return _where_it_acts(self.only, features, noisy)
 
 
 @dataclass(frozen=True)
@@ -177,18 +176,17 @@ class Dropout(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_share("probability", self.probability)
-        _refuse_text(self.only)
+        refuse_beyond(self, share=("probability",))
+        refuse_text(self, "only")
         if self.probability == 1.0:
             raise ValueError("probability is 1; dropout has to leave something: use [0, 1)")
 
     def hidden(self, features: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
-        result = dict(features)
-        for name, h in features.items():
-            if _acts_on(self.only, name):
-                kept = stream.uniform(h, *h.shape[1:]) >= self.probability
-                result[name] = h * kept / (1.0 - self.probability)
-        return result
+        def dropped(name: str, h: Tensor) -> Tensor:
+            kept = stream.uniform(h, *h.shape[1:]) >= self.probability
+            return h * kept / (1.0 - self.probability)
+
+        return _where_it_acts(self.only, features, dropped)
 
 
 @dataclass(frozen=True)
@@ -207,9 +205,8 @@ class ColourJitter(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("brightness", "contrast", "saturation"):
-            _refuse_share(name, getattr(self, name))
-        _refuse_text(self.only)
+        refuse_beyond(self, share=("brightness", "contrast", "saturation"))
+        refuse_text(self, "only")
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
         def lit(name: str, x: Tensor) -> Tensor:
@@ -240,10 +237,8 @@ class SpectrogramMasking(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_share("bands", self.bands)
-        _refuse_share("frames", self.frames)
-        _refuse_unbounded("fill", self.fill)
-        _refuse_text(self.only)
+        refuse_beyond(self, share=("bands", "frames"), finite=("fill",))
+        refuse_text(self, "only")
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
         def masked(name: str, x: Tensor) -> Tensor:
@@ -272,9 +267,8 @@ class Cutout(Transform):
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_share("share", self.share)
-        _refuse_unbounded("fill", self.fill)
-        _refuse_text(self.only)
+        refuse_beyond(self, share=("share",), finite=("fill",))
+        refuse_text(self, "only")
 
     def inputs(self, inputs: Mapping[str, Tensor], stream: Stream) -> dict[str, Tensor]:
         def cut(name: str, x: Tensor) -> Tensor:
@@ -342,11 +336,11 @@ def mean_magnitude(samples: Samples, *modalities: str) -> float:
 
 def _where_it_acts(
     only: tuple[str, ...] | None,
-    inputs: Mapping[str, Tensor],
+    values: Mapping[str, Tensor],
     change: Callable[[str, Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """The inputs, each that is among `only` changed (all of them for None)."""
-    return {name: change(name, x) if _acts_on(only, name) else x for name, x in inputs.items()}
+    """The inputs or features, each that is among `only` changed (all of them for None)."""
+    return {name: change(name, x) if _acts_on(only, name) else x for name, x in values.items()}
 
 
 def _acts_on(only: tuple[str, ...] | None, name: str) -> bool:
@@ -378,24 +372,3 @@ def _filled(x: Tensor, masked: Tensor, fill: float) -> Tensor:
 def _misfit(step: Transform, name: str, x: Tensor, wanted: str) -> ValueError:
     shape = f"{type(step).__name__} needs {wanted}, but modality {name!r} is {tuple(x.shape)}"
     return ValueError(f"{shape}; name the modalities that fit: only=(…,)")
-
-
-def _refuse_unbounded(name: str, value: float) -> None:
-    if not abs(value) < float("inf"):
-        raise ValueError(f"{name} is {value}; it has to be finite")
-
-
-def _refuse_negative(name: str, value: float) -> None:
-    if not 0.0 <= value < float("inf"):
-        raise ValueError(f"{name} is {value}; it has to be finite and not negative")
-
-
-def _refuse_share(name: str, value: float) -> None:
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} is {value}; it has to lie in [0, 1]")
-
-
-def _refuse_text(only: object) -> None:
-    # A text is a sequence of letters, so `in` would look for the modality as a part of it.
-    if isinstance(only, str):
-        raise TypeError(f"only is the text {only!r}; write ({only!r},), a tuple of modalities")
