@@ -164,7 +164,8 @@ def test_numbers_stay_within_those_of_the_sample(step: CropFlip, seed: int) -> N
     assert set(mask.unique().tolist()) <= {0.0, 1.0}
 
 
-@given(settings, seeds, st.floats(-100, 100, width=32))
+# A number too small for all 24 binary digits cannot be met to five decimal ones.
+@given(settings, seeds, st.floats(-100, 100, width=32, allow_subnormal=False))
 def test_any_part_of_a_plain_picture_is_the_same(step: CropFlip, seed: int, value: float) -> None:
     picture = torch.full((2, 3, 5, 7), value)
     seen = step.batch(of_one(picture), Stream(seed)).inputs["image"]
