@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from mke_theory.study.arm_setup import teacher_of
 from mke_theory.study.arms import REFERENCE, Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
 from mke_theory.study.processes import over_processes
@@ -68,13 +69,14 @@ def repeats_another(arm: Arm, task: Task) -> bool:
 def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """The runs that can be carried out, and a line for each arm that cannot.
 
-    The first problem of every task is drawn on the way, and its data are hashed, so that what is
-    damaged or absent raises here, before any work has started.
+    The first problem of every task is drawn on the way, its teacher is built and its data are
+    hashed, so that what is damaged, absent or impossible raises here, before any work has started.
     """
     knows: dict[Task, bool] = {}
     for one in runs:
         if one.task not in knows:
-            one.task.problem(one.seed)  # and kept by nobody: runs may have processes of their own
+            # Kept by nobody: runs may have processes of their own.
+            teacher_of(one.task, one.seed, one.task.problem(one.seed))
             one.task.data_hash()  # where the weights are, for instance
             knows[one.task] = one.task.knows_truth()
     reasons = {

@@ -24,6 +24,7 @@ from mke_theory.study.records import Record, Records, read
 from mke_theory.study.result import Cell, Failure, Run
 from mke_theory.study.study import execute, feasible, plan
 from mke_theory.study.task import Recipe, Task
+from mke_theory.tasks.toy.digits import Digits
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import TrainConfig
@@ -136,6 +137,11 @@ def test_random_errors_are_left_out_where_labels_are_no_single_class() -> None:
 def test_damaged_data_raise_before_any_work() -> None:
     with pytest.raises(ValueError, match="damaged"):
         feasible(plan([Tiny(), Tiny(damaged=True)], [], range(1)))
+
+
+def test_a_teacher_that_cannot_be_built_raises_before_any_work() -> None:
+    with pytest.raises(ValueError, match=r"sizes is \[32, -3\]"):
+        feasible(plan([Tiny(), Digits(hidden=-3)], [STUDENT], range(2)))
 
 
 def test_no_problem_is_kept_by_the_process_that_only_looks_ahead() -> None:
