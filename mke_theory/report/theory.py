@@ -26,7 +26,13 @@ _COLUMNS = {
 ROUNDING = 1e-9
 """Certificates closer than this to the bound without a graph are equal to it."""
 
-_VERDICTS = ("useful", "vacuous", "violated", "not checkable")
+_VERDICTS = {
+    "useful": "useful",
+    "vacuous": "vacuous",
+    "violated": "hypothesis violated",
+    "not checkable": "hypothesis not checkable",
+}
+"""Verdicts on a row of a ledger, and their headings in tables."""
 
 
 def frame(appraisals: Sequence[Record]) -> pd.DataFrame:
@@ -147,7 +153,7 @@ def verdicts(appraisals: Sequence[Record]) -> pd.DataFrame:
             for verdict, count in counts.items():
                 own[verdict] += count
     found = pd.DataFrame.from_dict(total, orient="index", columns=list(_VERDICTS))
-    return found.rename_axis("rows of all ledgers")
+    return found.rename(columns=_VERDICTS).rename_axis("rows of all ledgers")
 
 
 def ledgers(appraisals: Sequence[Record], task: str) -> tuple[str, str]:

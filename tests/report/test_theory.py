@@ -55,10 +55,10 @@ def test_verdicts_are_counted_over_all_ledgers() -> None:
     assert table.loc["A"].to_dict() == {
         "useful": 6,
         "vacuous": 2,
-        "violated": 0,
-        "not checkable": 0,
+        "hypothesis violated": 0,
+        "hypothesis not checkable": 0,
     }
-    assert table.loc["B", "violated"] == 8
+    assert table.loc["B", "hypothesis violated"] == 8
     counted = [
         replace(one, extra={"theory": [{"verdicts": theory.verdicts_of(v)} for v in views]})
         for one in BY_HAND
