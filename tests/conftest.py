@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, a fixed seed, no network, no display."""
+"""Conditions of every test: one thread, a fixed seed, no network, no display."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ def test_every_option_of_a_command_exists(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(path), run_name="__main__")
     assert ended.value.code in (0, None)
-    told = capsys.readouterr().out
-    assert [word for word in words if word.startswith("--") and word not in told] == []
+    shown = capsys.readouterr().out
+    assert [word for word in words if word.startswith("--") and word not in shown] == []
 
 
 @pytest.mark.parametrize("command", [c for c in ALL_COMMANDS if "--set " in c])
@@ -118,7 +118,7 @@ def test_every_setting_of_a_command_exists(command: str) -> None:
 
 
 def run_blocks(name: str, folder: Path) -> list[tuple[str, str]]:
-    """What the page's blocks of Python print, run one after the other, and what the page shows."""
+    """Run the page's blocks of Python in turn: what each prints, and what the page shows for it."""
     blocks = BLOCK.findall(TEXTS[name])
     names: dict[str, object] = {}
     found = []

@@ -1,4 +1,4 @@
-"""What the site is made of, beside its pages: links to files outside, the bibliography, the API."""
+"""The parts of the site beside its pages: links to files outside, the bibliography, the API."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def refuse_training(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something was trained"))
 
 
-# What a finished job leaves
+# The output of a finished job
 
 
 def test_every_run_is_recorded_once(made: Path) -> None:
@@ -471,7 +471,7 @@ def test_two_jobs_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert "another run is writing" in capsys.readouterr().err
 
 
-# What a call hands over
+# Tasks and run configurations that a call asks for
 
 
 @dataclass(frozen=True)

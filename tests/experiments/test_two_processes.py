@@ -47,7 +47,7 @@ def call(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def alone(out: Path, **changes: Any) -> str:
-    """What one process, this one, prints."""
+    """The output of one process, this one."""
     with redirect_stdout(io.StringIO()) as printed:
         assert run_real.main(args(out, "--workers", "1", **changes)[1:]) == 0
     return printed.getvalue()

@@ -77,7 +77,7 @@ on_inputs = pytest.mark.parametrize("transform", ON_INPUTS, ids=str)
 
 
 def applied(transform: Transform, stream: Stream, rows: slice = slice(None)) -> Inputs:
-    """What becomes of the inputs, and then of the features, as in a training step."""
+    """The inputs and then the features, perturbed as in a training step."""
     inputs = transform.inputs({name: x[rows] for name, x in some_inputs().items()}, stream)
     features = transform.hidden({name: h[rows] for name, h in some_features().items()}, stream)
     return together(inputs, features)
@@ -97,7 +97,7 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
 
 
 def only_moves(transform: Transform, *modalities: str) -> bool:
-    """Whether of all inputs and features exactly those of `modalities` are perturbed."""
+    """True where, of all inputs and features, exactly those of `modalities` are perturbed."""
     before = together(some_inputs(), some_features())
     after = applied(transform, Stream(3))
     moved = {n.split()[0] for n, x in before.items() if not same({n: x}, {n: after[n]})}

@@ -18,7 +18,7 @@ from mke_theory.study.arms import (
     differences,
 )
 
-# What the paper, and the question behind each placebo, say about an arm: (in the method, in it).
+# Each arm by the paper and by the question behind each placebo: (in the method, in the arm).
 DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "um_teacher": {
         "modalities": ("all", "teacher's"),

@@ -49,7 +49,7 @@ def recorded(arm: str = "mm_student", task: Task | None = None, seed: int = 0) -
 
 
 def timeless(record: Record) -> dict[str, Any]:
-    """What a record says but for the time and the files that the run took."""
+    """A record without the time and the files that the run took."""
     apart = ("seconds", "training", "artifacts")
     return {name: value for name, value in record.to_dict().items() if name not in apart}
 

@@ -348,7 +348,7 @@ def test_an_arm_that_trains_no_student_has_the_teachers_fit() -> None:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many jobs of each kind are trained: teachers have no perturbation and a clean view."""
+    """The count of trained jobs by kind: teachers have no perturbation and a clean view."""
     count: Counter[str] = Counter()
     once = runner.trainer_called
 

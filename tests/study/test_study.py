@@ -233,7 +233,7 @@ def test_without_records_nothing_is_asked_for_or_written(tmp_path: Path) -> None
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many teachers and runs are carried out."""
+    """The count of teachers and runs that are carried out."""
     count: Counter[str] = Counter()
     teach, carry_out = study.train_teachers, study.run
 

@@ -1,4 +1,4 @@
-"""Which trainer takes which job: vectorised where jobs allow it, alone where they do not."""
+"""The trainer of each job: vectorised where jobs allow it, alone where they do not."""
 
 from __future__ import annotations
 

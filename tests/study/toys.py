@@ -227,7 +227,7 @@ def carried_out(
 def outcomes(
     runs: list[Run], problem: Problem | None = None, configuration: RunConfiguration = ALONE
 ) -> list[Result | Failure]:
-    """What the runner gives, on another problem than the runs' own where there is one."""
+    """The runner's results, on `problem` in place of the runs' own where it is given."""
     with pytest.MonkeyPatch.context() as patch:
         if problem is not None:
             patch.setattr(result, "_drawn", lambda *_: problem)

@@ -24,7 +24,7 @@ def task(request: pytest.FixtureRequest, tmp_path: Path) -> Task:
     return saved(tmp_path, content()) if request.param == "arrays" else TASKS[request.param]
 
 
-# What holds for every task
+# Rules that hold for every task
 
 
 def test_tasks_are_found_by_their_own_name() -> None:
@@ -155,7 +155,7 @@ def test_scaling_is_fitted_on_training_rows(
     assert same is (part == "test" and not isinstance(task, TwoMoonPublished))
 
 
-# Where data lie
+# The data root
 
 
 def test_the_data_root_is_the_given_one_else_the_named_one_else_data(

@@ -24,7 +24,7 @@ def test_curves_levels_and_bars_are_drawn_in_percent() -> None:
     figure = bounds_beside_the_truth(QUESTIONS)
     curves, bars = figure.axes
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in curves.lines}
-    # Where there is no value there is no point.
+    # A missing value is no point of the curve.
     np.testing.assert_allclose(lines["certificate"], [[0.1, 30], [0.2, np.nan], [0.3, 20]])
     np.testing.assert_allclose(lines["trivial"][:, 1], 40)
     levels = [line.get_ydata() for line in curves.lines if len(set(line.get_ydata())) == 1]

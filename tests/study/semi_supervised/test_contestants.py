@@ -1,4 +1,4 @@
-"""Who is entered, and that the terms are the same for all."""
+"""The contestants, and the same terms for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the web has of `av_digits`, in small, and the folder that is prepared from it."""
+"""The files that the web has of `av_digits`, in small, and the folder that is prepared from it."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def only_folder(cache: Path) -> Path:
 
 @pytest.fixture(params=["none", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def workers(request: pytest.FixtureRequest) -> Iterator[int]:
-    """How many workers; two of them are threads, which start faster, or the usual processes."""
+    """The number of workers; two are threads, which start faster, or the usual processes."""
     backend = "threading" if request.param == "threads" else "loky"
     with parallel_config(backend):
         yield 1 if request.param == "none" else 2

@@ -1,4 +1,4 @@
-"""What comes over the wire is whole and right or is not there; archives stay in their folder."""
+"""Files fetched are whole and right or are not there; archives stay in their folder."""
 
 from __future__ import annotations
 

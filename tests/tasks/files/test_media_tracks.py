@@ -56,7 +56,7 @@ def film_of(
 
 
 def onset(wave: np.ndarray) -> float:
-    """When the tone begins, in seconds."""
+    """The second at which the tone begins."""
     return float(np.flatnonzero(np.abs(wave) > 0.1)[0] / RATE)
 
 

@@ -102,6 +102,6 @@ def test_the_tables_bands_are_those_of_the_sound(data_root: Path) -> None:
         wave, rate = soundfile.read(folder / "audio_8k" / f"03-{clips[row]}.flac", dtype="float32")
         mine = log_mel(wave)
         assert rate == RATE and mine.shape == piece.shape
-        # What is near 16 bits' own noise was lost when the sound was written.
+        # Sound near 16 bits' own noise was lost when it was written.
         loud = piece > piece.max() - 10
         assert np.abs(mine - piece)[loud].mean() < 0.01

@@ -214,7 +214,7 @@ def test_twins_never_stand_on_two_sides(
 
 
 def test_a_split_by_file_would_be_refused(twins: tuple[Path, dict[Recording, str]]) -> None:
-    """What a random split over the files does: a film here, its sound there."""
+    """A random split over the files puts a film here and its sound there."""
     root, _ = twins
     files = sorted((root / "ravdess").glob("*/*"))
     recordings = [path.stem[3:] for path in files]
