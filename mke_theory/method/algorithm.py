@@ -166,7 +166,7 @@ def expand(
     truth is given twice or makes no sense beside the pseudo labels; TypeError where it is no Truth.
     """
     unlabelled, own = hide(unlabelled)
-    truth = own if truth is None else _sole(truth, own)
+    truth = own if truth is None else sole_truth(truth, own)
     objective = objective or Objective()
     pseudo = pseudo_label(teacher, unlabelled, objective)
     job = student_job(
@@ -186,7 +186,7 @@ def expand(
     return done
 
 
-def _sole(truth: Truth, own: Truth) -> Truth:
+def sole_truth(truth: Truth, own: Truth) -> Truth:
     """The truth; refused where it is none, or the pool had labels as well."""
     if not isinstance(truth, Truth):
         raise TypeError(f"truth is a {type(truth).__name__}; wrap the labels: Truth(labels)")

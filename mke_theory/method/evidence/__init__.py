@@ -1,0 +1,29 @@
+"""Evidence students: an expert for each modality, added up, with nothing to tune."""
+
+from mke_theory.method.evidence.arithmetic import soft_confusion
+from mke_theory.method.evidence.expansion import carry_out, evidence_plan, expand_by_evidence
+from mke_theory.method.evidence.expert_sum import Expert, ExpertSum
+from mke_theory.method.evidence.experts import Answers, FromClassifier
+from mke_theory.method.evidence.settings import (
+    EXPERTS,
+    EvidenceExpansion,
+    EvidenceJob,
+    EvidenceSettings,
+    Round,
+)
+
+__all__ = [
+    "EXPERTS",
+    "Answers",
+    "EvidenceExpansion",
+    "EvidenceJob",
+    "EvidenceSettings",
+    "Expert",
+    "ExpertSum",
+    "FromClassifier",
+    "Round",
+    "carry_out",
+    "evidence_plan",
+    "expand_by_evidence",
+    "soft_confusion",
+]

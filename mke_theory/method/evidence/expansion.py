@@ -1,0 +1,152 @@
+"""Knowledge expansion by evidence: an expert for each modality, added up, with nothing to tune.
+
+    0.  The teacher is calibrated on labels of D_l that it was not trained on.
+    1.  Every other modality's expert learns the teacher's answers on D_u, corrected for how the
+        teacher errs; what it says of a sample comes from a model that was not trained on it.
+    2.  log p(k | x) = log π_k + Σ_m log r_m(k | x), exponents by the pair likelihood.
+    3.  Two guards: a modality that says nothing of the teacher's answers, or only repeats what the
+        teacher reads, takes no part in what follows.
+    4.  Rounds: every expert, α's among them, learns on from the posterior's labels: at first from
+        the surest of each class, then from more. α's expert keeps the true labels of D_l.
+
+The student is the sum. `expand_by_evidence` is the door; `evidence_plan` is the algorithm, which
+asks for training jobs and is sent their fits, so that folds, seeds and students train together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Truth, hide
+from mke_theory.method.algorithm import sole_truth
+from mke_theory.method.evidence.calibration import Retrain, honest_answers
+from mke_theory.method.evidence.experts import Answers, FromClassifier, is_classifier
+from mke_theory.method.evidence.result import result_of
+from mke_theory.method.evidence.settings import (
+    EXPERTS,
+    Build,
+    EvidenceExpansion,
+    EvidenceJob,
+    EvidenceSettings,
+    Group,
+)
+from mke_theory.method.evidence.state import State
+from mke_theory.method.evidence.verdicts import judge
+from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
+from mke_theory.training.loop import Fit, TrainConfig
+
+Plan = Generator[list[TrainingJob], list[Fit], EvidenceExpansion]
+
+
+def expand_by_evidence(
+    teacher: Any,
+    unlabelled: Pool,
+    build: Build,
+    *,
+    alpha: Group | str,
+    labelled: Pool | None = None,
+    retrain: Retrain | None = None,
+    config: TrainConfig = EXPERTS,
+    settings: EvidenceSettings | None = None,
+    prior: Tensor | None = None,
+    seed: int = 0,
+    truth: Truth | None = None,
+    trainer: Trainer = one_by_one,
+) -> EvidenceExpansion:
+    """A student of all modalities from a teacher of some, on any data, with nothing to tune.
+
+    `teacher` is a module, a fitted classifier of scikit-learn (which reads the numbers of `alpha`
+    side by side), or `Answers` where there is no model at hand. `build(modalities)` makes a fresh
+    expert. `labelled` is D_l; with it and `retrain` (a classifier needs none) the teacher is
+    calibrated on labels that it was not trained on. As for `expand`, labels of `unlabelled` are
+    taken off and serve the account alone.
+
+    Raises ValueError where no modality is left beside `alpha`, the labels are not one class a
+    sample, the teacher's answers are not finite, or an expert has other classes than the teacher.
+    """
+    unlabelled, own = hide(unlabelled)
+    group = (alpha,) if isinstance(alpha, str) else tuple(alpha)
+    if is_classifier(teacher):
+        classes = int(max(teacher.classes_)) + 1
+        teacher = FromClassifier(teacher, group, classes)
+    job = EvidenceJob(
+        teacher,
+        unlabelled,
+        own if truth is None else sole_truth(truth, own),
+        group,
+        build,
+        config,
+        seed,
+        labelled,
+        retrain,
+        settings or EvidenceSettings(),
+        prior,
+    )
+    (done,) = carry_out([evidence_plan(job)], trainer)
+    if isinstance(done, Exception):
+        raise done
+    return done
+
+
+def carry_out(
+    plans: Sequence[Plan], trainer: Trainer = one_by_one
+) -> list[EvidenceExpansion | Exception]:
+    """Every plan's result or error, in order; the jobs that they ask for are trained together."""
+    done: dict[int, EvidenceExpansion | Exception] = {}
+    wanted: dict[int, list[TrainingJob]] = {}
+
+    def go_on(i: int, fits: list[Fit] | None) -> None:
+        try:
+            wanted[i] = next(plans[i]) if fits is None else plans[i].send(fits)
+        except StopIteration as end:
+            done[i] = end.value
+        except Exception as error:  # one plan that fails, for whatever reason, ends no other
+            done[i] = error
+
+    for i in range(len(plans)):
+        go_on(i, None)
+    while wanted:
+        now, wanted = wanted, {}
+        outcomes = iter(trainer([job for jobs in now.values() for job in jobs]))
+        for i, jobs in now.items():
+            own: list[Outcome] = [next(outcomes) for _ in jobs]
+            errors = [outcome for outcome in own if isinstance(outcome, Exception)]
+            if errors:
+                done[i] = errors[0]
+            else:
+                go_on(i, [outcome for outcome in own if isinstance(outcome, Fit)])
+    return [done[i] for i in range(len(plans))]
+
+
+def evidence_plan(job: EvidenceJob) -> Plan:
+    """The algorithm of this module, step by step; each `yield` asks for training jobs."""
+    _refuse(job)
+    honest = yield from honest_answers(
+        job.teacher, job.labelled, job.retrain, job.settings.teacher_folds, job.seed
+    )
+    state = State(job, honest)
+    yield from state.first_round()
+    yield from judge(state)
+    while state.goes_on:
+        yield from state.next_round()
+    if isinstance(job.teacher, Answers):
+        yield from state.expert_in_the_teachers_place()
+    return result_of(state)
+
+
+def _refuse(job: EvidenceJob) -> None:
+    """Raise ValueError where the method cannot run on these data."""
+    known = set(job.unlabelled.modalities)
+    if not job.alpha or set(job.alpha) - known:
+        raise ValueError(f"alpha is {job.alpha}; D_u has the modalities {sorted(known)}")
+    if not known - set(job.alpha):
+        raise ValueError(f"every modality of D_u is the teacher's {job.alpha}; give a second one")
+    if job.unlabelled.labels.ndim != 1:
+        raise ValueError(
+            "evidence students answer one question a sample: labels have to be [n]; they are "
+            f"{tuple(job.unlabelled.labels.shape)}"
+        )

@@ -1,0 +1,108 @@
+"""The student: a sum of experts, each of which reads modalities of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mke_theory.data.pool import Inputs, is_present
+from mke_theory.method.evidence.arithmetic import as_answered
+from mke_theory.training.ema import answer
+
+
+class Expert(nn.Module):
+    """The evidence log r_m(k | x) [n, k] of some modalities, a mean over models of several folds.
+
+    Each model was kept from one fold of D_u; a new sample has the mean of all. `exponent`,
+    `offsets` [f, k] and `log_prior` [k] are those of `arithmetic.evidence_of`. With `confusion` it
+    is evidence of the teacher's answer. `share` in [0, 1] is what counts of it in the sum, where
+    two experts read the same modalities. Where a modality is missing the evidence is 0.
+    """
+
+    log_prior: Tensor
+    offsets: Tensor
+    confusion: Tensor | None
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        modalities: Sequence[str],
+        log_prior: Tensor,
+        *,
+        exponent: float = 1.0,
+        offsets: Tensor | None = None,
+        confusion: Tensor | None = None,
+        share: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.models, self.modalities = nn.ModuleList(models), tuple(modalities)
+        self.exponent, self.share = exponent, share
+        self.register_buffer("log_prior", log_prior.double())
+        zeros = torch.zeros(len(models), len(log_prior), dtype=torch.float64)
+        self.register_buffer("offsets", zeros if offsets is None else offsets.double())
+        self.register_buffer("confusion", None if confusion is None else confusion.double())
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        names = [name for name in self.modalities if name in inputs]
+        anyone = next(iter(inputs.values()))
+        prior = self.log_prior
+        result = torch.zeros(len(anyone), len(prior), dtype=prior.dtype, device=anyone.device)
+        if len(names) < len(self.modalities):
+            return result
+        here = torch.ones(len(anyone), dtype=torch.bool, device=anyone.device)
+        for name in names:
+            here &= is_present(inputs[name])
+        if bool(here.any()):
+            own = {name: inputs[name][here] for name in names}
+            found = [
+                self.exponent * (torch.log_softmax(answer(model, own).double(), dim=1) - prior)
+                - offset
+                for model, offset in zip(self.models, self.offsets, strict=True)
+            ]
+            values = torch.stack(found).mean(0)
+            if self.confusion is not None:
+                values = as_answered(values, prior, self.confusion)
+            result[here] = self.share * values
+        return result
+
+
+class ExpertSum(nn.Module):
+    """The student: log p(k | x) [n, k] = log π_k + Σ_m log r_m(k | x), normalised.
+
+    It reads any subset of its modalities: one that is absent, or NaN throughout a sample, drops out
+    there. A sample with none of them has the classes' frequency as its answer.
+    """
+
+    log_prior: Tensor
+
+    def __init__(self, experts: Sequence[Expert], log_prior: Tensor) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(experts)
+        self.register_buffer("log_prior", log_prior.double())
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The names of all modalities that an expert reads."""
+        names = [name for expert in self.experts for name in expert.modalities]  # type: ignore[union-attr]
+        return tuple(dict.fromkeys(names))
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        if not any(name in inputs for name in self.modalities):
+            raise ValueError(f"the student reads {self.modalities}; got {tuple(inputs)}")
+        total = self.log_prior
+        for expert in self.experts:
+            total = total + expert(inputs)
+        return torch.log_softmax(total, dim=1)
+
+
+class Tempered(nn.Module):
+    """A model with its logits divided by a temperature: a calibrated teacher."""
+
+    def __init__(self, model: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.model(inputs) / self.temperature

@@ -1,0 +1,115 @@
+"""The settings of evidence students, the job of one, and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Truth
+from mke_theory.method.algorithm import Expansion
+from mke_theory.method.evidence.calibration import Honest, Retrain
+from mke_theory.method.evidence.experts import Answers
+from mke_theory.method.evidence.guards import Redundancy
+from mke_theory.training.loop import TrainConfig
+
+Build = Callable[[tuple[str, ...]], Any]
+"""From modalities to a fresh model: a module from a dictionary of inputs to logits [n, k], or a
+classifier of scikit-learn."""
+
+Verdict = Literal["trusted", "weak", "redundant"]
+Group = tuple[str, ...]
+
+EXPERTS = TrainConfig(steps=300, batch_size=128, learning_rate=3e-3, weight_decay=1e-2)
+"""The training of an expert, once a fold and round, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class EvidenceSettings:
+    """The settings of evidence students; none has to be tuned.
+
+    folds: models of an expert, each kept from one part of D_u; 1 answers its own samples.
+    rounds: trainings of an expert, one after the other, each from where the last one ended.
+    teacher_folds: of D_l, for the teacher's calibration. noise: on an expert's inputs in training,
+    in units of mean|x|. All were fixed on worlds and on tasks at seeds 100 to 107.
+    """
+
+    folds: int = 2
+    rounds: int = 3
+    teacher_folds: int = 5
+    noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("folds", 1), ("rounds", 1), ("teacher_folds", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least {least}")
+        if not 0.0 <= self.noise < float("inf"):
+            raise ValueError(f"noise is {self.noise}; it has to be finite and not negative")
+
+    @property
+    def trainings(self) -> int:
+        """Times that an expert is trained: one budget shared out has 1/trainings for each."""
+        return self.folds * self.rounds
+
+
+@dataclass(frozen=True)
+class EvidenceJob:
+    """All that decides an evidence student, and the truth for its account.
+
+    teacher: a module, a fitted classifier as `FromClassifier`, or `Answers`. alpha: its modalities.
+    labelled: D_l, in α at least. retrain: the job of a teacher on a part of D_l, for calibration.
+    prior: the classes' shares [k] where they are known; else they are those of D_l, or without D_l
+    of the teacher's mean answer. config: of one training of one expert.
+    """
+
+    teacher: nn.Module | Answers
+    unlabelled: Pool
+    truth: Truth
+    alpha: Group
+    build: Build
+    config: TrainConfig = EXPERTS
+    seed: int = 0
+    labelled: Pool | None = None
+    retrain: Retrain | None = None
+    settings: EvidenceSettings = EvidenceSettings()
+    prior: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: the exponents by expert, and what the sum then said of D_u.
+
+    information: the mean pair likelihood, in nats. changed: the share of D_u whose class differs
+    from the teacher's. named: the number of classes that the posterior names at all.
+    """
+
+    number: int
+    exponents: Mapping[str, float]
+    information: float
+    changed: float
+    named: int
+
+
+@dataclass(frozen=True)
+class EvidenceExpansion(Expansion):
+    """An evidence student, its account, and how it came about.
+
+    verdicts, usefulness, redundancy: by modality. temperature: of the teacher. honest: its answers
+    on D_l by models that did not train on them, or None. prior [k]: π, and where it is from.
+    posterior: log p(k | x) on D_u [n, k] by models that were not trained on the sample. messages:
+    what a reader should know, in words.
+    """
+
+    rounds: tuple[Round, ...]
+    verdicts: Mapping[str, Verdict]
+    usefulness: Mapping[str, float]
+    redundancy: Mapping[str, Redundancy]
+    temperature: float
+    honest: Honest | None
+    prior: Tensor
+    prior_from: str
+    posterior: Tensor
+    messages: tuple[str, ...]
