@@ -40,17 +40,21 @@ def evidence_of(
     """The evidence of predictions log p_m [n, k], with mean 1 in every fold and for every class.
 
     `present` [n] is False where the sample lacks the modality: its evidence is 1, and its row of
-    `log_p` is not read. A fold without a sample has offset 0.
+    `log_p` is not read. A fold without a sample has the mean offset of the others, or 0.
     """
     tempered = exponent * (log_p - log_prior)
     values = torch.zeros_like(tempered)
     count = int(folds.max()) + 1
     offsets = torch.zeros(count, log_p.shape[1], dtype=log_p.dtype)
+    met = torch.zeros(count, dtype=torch.bool)
     for fold in range(count):
         here = (folds == fold) & present
         if bool(here.any()):
+            met[fold] = True
             offsets[fold] = torch.logsumexp(tempered[here], 0) - math.log(int(here.sum()))
             values[here] = tempered[here] - offsets[fold]
+    if bool(met.any()):
+        offsets[~met] = offsets[met].mean(0)
     return Evidence(values, offsets)
 
 
@@ -96,13 +100,20 @@ def temperature_of(logits: Tensor, labels: Tensor) -> float:
     `logits` [n, k] have to be of models that were not trained on these labels.
     """
     grid = torch.linspace(-2.0, 3.0, 101, dtype=torch.float64).exp().tolist()
-    return min(
-        grid, key=lambda t: float(torch.nn.functional.cross_entropy(logits.double() / t, labels))
-    )
+    logits, labels = logits.double(), labels.long()
+    return min(grid, key=lambda t: float(torch.nn.functional.cross_entropy(logits / t, labels)))
 
 
 def prior_of(labels: Tensor, classes: int) -> Tensor:
-    """The classes' shares [k] among the labels, each class counted once more than it occurs."""
+    """The classes' shares [k] among the labels, each class counted once more than it occurs.
+
+    Raises ValueError where a label is not in 0 to `classes` − 1.
+    """
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}; with {classes} classes "
+            f"they have to lie in 0 to {classes - 1}"
+        )
     counts = torch.bincount(labels, minlength=classes).double() + 1.0
     return counts / counts.sum()
 

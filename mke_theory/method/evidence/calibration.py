@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from torch import Tensor, nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.rng import seed_for
-from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted
+from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted, has_all
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
+
+if TYPE_CHECKING:
+    from mke_theory.method.evidence.settings import EvidenceJob
 
 Training = Generator[list[TrainingJob], list[Fit], Any]
 """A step that asks for training jobs to be carried out, is sent their fits, and has a result."""
 
 Retrain = Callable[[Pool, int], TrainingJob]
-"""From some samples of D_l and a number to the job of a teacher that learns from them alone."""
+"""From some samples of D_l, in α, and a number to the job of a teacher that learns from them."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Honest:
 
 
 def folds_of(pool: Pool, folds: int, seed: int) -> Tensor:
-    """The fold of every sample [n], 0 to folds − 1, of nearly equal size; whole groups together.
+    """The fold of every sample [n], of nearly equal size; whole groups together.
 
-    Where there are fewer groups than folds there are as many folds as groups; groups of a pool that
-    has one alone are set aside.
+    Folds are 0 to `folds` − 1; where there are fewer groups, or samples, than folds there are as
+    many folds as those. Groups of a pool that has one alone are set aside.
     """
     draw = np.random.default_rng(seed)
     groups = None if pool.groups is None else np.unique(pool.groups, return_inverse=True)[1]
@@ -61,45 +63,63 @@ def folds_of(pool: Pool, folds: int, seed: int) -> Tensor:
     return torch.from_numpy(place[groups])
 
 
-def honest_answers(
-    teacher: nn.Module | Answers,
-    labelled: Pool | None,
-    retrain: Retrain | None,
-    folds: int,
-    seed: int,
-) -> Generator[list[TrainingJob], list[Fit], Honest | None]:
-    """Cross-fitted answers on D_l; None where nobody can give them.
+def known_rows(labelled: Pool, alpha: Sequence[str]) -> Tensor:
+    """The rows of D_l whose label is known and that have every modality of the teacher."""
+    return ((labelled.labels != UNKNOWN) & has_all(labelled, alpha)).nonzero()[:, 0]
+
+
+def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], Honest | None]:
+    """Cross-fitted answers on D_l; None where nobody can give them, or D_l has less than 2 samples.
 
     A classifier of scikit-learn is fitted again, a network is trained by `retrain`, and answers
-    that were handed in count as cross-fitted.
+    that were handed in count as cross-fitted. Raises ValueError where a classifier would be left
+    with one class.
     """
+    teacher, labelled = job.teacher, job.labelled
     if labelled is None:
         return None
-    known = (labelled.labels != UNKNOWN).nonzero()[:, 0]
-    labelled = labelled.rows(known)
-    if isinstance(teacher, Answers):
-        if teacher.labelled is None:
-            return None
-        return Honest(teacher.labelled[known].double(), labelled.labels)
-    if retrain is None and not isinstance(teacher, FromClassifier):
+    known = known_rows(labelled, job.alpha)
+    labels = labelled.labels[known].long()
+    if len(known) < 2:
         return None
-    place = folds_of(labelled, folds, seed_for(seed, "labelled folds"))
-    parts = [(place != fold).nonzero()[:, 0] for fold in range(int(place.max()) + 1)]
-    models: list[nn.Module]
-    if isinstance(teacher, FromClassifier):
-        own = labelled.only(teacher.modalities)
-        models = [
-            fitted(clone(teacher.classifier), own.rows(rows), teacher.classes) for rows in parts
-        ]
-    else:
-        assert retrain is not None
-        fits = yield [retrain(labelled.rows(rows), number) for number, rows in enumerate(parts)]
-        models = [fit.model for fit in fits]
-    logits: Tensor | None = None
+    if isinstance(teacher, Answers):
+        return _handed_in(teacher, known, labels)
+    if job.retrain is None and not isinstance(teacher, FromClassifier):
+        return None
+    samples = labelled.only(job.alpha).rows(known)
+    place = folds_of(samples, job.settings.teacher_folds, seed_for(job.seed, "labelled folds"))
+    models = yield from _cross_fitted(job, samples, place)
+    parts, rows = [], []
     for fold, model in enumerate(models):
-        rows = (place == fold).nonzero()[:, 0]
-        found = predict(model, labelled.rows(rows)).double()
-        logits = torch.zeros(len(labelled), found.shape[1]).double() if logits is None else logits
-        logits[rows] = found
-    assert logits is not None
-    return Honest(logits, labelled.labels)
+        rows.append((place == fold).nonzero()[:, 0])
+        parts.append(predict(model, samples.rows(rows[-1])).double())
+    logits = torch.empty_like(torch.cat(parts))
+    logits[torch.cat(rows)] = torch.cat(parts)
+    return Honest(logits, labels)
+
+
+def _handed_in(teacher: Answers, known: Tensor, labels: Tensor) -> Honest | None:
+    return None if teacher.labelled is None else Honest(teacher.labelled[known].double(), labels)
+
+
+def _cross_fitted(
+    job: EvidenceJob, samples: Pool, place: Tensor
+) -> Generator[list[TrainingJob], list[Fit], list[nn.Module]]:
+    """A teacher for each fold, trained on the samples of all others."""
+    outside = [(place != fold).nonzero()[:, 0] for fold in range(int(place.max()) + 1)]
+    parts = [samples.rows(rows) for rows in outside]
+    teacher = job.teacher
+    if isinstance(teacher, FromClassifier):
+        return [
+            fitted(
+                teacher.classifier,
+                part,
+                teacher.classes,
+                seed=seed_for(job.seed, "teacher", fold),
+                name=f"D_l without fold {fold} of {len(parts)}",
+            )
+            for fold, part in enumerate(parts)
+        ]
+    assert job.retrain is not None
+    fits = yield [job.retrain(part, number) for number, part in enumerate(parts)]
+    return [fit.model for fit in fits]

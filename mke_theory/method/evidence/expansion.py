@@ -24,6 +24,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth, hide
 from mke_theory.method.algorithm import sole_truth
 from mke_theory.method.evidence.calibration import Retrain, honest_answers
+from mke_theory.method.evidence.checks import classes_with, refuse
 from mke_theory.method.evidence.experts import Answers, FromClassifier, is_classifier
 from mke_theory.method.evidence.result import result_of
 from mke_theory.method.evidence.settings import (
@@ -66,13 +67,14 @@ def expand_by_evidence(
     taken off and serve the account alone.
 
     Raises ValueError where no modality is left beside `alpha`, the labels are not one class a
-    sample, the teacher's answers are not finite, or an expert has other classes than the teacher.
+    sample, D_l lacks `alpha` or has a class beyond the teacher's, the teacher's answers are not
+    finite, an expert has other classes than the teacher or is not fresh, or no sample is left for
+    an expert; TypeError where the teacher or an expert is no model.
     """
     unlabelled, own = hide(unlabelled)
     group = (alpha,) if isinstance(alpha, str) else tuple(alpha)
     if is_classifier(teacher):
-        classes = int(max(teacher.classes_)) + 1
-        teacher = FromClassifier(teacher, group, classes)
+        teacher = FromClassifier(teacher, group, classes_with(teacher, labelled, prior))
     job = EvidenceJob(
         teacher,
         unlabelled,
@@ -95,7 +97,10 @@ def expand_by_evidence(
 def carry_out(
     plans: Sequence[Plan], trainer: Trainer = one_by_one
 ) -> list[EvidenceExpansion | Exception]:
-    """Every plan's result or error, in order; the jobs that they ask for are trained together."""
+    """Every plan's result or error, in order; the jobs that they ask for are trained together.
+
+    Raises ValueError where the trainer returns another number of outcomes than it was given jobs.
+    """
     done: dict[int, EvidenceExpansion | Exception] = {}
     wanted: dict[int, list[TrainingJob]] = {}
 
@@ -111,9 +116,14 @@ def carry_out(
         go_on(i, None)
     while wanted:
         now, wanted = wanted, {}
-        outcomes = iter(trainer([job for jobs in now.values() for job in jobs]))
+        asked = [job for jobs in now.values() for job in jobs]
+        outcomes = trainer(asked)
+        if len(outcomes) != len(asked):
+            raise ValueError(f"the trainer had {len(asked)} jobs and returned {len(outcomes)}")
+        first = 0
         for i, jobs in now.items():
-            own: list[Outcome] = [next(outcomes) for _ in jobs]
+            own: list[Outcome] = outcomes[first : first + len(jobs)]
+            first += len(jobs)
             errors = [outcome for outcome in own if isinstance(outcome, Exception)]
             if errors:
                 done[i] = errors[0]
@@ -124,10 +134,8 @@ def carry_out(
 
 def evidence_plan(job: EvidenceJob) -> Plan:
     """The algorithm of this module, step by step; each `yield` asks for training jobs."""
-    _refuse(job)
-    honest = yield from honest_answers(
-        job.teacher, job.labelled, job.retrain, job.settings.teacher_folds, job.seed
-    )
+    refuse(job)
+    honest = yield from honest_answers(job)
     state = State(job, honest)
     yield from state.first_round()
     yield from judge(state)
@@ -136,17 +144,3 @@ def evidence_plan(job: EvidenceJob) -> Plan:
     if isinstance(job.teacher, Answers):
         yield from state.expert_in_the_teachers_place()
     return result_of(state)
-
-
-def _refuse(job: EvidenceJob) -> None:
-    """Raise ValueError where the method cannot run on these data."""
-    known = set(job.unlabelled.modalities)
-    if not job.alpha or set(job.alpha) - known:
-        raise ValueError(f"alpha is {job.alpha}; D_u has the modalities {sorted(known)}")
-    if not known - set(job.alpha):
-        raise ValueError(f"every modality of D_u is the teacher's {job.alpha}; give a second one")
-    if job.unlabelled.labels.ndim != 1:
-        raise ValueError(
-            "evidence students answer one question a sample: labels have to be [n]; they are "
-            f"{tuple(job.unlabelled.labels.shape)}"
-        )

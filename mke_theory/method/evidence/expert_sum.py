@@ -24,6 +24,8 @@ class Expert(nn.Module):
     log_prior: Tensor
     offsets: Tensor
     confusion: Tensor | None
+    exponent: Tensor
+    share: Tensor
 
     def __init__(
         self,
@@ -38,7 +40,9 @@ class Expert(nn.Module):
     ) -> None:
         super().__init__()
         self.models, self.modalities = nn.ModuleList(models), tuple(modalities)
-        self.exponent, self.share = exponent, share
+        # Buffers, so that a state dictionary holds all that decides the answers.
+        self.register_buffer("exponent", torch.tensor(float(exponent), dtype=torch.float64))
+        self.register_buffer("share", torch.tensor(float(share), dtype=torch.float64))
         self.register_buffer("log_prior", log_prior.double())
         zeros = torch.zeros(len(models), len(log_prior), dtype=torch.float64)
         self.register_buffer("offsets", zeros if offsets is None else offsets.double())
@@ -47,7 +51,7 @@ class Expert(nn.Module):
     def forward(self, inputs: Inputs) -> Tensor:
         names = [name for name in self.modalities if name in inputs]
         anyone = next(iter(inputs.values()))
-        prior = self.log_prior
+        prior = self.log_prior.double()
         result = torch.zeros(len(anyone), len(prior), dtype=prior.dtype, device=anyone.device)
         if len(names) < len(self.modalities):
             return result
@@ -63,8 +67,8 @@ class Expert(nn.Module):
             ]
             values = torch.stack(found).mean(0)
             if self.confusion is not None:
-                values = as_answered(values, prior, self.confusion)
-            result[here] = self.share * values
+                values = as_answered(values, prior, self.confusion.double())
+            result[here] = (self.share * values).double()
         return result
 
 
@@ -72,7 +76,8 @@ class ExpertSum(nn.Module):
     """The student: log p(k | x) [n, k] = log π_k + Σ_m log r_m(k | x), normalised.
 
     It reads any subset of its modalities: one that is absent, or NaN throughout a sample, drops out
-    there. A sample with none of them has the classes' frequency as its answer.
+    there. A sample with none of them has the classes' frequency as its answer; where no modality of
+    a batch is one of its own ValueError says so.
     """
 
     log_prior: Tensor
@@ -91,7 +96,7 @@ class ExpertSum(nn.Module):
     def forward(self, inputs: Inputs) -> Tensor:
         if not any(name in inputs for name in self.modalities):
             raise ValueError(f"the student reads {self.modalities}; got {tuple(inputs)}")
-        total = self.log_prior
+        total = self.log_prior.double()
         for expert in self.experts:
             total = total + expert(inputs)
         return torch.log_softmax(total, dim=1)
@@ -102,7 +107,8 @@ class Tempered(nn.Module):
 
     def __init__(self, model: nn.Module, temperature: float) -> None:
         super().__init__()
-        self.model, self.temperature = model, temperature
+        self.model = model
+        self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float64))
 
     def forward(self, inputs: Inputs) -> Tensor:
-        return self.model(inputs) / self.temperature
+        return self.model(inputs) / self.get_buffer("temperature")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 from torch import Tensor, nn
 
 from mke_theory.data.pool import Inputs, Pool, is_present
+from mke_theory.data.rng import seed32_for
 
 _LEAST = 1e-6
 """Probabilities count as at least this much: a class that a classifier has never met has 0."""
@@ -22,7 +25,10 @@ class Answers:
     """A teacher known by its answers alone: logits on D_u [n, k] and, if there are any, on D_l.
 
     `labelled` [n_l, k] are answers for D_l of a model that was not trained on it (cross-fitted).
-    Raises ValueError where a number is not finite or shapes do not fit.
+    The row of a sample that lacks the teacher's modality is not read.
+
+    Raises TypeError where they are no tensors, ValueError where a number is not finite or shapes do
+    not fit.
     """
 
     unlabelled: Tensor
@@ -33,10 +39,19 @@ class Answers:
             x = getattr(self, name)
             if x is None:
                 continue
+            if not isinstance(x, Tensor):
+                raise TypeError(
+                    f"{name} answers are a {type(x).__name__}; give a tensor: torch.as_tensor(x)"
+                )
             if x.ndim != 2 or x.shape[1] < 2:
-                raise ValueError(f"{name} answers are {tuple(x.shape)}; they have to be [n, k]")
+                raise ValueError(
+                    f"{name} answers are {tuple(x.shape)}; they have to be [n, k], k at least 2"
+                )
             if not bool(torch.isfinite(x).all()):
-                raise ValueError(f"{name} answers hold a number that is not finite")
+                raise ValueError(
+                    f"{name} answers hold a number that is not finite; where the teacher cannot "
+                    "answer, mark its modality as missing in the pool and put zeros here"
+                )
         if self.labelled is not None and self.labelled.shape[1] != self.unlabelled.shape[1]:
             raise ValueError("answers on D_l and on D_u have different numbers of classes")
 
@@ -69,40 +84,90 @@ def is_classifier(model: object) -> bool:
     )
 
 
+def classes_of(classifier: Any) -> NDArray[np.int64]:
+    """The class numbers that a fitted classifier knows, in the order of its probabilities.
+
+    Raises ValueError where it is not fitted, or its classes are no whole numbers from 0 on.
+    """
+    if not hasattr(classifier, "classes_"):
+        raise ValueError(f"{type(classifier).__name__} is not fitted; fit it to D_l first")
+    known = np.asarray(classifier.classes_)
+    if known.ndim != 1 or known.dtype.kind not in "biuf" or bool((known != known // 1).any()):
+        raise ValueError(f"the classifier's classes are {known}; fit it to numbers 0 to k - 1")
+    if bool((known < 0).any()):
+        raise ValueError(f"the classifier's classes are {known}; fit it to numbers 0 to k - 1")
+    return known.astype(np.int64)
+
+
 class FromClassifier(nn.Module):
     """A fitted classifier of scikit-learn as a module: log probabilities [n, k].
 
-    It reads the numbers of its modalities side by side, [n, d].
+    It reads the numbers of its modalities side by side, [n, d]. A class that it has not met has a
+    probability of 1e-6. Raises ValueError where it is not fitted or knows a class beyond `classes`.
     """
 
     def __init__(self, classifier: Any, modalities: Sequence[str], classes: int) -> None:
         super().__init__()
         self.classifier, self.modalities, self.classes = classifier, tuple(modalities), classes
+        last = int(classes_of(classifier).max())
+        if last >= classes:
+            raise ValueError(f"the classifier knows class {last}; with {classes} it is beyond")
 
     def forward(self, inputs: Inputs) -> Tensor:
         rows = side_by_side_numbers(inputs, self.modalities)
         result = np.full((len(rows), self.classes), _LEAST)
-        at = np.asarray(self.classifier.classes_, dtype=int)
-        result[:, at] = np.maximum(self.classifier.predict_proba(rows), _LEAST)
-        return torch.from_numpy(np.log(result / result.sum(1, keepdims=True)))
+        found = self.classifier.predict_proba(rows)
+        result[:, classes_of(self.classifier)] = np.maximum(found, _LEAST)
+        logits = torch.from_numpy(np.log(result / result.sum(1, keepdims=True)))
+        return logits.to(inputs[self.modalities[0]].device)
+
+
+class Constant(nn.Module):
+    """The same answer to every sample: all that labels of one class can teach."""
+
+    def __init__(self, modalities: Sequence[str], classes: int) -> None:
+        super().__init__()
+        self.modalities, self.classes = tuple(modalities), classes
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        x = inputs[self.modalities[0]]
+        return torch.zeros(len(x), self.classes, dtype=torch.float64, device=x.device)
 
 
 def side_by_side_numbers(inputs: Inputs, modalities: Sequence[str]) -> NDArray[np.float64]:
     """The numbers of some modalities as rows [n, d]."""
-    return np.concatenate([inputs[m].flatten(1).double().numpy() for m in modalities], axis=1)
+    parts = [inputs[name].reshape(len(inputs[name]), -1).double() for name in modalities]
+    return torch.cat(parts, dim=1).cpu().numpy()
 
 
-def fitted(classifier: Any, samples: Pool, classes: int) -> FromClassifier:
-    """The classifier fitted to the samples' labels [n].
+def fitted(
+    classifier: Any, samples: Pool, classes: int, *, seed: int = 0, name: str = "a classifier"
+) -> FromClassifier:
+    """A fresh copy of the classifier, fitted to the samples' labels [n].
 
-    A classifier that meets one class alone learns nothing; ValueError says so.
+    `seed` takes the place of every `random_state` that is None. Raises ValueError where all labels
+    are of one class; `name` says in the message whose they are.
     """
-    labels = samples.labels.numpy()
+    labels = samples.labels.long().numpy()
     if len(np.unique(labels)) < 2:
-        raise ValueError("every label is of one class; a classifier needs at least two")
+        raise ValueError(
+            f"{name}: every label is of class {labels[0]}, and a classifier needs two classes; "
+            "give more labels, fewer folds, or networks, which learn from probabilities"
+        )
     whole = samples[slice(None)].inputs
-    classifier.fit(side_by_side_numbers(whole, samples.modalities), labels)
-    return FromClassifier(classifier, samples.modalities, classes)
+    fresh = _fresh(classifier, seed)
+    fresh.fit(side_by_side_numbers(whole, samples.modalities), labels)
+    return FromClassifier(fresh, samples.modalities, classes)
+
+
+def _fresh(classifier: Any, seed: int) -> Any:
+    """A copy whose numbers follow from the seed, where it says how it draws them."""
+    if not hasattr(classifier, "get_params"):
+        return copy.deepcopy(classifier)
+    fresh = clone(classifier)
+    drawing = [name for name, value in fresh.get_params().items() if value is None]
+    drawing = [name for name in drawing if name.split("__")[-1] == "random_state"]
+    return fresh.set_params(**{name: seed32_for(seed, name) for name in drawing})
 
 
 def decided(samples: Pool) -> Pool:

@@ -48,8 +48,11 @@ def usefulness(answers: Tensor, values: Tensor) -> float:
     """Z of the covariance between the teacher's probabilities and a modality's log evidence.
 
     Both are [n, k] on samples that the modality's model was not trained on. About standard normal
-    where the modality says nothing of ỹ, if samples are independent; large where it does.
+    where the modality says nothing of ỹ, if samples are independent; large where it does. 0 where
+    there are fewer than two samples, or nothing varies.
     """
+    if len(values) < 2:
+        return 0.0
     scores = ((answers - answers.mean(0)) * (values - values.mean(0))).sum(1)
     spread = float(scores.std())
     return float(scores.mean()) / spread * math.sqrt(len(scores)) if spread > 0 else 0.0
@@ -109,11 +112,12 @@ def _explained(y: Tensor, x: Tensor, weights: Tensor) -> float:
 
     `weights` [n, k] say how far a sample belongs to each class.
     """
-    mass = weights.sum(0)
+    mass = weights.sum(0).clamp(min=1e-12)  # of a class that no sample belongs to
     mean_y, mean_x = (weights.T @ y) / mass[:, None], (weights.T @ x) / mass[:, None]
     within_x = x.T @ x - (mean_x.T * mass) @ mean_x
     within_y = y.T @ y - (mean_y.T * mass) @ mean_y
     between = x.T @ y - (mean_x.T * mass) @ mean_y
-    ridge = 1e-3 * within_x.trace() / len(within_x) * torch.eye(len(within_x), dtype=x.dtype)
+    size = (within_x.trace() / len(within_x)).clamp(min=1e-12)  # where no predictor varies
+    ridge = 1e-3 * size * torch.eye(len(within_x), dtype=x.dtype)
     explained = (between * torch.linalg.solve(within_x + ridge, between)).sum()
     return float(explained / within_y.trace().clamp(min=1e-12))

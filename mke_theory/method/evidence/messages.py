@@ -44,16 +44,16 @@ def messages(state: State) -> Iterator[str]:
                 "in full it would count twice, so the student keeps close to its teacher; look "
                 "up about twenty labels to know more"
             )
-    named = state.posterior().argmax(1)
-    agrees = float((named == state.logits.argmax(1)).double().mean())
+    named, known = state.posterior().argmax(1), state.present[state.job.alpha]
+    agrees = float((named == state.pseudo.hard)[known].double().mean())
     if agrees >= COPIED:
         yield (
-            f"it has copied its teacher: on {agrees:.1%} of the unlabelled samples it names the "
-            "same class"
+            f"it has copied its teacher: on {agrees:.1%} of the unlabelled samples that the "
+            "teacher can read it names the same class"
         )
     absent = sorted(set(range(state.classes)) - set(named.unique().tolist()))
     if absent:
-        yield f"no round names class {', '.join(map(str, absent))} for any unlabelled sample"
+        yield f"it names class {', '.join(map(str, absent))} for no unlabelled sample"
 
 
 def _calibration(state: State) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import nn
 
 from mke_theory.method.algorithm import account_of, predictions_of
@@ -9,17 +11,16 @@ from mke_theory.method.evidence.expert_sum import Expert, ExpertSum, Tempered
 from mke_theory.method.evidence.messages import messages
 from mke_theory.method.evidence.settings import EvidenceExpansion
 from mke_theory.method.evidence.state import State
-from mke_theory.method.objective import Objective
-from mke_theory.method.pseudo_labels import label
 from mke_theory.training.loop import Fit
 
 
 def student_of(state: State) -> ExpertSum:
-    """The sum of the experts, as a model."""
+    """The sum of the experts as a model, with a copy of the teacher and where the experts are."""
     job, experts = state.job, []
     if state.teacher_share > 0:
         assert isinstance(job.teacher, nn.Module)
-        teacher = Tempered(job.teacher, state.temperature)
+        # A copy, so that whoever moves, trains or halves the student leaves the teacher alone.
+        teacher = Tempered(copy.deepcopy(job.teacher), state.temperature)
         experts.append(
             Expert(
                 [teacher],
@@ -42,22 +43,22 @@ def student_of(state: State) -> ExpertSum:
                 share=1 - state.teacher_share if group == job.alpha else 1.0,
             )
         )
-    return ExpertSum(experts, state.log_prior)
+    weights = [p for models in state.models.values() for m in models for p in m.parameters()]
+    return ExpertSum(experts, state.log_prior).to(weights[0].device if weights else "cpu")
 
 
 def result_of(state: State) -> EvidenceExpansion:
     """The student with its account on D_u."""
     student = student_of(state).eval()
-    pseudo = label(state.logits, Objective())
     predictions = predictions_of(student, state.job.unlabelled)
-    found = account_of(state.job.truth, pseudo, predictions)
+    found = account_of(state.job.truth, state.pseudo, predictions)
     seconds = [fit.seconds for fit in state.fits]
     whole = None if None in seconds else sum(s for s in seconds if s is not None)
     fit = Fit(student, sum(fit.steps for fit in state.fits), (), whole)
     by_name = {"+".join(beta): beta for beta in state.betas}
     return EvidenceExpansion(
         student,
-        pseudo,
+        state.pseudo,
         predictions,
         found,
         fit,

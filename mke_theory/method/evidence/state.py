@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.rng import seed_for, torch_seed
+from mke_theory.method.algorithm import account_of
 from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, evidence_of, pair_likelihood
-from mke_theory.method.evidence.calibration import Honest, folds_of
+from mke_theory.method.evidence.calibration import Honest, folds_of, known_rows
+from mke_theory.method.evidence.checks import given_prior, refuse_expert, teachers_logits
 from mke_theory.method.evidence.experts import (
     Answers,
+    Constant,
     FromClassifier,
     Through,
     Unmixed,
@@ -33,12 +36,15 @@ from mke_theory.method.evidence.settings import (
 )
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective, PseudoLabelTerm
+from mke_theory.method.pseudo_labels import label
 from mke_theory.method.transforms import InputNoise
 from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
 
 FIRST_SHARE, GROWTH = 0.4, 0.3
 """After round r the surest 0.4 + 0.3 (r − 1) of each class are labels of the next."""
+LEAST_SHARE = 1e-9
+"""A class that the teacher never answers at all counts as this much."""
 TEACHER_SHARE = 0.5
 """α's evidence is half the teacher's own and half that of the expert that learned on."""
 
@@ -56,10 +62,19 @@ class State:
         groups = [job.alpha, *self.betas]
         self.present = {group: has_all(pool, group) for group in groups}
         self.folds = folds_of(pool, job.settings.folds, seed_for(job.seed, "folds"))
-        self.logits = self._teachers_logits()
+        self.fold_count = int(self.folds.max()) + 1
+        if self.fold_count < min(2, job.settings.folds):
+            raise ValueError(
+                f"D_u has {len(pool)} sample, which cannot be kept from a model that learns the "
+                "others; give more samples, or set folds to 1"
+            )
+        self.logits = teachers_logits(job, self.present[job.alpha])
         self.classes = self.logits.shape[1]
         self.prior, self.prior_from = self._class_shares()
         self.log_prior = self.prior.log()
+        here = self.present[job.alpha].unsqueeze(1)  # elsewhere the teacher knows the shares alone
+        self.pseudo = label(torch.where(here, self.logits, self.log_prior), Objective())
+        account_of(job.truth, self.pseudo, self.pseudo.hard)  # refuses a strange truth before work
         self.temperature = 1.0
         if honest is not None:
             self.temperature = arithmetic.temperature_of(honest.logits, honest.labels)
@@ -73,42 +88,17 @@ class State:
         self.fits: list[Fit] = []
         self.calibrate(self.temperature)
 
-    def _teachers_logits(self) -> Tensor:
-        """The teacher's logits on D_u [n, k], 0 where its modality is missing."""
-        teacher, pool, here = self.job.teacher, self.job.unlabelled, self.present[self.job.alpha]
-        if not bool(here.any()):
-            raise ValueError(f"no sample of D_u has the teacher's modalities {self.job.alpha}")
-        rows = here.nonzero()[:, 0]
-        if isinstance(teacher, Answers):
-            if len(teacher.unlabelled) != len(pool):
-                raise ValueError(
-                    f"there are {len(teacher.unlabelled)} answers for {len(pool)} samples of D_u"
-                )
-            found = teacher.unlabelled.double()[rows]
-        else:
-            found = predict(teacher, pool.rows(rows)).double()
-        if found.ndim != 2:
-            raise ValueError(
-                f"the teacher's logits are {tuple(found.shape)}; they have to be [n, k]"
-            )
-        if not bool(torch.isfinite(found).all()):
-            raise ValueError("the teacher's logits are not all finite")
-        logits = torch.zeros(len(pool), found.shape[1], dtype=torch.float64)
-        logits[rows] = found
-        return logits
-
     def _class_shares(self) -> tuple[Tensor, str]:
         given, labelled = self.job.prior, self.job.labelled
         if given is not None:
-            if given.shape != (self.classes,) or float(given.min()) <= 0:
-                raise ValueError(f"prior is {given}; give {self.classes} shares above 0")
-            return given.double() / given.double().sum(), "given"
+            return given_prior(given, self.classes), "given"
         if labelled is not None:
             labels = labelled.labels[labelled.labels != UNKNOWN]
             if len(labels):
                 return arithmetic.prior_of(labels, self.classes), "labels of D_l"
         here = self.present[self.job.alpha]
-        return torch.softmax(self.logits[here], 1).mean(0), "mean answer of the teacher"
+        shares = torch.softmax(self.logits[here], 1).mean(0).clamp(min=LEAST_SHARE)
+        return shares / shares.sum(), "mean answer of the teacher"
 
     def calibrate(self, temperature: float) -> None:
         """The teacher's evidence, answers [n, k] and soft confusion at this temperature."""
@@ -129,26 +119,30 @@ class State:
         *,
         corrected: bool = False,
         learn_on: bool = True,
+        constant: bool = False,
     ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
         """A model for each fold of every (modalities, rows, targets), trained outside its fold.
 
         `rows` [n] says which samples take part; targets are classes [n] or probabilities [n, k].
         α's expert learns D_l too. With `corrected` targets are the teacher's answers, and models
-        learn the class behind them. With `learn_on` experts begin as they are, where they are.
+        learn the class behind them. With `learn_on` experts begin as they are, where they are. With
+        `constant` a classifier that meets one class is a constant, elsewhere an error (ValueError).
         """
         jobs: list[TrainingJob] = []
         places: list[tuple[Group, int]] = []
         models: dict[Group, list[Any]] = {}
         for group, rows, targets in wanted:
             models[group] = []
-            for fold in range(self.settings.folds):
+            for fold in range(self.fold_count):
                 seed = seed_for(self.job.seed, name, *group, fold)
-                model = self._begun(group, fold, seed, learn_on=learn_on)
                 samples = self._samples(group, rows & self._outside(fold), targets)
+                model = self._begun(group, fold, seed, learn_on=learn_on)
                 if is_classifier(model):
-                    own = fitted(model, decided(samples), self.classes)
+                    samples, place = decided(samples), f"{name}, expert of {', '.join(group)}"
+                    own = self._fitted(model, samples, seed, place, constant=constant)
                     models[group].append(Unmixed(own, self._hard_confusion()) if corrected else own)
                     continue
+                self._refuse_again(model, [*models[group], *self.models.get(group, [])])
                 models[group].append(model)
                 places.append((group, fold))
                 learner = Through(model, self.confusion) if corrected else model
@@ -158,25 +152,48 @@ class State:
         self.fits += yield jobs
         return models
 
+    def _fitted(
+        self, classifier: Any, samples: Pool, seed: int, name: str, *, constant: bool
+    ) -> nn.Module:
+        if constant and len(samples.labels.unique()) == 1:
+            return Constant(samples.modalities, self.classes)
+        return fitted(classifier, samples, self.classes, seed=seed, name=name)
+
     def _begun(self, group: Group, fold: int, seed: int, *, learn_on: bool) -> Any:
         """The expert as it is so far, or a new one."""
         before = self.models[group][fold] if learn_on and group in self.models else None
         if before is not None and not isinstance(before, FromClassifier | Unmixed):
             return copy.deepcopy(before)
         with torch_seed(seed):
-            return self.job.build(group)
+            model = self.job.build(group)
+        one = has_all(self.job.unlabelled, group).nonzero()[:1, 0]
+        refuse_expert(model, group, self.job.unlabelled.only(group).rows(one), self.classes)
+        return model
+
+    def _refuse_again(self, model: nn.Module, others: Sequence[nn.Module]) -> None:
+        """Raise ValueError where a model is not fresh: it would answer what it was trained on."""
+        if model is self.job.teacher or any(model is other for other in others):
+            raise ValueError(
+                "build returned a module that is in use already; it has to make a fresh one"
+            )
 
     def _outside(self, fold: int) -> Tensor:
-        return self.folds != fold if self.settings.folds > 1 else torch.ones_like(self.folds).bool()
+        return self.folds != fold if self.fold_count > 1 else torch.ones_like(self.folds).bool()
 
     def _samples(self, group: Group, rows: Tensor, targets: Tensor) -> Pool:
         at = rows.nonzero()[:, 0]
         if len(at) == 0:
-            raise ValueError(f"no sample of D_u is left for the expert of {', '.join(group)}")
+            raise ValueError(
+                f"no sample of D_u is left for the expert of {', '.join(group)}: it learns from "
+                "samples of another fold that have its modality and, at first, the teacher's; leave "
+                "the modality out, or give more samples"
+            )
         samples = self.job.unlabelled.only(group).rows(at).with_labels(targets[at])
         if group != self.job.alpha or self.job.labelled is None or targets.is_floating_point():
             return samples
-        known = (self.job.labelled.labels != UNKNOWN).nonzero()[:, 0]
+        known = known_rows(self.job.labelled, group)
+        if len(known) == 0:
+            return samples
         return join(self.job.labelled.only(group).rows(known), samples)
 
     def _objective(self, samples: Pool) -> Objective:
@@ -195,16 +212,11 @@ class State:
         result = torch.zeros(len(self.folds), self.classes, dtype=torch.float64)
         here = has_all(self.job.unlabelled, group)
         for fold, model in enumerate(models):
-            inside = here if self.settings.folds == 1 else here & (self.folds == fold)
+            inside = here & (self.folds == fold)
             rows = inside.nonzero()[:, 0]
             if len(rows) == 0:
                 continue
             logits = predict(model, self.job.unlabelled.only(group).rows(rows)).double()
-            if logits.shape[1:] != (self.classes,):
-                raise ValueError(
-                    f"the expert of {', '.join(group)} has outputs {tuple(logits.shape[1:])}; the "
-                    f"teacher has {self.classes} classes"
-                )
             result[rows] = torch.log_softmax(logits, 1)
         return result
 

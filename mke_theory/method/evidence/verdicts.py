@@ -26,7 +26,7 @@ def judge(state: State) -> Generator[list[TrainingJob], list[Fit], None]:
         others, rows = _others(state, beta)
         target = arithmetic.posterior([own], state.log_prior).exp().float()
         trained = yield from state.train(
-            [(others, rows, target)], f"foretell {beta[0]}", learn_on=False
+            [(others, rows, target)], f"foretell {beta[0]}", learn_on=False, constant=True
         )
         foretold = state.predictions(trained[others], others)
         state.redundancy[beta] = _redundancy(state, beta, foretold, rows)
@@ -41,7 +41,7 @@ def _others(state: State, beta: Group) -> tuple[Group, Tensor]:
     """All modalities but one, and the samples [n] that have them and it; α where those are few."""
     pool = state.job.unlabelled
     rows = has_all(pool, pool.modalities)
-    if int(rows.sum()) >= 2 * state.classes * state.settings.folds:
+    if int(rows.sum()) >= 2 * state.classes * state.fold_count:
         return tuple(name for name in pool.modalities if name not in beta), rows
     return state.job.alpha, state.present[state.job.alpha] & state.present[beta]
 
