@@ -93,7 +93,7 @@ def teachers_logits(job: EvidenceJob, present: Tensor) -> Tensor:
     last = UNKNOWN if job.labelled is None else int(job.labelled.labels.max())
     if last >= found.shape[1]:
         raise ValueError(
-            f"D_l has class {last}, for which the teacher has no output: {found.shape[1]}"
+            f"D_l has class {last}; the teacher has outputs for 0 to {found.shape[1] - 1} alone"
         )
     logits = torch.zeros(len(pool), found.shape[1], dtype=torch.float64)
     logits[rows] = found

@@ -185,7 +185,7 @@ class State:
         if len(at) == 0:
             raise ValueError(
                 f"no sample of D_u is left for the expert of {', '.join(group)}: it learns from "
-                "samples of another fold that have its modality and, at first, the teacher's; leave "
+                "those of another fold that have its modality and, at first, the teacher's; leave "
                 "the modality out, or give more samples"
             )
         samples = self.job.unlabelled.only(group).rows(at).with_labels(targets[at])
