@@ -84,6 +84,17 @@ def soft_confusion(probabilities: Tensor) -> Tensor:
     return torch.where(mass.unsqueeze(1) > _LEAST, table, probabilities.mean(0).expand_as(table))
 
 
+def hard_confusion(probabilities: Tensor) -> Tensor:
+    """T[y, j] [k, k], the share of class y that a calibrated teacher calls j, without a label.
+
+    `probabilities` [n, k] are its answers on D_u. The row of a class without any mass is 0.
+    """
+    called = torch.nn.functional.one_hot(probabilities.argmax(1), probabilities.shape[1])
+    return (probabilities.T @ called.to(probabilities)) / (
+        probabilities.sum(0).clamp(min=_LEAST).unsqueeze(1)
+    )
+
+
 def as_answered(values: Tensor, log_prior: Tensor, confusion: Tensor) -> Tensor:
     """Log evidence of what the teacher would answer, [n, k], instead of evidence of the class.
 

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import UNKNOWN, Pool, join
+from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import account_of
 from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, evidence_of, pair_likelihood
-from mke_theory.method.evidence.calibration import Honest, folds_of, known_rows
+from mke_theory.method.evidence.calibration import Honest, folds_of
 from mke_theory.method.evidence.checks import given_prior, refuse_expert, teachers_logits
 from mke_theory.method.evidence.experts import (
     Answers,
-    Constant,
     FromClassifier,
     Through,
     Unmixed,
     decided,
-    fitted,
     has_all,
     is_classifier,
 )
 from mke_theory.method.evidence.guards import Redundancy
+from mke_theory.method.evidence.learning import (
+    fitted_or_constant,
+    objective_on,
+    refuse_again,
+    samples_for,
+)
 from mke_theory.method.evidence.settings import (
     EvidenceJob,
     Group,
@@ -35,9 +39,8 @@ from mke_theory.method.evidence.settings import (
     Verdict,
 )
 from mke_theory.method.job import TrainingJob
-from mke_theory.method.objective import Objective, PseudoLabelTerm
+from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import label
-from mke_theory.method.transforms import InputNoise
 from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
 
@@ -129,35 +132,28 @@ class State:
         `constant` a classifier that meets one class is a constant, elsewhere an error (ValueError).
         """
         jobs: list[TrainingJob] = []
-        places: list[tuple[Group, int]] = []
         models: dict[Group, list[Any]] = {}
         for group, rows, targets in wanted:
             models[group] = []
             for fold in range(self.fold_count):
                 seed = seed_for(self.job.seed, name, *group, fold)
-                samples = self._samples(group, rows & self._outside(fold), targets)
+                samples = samples_for(self.job, group, rows & self._outside(fold), targets)
                 model = self._begun(group, fold, seed, learn_on=learn_on)
                 if is_classifier(model):
                     samples, place = decided(samples), f"{name}, expert of {', '.join(group)}"
-                    own = self._fitted(model, samples, seed, place, constant=constant)
-                    models[group].append(Unmixed(own, self._hard_confusion()) if corrected else own)
+                    own = fitted_or_constant(
+                        model, samples, self.classes, seed=seed, name=place, constant=constant
+                    )
+                    models[group].append(Unmixed(own, self._called()) if corrected else own)
                     continue
-                self._refuse_again(model, [*models[group], *self.models.get(group, [])])
+                made = [*models.values(), *self.models.values()]
+                refuse_again(model, [self.job.teacher, *(other for some in made for other in some)])
                 models[group].append(model)
-                places.append((group, fold))
+                objective = objective_on(samples, self.settings.noise)
                 learner = Through(model, self.confusion) if corrected else model
-                jobs.append(
-                    TrainingJob(learner, samples, self._objective(samples), self.job.config, seed)
-                )
+                jobs.append(TrainingJob(learner, samples, objective, self.job.config, seed))
         self.fits += yield jobs
         return models
-
-    def _fitted(
-        self, classifier: Any, samples: Pool, seed: int, name: str, *, constant: bool
-    ) -> nn.Module:
-        if constant and len(samples.labels.unique()) == 1:
-            return Constant(samples.modalities, self.classes)
-        return fitted(classifier, samples, self.classes, seed=seed, name=name)
 
     def _begun(self, group: Group, fold: int, seed: int, *, learn_on: bool) -> Any:
         """The expert as it is so far, or a new one."""
@@ -170,42 +166,12 @@ class State:
         refuse_expert(model, group, self.job.unlabelled.only(group).rows(one), self.classes)
         return model
 
-    def _refuse_again(self, model: nn.Module, others: Sequence[nn.Module]) -> None:
-        """Raise ValueError where a model is not fresh: it would answer what it was trained on."""
-        if model is self.job.teacher or any(model is other for other in others):
-            raise ValueError(
-                "build returned a module that is in use already; it has to make a fresh one"
-            )
-
     def _outside(self, fold: int) -> Tensor:
         return self.folds != fold if self.fold_count > 1 else torch.ones_like(self.folds).bool()
 
-    def _samples(self, group: Group, rows: Tensor, targets: Tensor) -> Pool:
-        at = rows.nonzero()[:, 0]
-        if len(at) == 0:
-            raise ValueError(
-                f"no sample of D_u is left for the expert of {', '.join(group)}: it learns from "
-                "those of another fold that have its modality and, at first, the teacher's; leave "
-                "the modality out, or give more samples"
-            )
-        samples = self.job.unlabelled.only(group).rows(at).with_labels(targets[at])
-        if group != self.job.alpha or self.job.labelled is None or targets.is_floating_point():
-            return samples
-        known = known_rows(self.job.labelled, group)
-        if len(known) == 0:
-            return samples
-        return join(self.job.labelled.only(group).rows(known), samples)
-
-    def _objective(self, samples: Pool) -> Objective:
-        kind: Literal["hard", "soft"] = "soft" if samples.labels.is_floating_point() else "hard"
-        noise = (InputNoise(self.settings.noise),) if self.settings.noise > 0 else ()
-        return Objective(pseudo_labels=PseudoLabelTerm(kind=kind), transform=noise)
-
-    def _hard_confusion(self) -> Tensor:
-        """T[y, j], the share of the class y that the teacher calls j, without a label [k, k]."""
-        p = self.answers[self.present[self.job.alpha]]
-        called = nn.functional.one_hot(p.argmax(1), self.classes).to(p)
-        return (p.T @ called) / p.sum(0).clamp(min=1e-12).unsqueeze(1)
+    def _called(self) -> Tensor:
+        """The share of each class that the teacher calls each class [k, k]."""
+        return arithmetic.hard_confusion(self.answers[self.present[self.job.alpha]])
 
     def predictions(self, models: Sequence[nn.Module], group: Group) -> Tensor:
         """Log p [n, k] of a group of modalities on D_u, each sample by the model kept from it."""
