@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,14 +15,14 @@ from mke_theory.data.problem import hide
 from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import fit_teacher, teacher_job
 from mke_theory.method.evidence import EvidenceJob, EvidenceSettings
-from mke_theory.method.job import TrainingJob
+from mke_theory.method.job import Outcome, TrainingJob
 from mke_theory.models import MLP, multimodal
 from mke_theory.synthetic.world import World
-from mke_theory.training.loop import TrainConfig
+from mke_theory.training.loop import Fit, TrainConfig
 
 FAST = TrainConfig(steps=60, batch_size=64, learning_rate=1e-2, weight_decay=1e-2)
 BRIEF = replace(FAST, steps=6)
-"""For tests of what is done, and not of how well."""
+"""A training for tests of what is done, and not of how well."""
 FOLDS = EvidenceSettings(teacher_folds=3)
 
 
@@ -107,15 +107,36 @@ def without(pool: Pool, name: str, every: int) -> Pool:
     return replace(pool, inputs={**pool.inputs, name: x})
 
 
-def altered(model: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
-    """The model with changed logits."""
+def still(jobs: Sequence[TrainingJob]) -> list[Outcome]:
+    """A trainer that trains nothing: experts then say what they were built to say."""
+    return [Fit(job.model, 1, ()) for job in jobs]
 
-    class Altered(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
 
-        def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-            return change(self.model(inputs))
+def readable(
+    n: int, seed: int, *, a: float = 1.0, b: float = 1.0, names: tuple[str, ...] = ("a", "b")
+) -> Pool:
+    """Modalities that are the exact logits [n, 2] of x ~ N(±signal, 1), independent given y.
 
-    return Altered()
+    A signal of 0 leaves random numbers that say nothing, as large as those of the signal 1.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    y = torch.randint(0, 2, (n,), generator=draw)
+    sign, inputs = 2.0 * y - 1, {}
+    for name, signal in zip(names, (a, b, b), strict=False):
+        x = signal * sign + torch.randn(n, generator=draw)
+        x = x * (signal or 1.0)
+        inputs[name] = torch.stack([-x, x], dim=1)
+    return Pool(inputs, y)
+
+
+def reading(pool: Pool, **changes: Any) -> EvidenceJob:
+    """The job of a student whose teacher and experts read their logits off the samples."""
+    unlabelled, truth = hide(pool)
+    given: dict[str, Any] = {
+        "teacher": Reads("a"),
+        "unlabelled": unlabelled,
+        "truth": truth,
+        "alpha": ("a",),
+        "build": lambda names: Reads(names[0]),
+    }
+    return EvidenceJob(**(given | changes))

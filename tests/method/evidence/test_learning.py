@@ -1,0 +1,70 @@
+"""What an expert learns from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from mke_theory.data.pool import UNKNOWN
+from mke_theory.method.evidence.experts import Constant, FromClassifier
+from mke_theory.method.evidence.learning import (
+    fitted_or_constant,
+    objective_on,
+    refuse_again,
+    samples_for,
+)
+from mke_theory.method.transforms import InputNoise
+from tests.method.evidence.small import readable, reading
+
+ROWS = torch.tensor([True, False, True, False, False, True])
+
+
+def test_samples_with_their_targets() -> None:
+    pool = readable(6, 0)
+    found = samples_for(reading(pool), ("b",), ROWS, torch.arange(6))
+    assert found.modalities == ("b",) and found.labels.tolist() == [0, 2, 5]
+    assert torch.equal(found.inputs["b"], pool.inputs["b"][ROWS])
+
+
+def test_α_learns_the_labels_of_d_l_beside_classes_and_not_beside_probabilities() -> None:
+    known = readable(3, 1).only(("a",)).with_labels(torch.tensor([1, UNKNOWN, 0]))
+    job = reading(readable(6, 0), labelled=known)
+    assert samples_for(job, ("a",), ROWS, torch.ones(6).long()).labels.tolist() == [1, 0, 1, 1, 1]
+    soft = torch.full((6, 2), 0.5)
+    assert samples_for(job, ("a",), ROWS, soft).labels.shape == (3, 2)
+    assert len(samples_for(job, ("b",), ROWS, torch.ones(6).long())) == 3
+    nobody = reading(readable(6, 0), labelled=known.with_labels(torch.full((3,), UNKNOWN)))
+    assert len(samples_for(nobody, ("a",), ROWS, torch.ones(6).long())) == 3
+
+
+def test_no_sample_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no sample of D_u is left for the expert of b"):
+        samples_for(reading(readable(6, 0)), ("b",), torch.zeros(6).bool(), torch.arange(6))
+
+
+def test_the_objective_follows_from_the_labels() -> None:
+    pool = readable(6, 0)
+    hard = objective_on(pool, 1.0)
+    assert hard.pseudo_labels.kind == "hard" and hard.transform == (InputNoise(1.0),)
+    soft = objective_on(pool.with_labels(torch.rand(6, 2)), 0.0)
+    assert soft.pseudo_labels.kind == "soft" and soft.transform == ()
+
+
+def test_a_constant_where_that_is_allowed() -> None:
+    pool = readable(6, 0).only(("a",)).with_labels(torch.zeros(6).long())
+    given = (LogisticRegression(), pool, 2)
+    assert isinstance(fitted_or_constant(*given, seed=0, name="x", constant=True), Constant)
+    with pytest.raises(ValueError, match="x: every label is of class 0"):
+        fitted_or_constant(*given, seed=0, name="x", constant=False)
+    two = pool.with_labels(torch.arange(6) % 2)
+    found = fitted_or_constant(LogisticRegression(), two, 2, seed=0, name="x", constant=True)
+    assert isinstance(found, FromClassifier)
+
+
+def test_fresh_is_another_object() -> None:
+    first, second = nn.Linear(1, 1), nn.Linear(1, 1)
+    refuse_again(first, [second, None])
+    with pytest.raises(ValueError, match="it has to make a fresh one"):
+        refuse_again(first, [second, first])

@@ -1,0 +1,136 @@
+"""Verdicts and messages, where experts read exact logits off the samples and nothing is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from mke_theory.data.pool import UNKNOWN, Pool
+from mke_theory.method.evidence import Answers, EvidenceExpansion, carry_out, evidence_plan
+from mke_theory.method.evidence.guards import USEFUL
+from mke_theory.method.evidence.verdicts import _others
+from tests.method.evidence.small import readable, reading, still
+from tests.method.evidence.test_state import begun
+
+
+def expanded(pool: Pool, **changes: Any) -> EvidenceExpansion:
+    (found,) = carry_out([evidence_plan(reading(pool, **changes))], still)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def said(found: EvidenceExpansion, text: str) -> bool:
+    return any(text in line for line in found.messages)
+
+
+def with_b(pool: Pool, b: torch.Tensor) -> Pool:
+    return replace(pool, inputs={**pool.inputs, "b": b})
+
+
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+def test_a_second_view_is_trusted() -> None:
+    found = expanded(readable(400, 0))
+    assert found.verdicts == {"b": "trusted"} and found.usefulness["b"] > 5
+    assert abs(found.redundancy["b"].shared) < 0.1 and len(found.rounds) == 3
+    for text in ("copied", "says nothing", "repeats", "speaks against", "names class"):
+        assert not said(found, text)
+
+
+def test_a_copy_is_redundant_and_the_student_stays_with_its_teacher() -> None:
+    pool = readable(400, 1)
+    found = expanded(with_b(pool, pool.inputs["a"].clone()))
+    assert found.verdicts == {"b": "redundant"} and found.redundancy["b"].shared > 0.8
+    assert len(found.rounds) == 1
+    assert said(found, "b mostly repeats what a says") and said(found, "it has copied its teacher")
+    assert found.account.overall.corrected == found.account.overall.damaged == 0
+
+
+def test_noise_is_weak() -> None:
+    found = expanded(readable(400, 2, b=0.0))
+    assert found.verdicts == {"b": "weak"} and abs(found.usefulness["b"]) < USEFUL
+    assert said(found, "b says nothing of the teacher's answers") and len(found.rounds) == 1
+
+
+def test_evidence_against_the_teacher_is_not_trusted() -> None:
+    pool = readable(400, 3)
+    found = expanded(with_b(pool, -pool.inputs["b"]))
+    assert found.verdicts["b"] != "trusted" and found.usefulness["b"] < -USEFUL
+    assert said(found, "b speaks against the teacher's answers")
+    assert not said(found, "b says nothing")
+
+
+def test_every_modality_has_a_verdict_of_its_own() -> None:
+    pool = readable(400, 4, names=("a", "b", "c"))
+    noise = readable(400, 5, b=0.0).inputs["b"]
+    found = expanded(replace(pool, inputs={**pool.inputs, "c": noise}))
+    assert found.verdicts == {"b": "trusted", "c": "weak"}
+    assert set(found.usefulness) == set(found.redundancy) == {"b", "c"}
+    assert all(set(one.exponents) <= {"a", "b", "c"} for one in found.rounds)
+
+
+def test_others_are_all_modalities_where_enough_samples_have_them() -> None:
+    pool = readable(40, 6, names=("a", "b", "c"))
+    state = begun(pool)
+    group, rows = _others(state, ("b",))
+    assert group == ("a", "c") and bool(rows.all())
+    pool.inputs["c"][7:] = torch.nan  # 7 samples have all three: fewer than 2 · 2 · 2
+    group, rows = _others(begun(pool), ("b",))
+    assert group == ("a",) and bool(rows.all())
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def test_a_copied_teacher_counts_the_samples_that_it_can_read() -> None:
+    pool = readable(400, 1)
+    pool = with_b(pool, pool.inputs["a"].clone())
+    pool.inputs["a"][::4] = torch.nan  # there β decides, and often against the shares
+    found = expanded(pool)
+    assert found.verdicts == {"b": "redundant"} and said(found, "100.0% of the unlabelled samples")
+
+
+def test_a_class_that_is_named_nowhere() -> None:
+    pool = readable(100, 0)
+    never = torch.full((100, 1), -30.0)
+    wide = {name: torch.cat([x, never], dim=1) for name, x in pool.inputs.items()}
+    assert said(expanded(Pool(wide, pool.labels)), "it names class 2 for no unlabelled sample")
+
+
+def test_the_temperature_without_labels() -> None:
+    text = "the teacher's temperature was chosen without labels"
+    pool, known = readable(100, 0), readable(60, 1).only(("a",))
+    assert said(expanded(pool), text) and said(expanded(pool, labelled=known), text)
+    answers = Answers(pool.inputs["a"], known.inputs["a"])
+    found = expanded(pool, labelled=known, teacher=answers)
+    assert not said(found, text) and found.honest is not None
+    assert found.honest.accuracy == float(
+        (known.inputs["a"].argmax(1) == known.labels).double().mean()
+    )
+
+
+def test_classes_with_few_labels() -> None:
+    pool, known = readable(100, 0), readable(10, 1).only(("a",))
+    labels = torch.tensor([0] * 6 + [1] * 3 + [UNKNOWN])
+    found = expanded(pool, labelled=known.with_labels(labels))
+    assert said(found, "classes with fewer than 5 labels have uncertain shares: 1 (3)")
+    enough = torch.tensor([0] * 5 + [1] * 5)
+    assert not said(expanded(pool, labelled=known.with_labels(enough)), "fewer than 5 labels")
+
+
+@pytest.mark.parametrize("drawn_by_class", [False, True])
+def test_shares_that_differ_between_d_l_and_d_u(drawn_by_class: bool) -> None:
+    pool, known = readable(1000, 7), readable(200, 8).only(("a",))
+    if drawn_by_class:  # D_u has one of class 1 for eight of class 0
+        rows = (pool.labels == 0) | (torch.arange(1000) % 8 == 0)
+        pool = pool.rows(rows.nonzero()[:, 0])
+    answers = Answers(pool.inputs["a"], known.inputs["a"])
+    found = expanded(pool, labelled=known, teacher=answers)
+    assert said(found, "shares of the classes may differ there") == drawn_by_class
+    given = expanded(pool, labelled=known, teacher=answers, prior=torch.tensor([0.9, 0.1]))
+    assert not said(given, "shares of the classes may differ there")
