@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.evidence.experts import Answers, classes_of, is_classifier
 from mke_theory.method.evidence.settings import EvidenceJob, Group
+from mke_theory.training.ema import weight_of
 from mke_theory.training.predict import predict
 
 
@@ -124,9 +125,31 @@ def refuse_expert(model: Any, group: Group, one: Pool, classes: int) -> None:
             f"build({group}) made a {type(model).__name__}; it has to make a module or a "
             "classifier of scikit-learn"
         )
+    _refuse_precision(model, group, one)
     outputs = tuple(predict(model, one).shape[1:])
     if outputs != (classes,):
         raise ValueError(
             f"the expert of {', '.join(group)} has outputs {outputs}; the teacher has {classes} "
             "classes"
         )
+
+
+def _refuse_precision(model: nn.Module, group: Group, one: Pool) -> None:
+    """Raise ValueError where a model cannot be trained on inputs of this precision."""
+    weight, inputs = weight_of(model), one[slice(0, 1)].inputs
+    kinds = {x.dtype for x in inputs.values()}
+    if not weight.is_floating_point() or kinds == {weight.dtype}:
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            model({name: x.to(weight.device) for name, x in inputs.items()})
+    except RuntimeError as error:
+        raise ValueError(
+            f"inputs of {', '.join(group)} are {sorted(map(str, kinds))}, and the expert has "
+            f"weights of {weight.dtype}; convert the pool or the model: x.float(), model.double()"
+        ) from error
+    finally:
+        for module, training in modes:
+            module.training = training

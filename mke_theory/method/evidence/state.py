@@ -294,13 +294,24 @@ class State:
         self._note(number + 1)
 
     def expert_in_the_teachers_place(self) -> Generator[list[TrainingJob], list[Fit], None]:
-        """An expert of α where the teacher is known by answers alone and no round made one."""
+        """An expert of α where the teacher is known by answers alone and no round made one.
+
+        Its exponent is that under which its answers are likeliest to be the teacher's.
+        """
         if self.job.alpha in self.models:
             return
         classes = self.posterior().argmax(1)
         rows = self.present[self.job.alpha]
         self._take((yield from self.train([(self.job.alpha, rows, classes)], "in its place")))
-        self.fit_exponents([self.job.alpha])
+
+        # By pairs α's evidence would vanish beside modalities that say nothing; it is to say what
+        # the calibrated teacher says.
+        def likelihood(w: float) -> float:
+            own = self.evidence(self.job.alpha, w).values
+            log_p = arithmetic.posterior([own], self.log_prior)
+            return float((self.answers * log_p)[rows].sum())
+
+        self.exponents[self.job.alpha] = best_exponent(likelihood)
 
     def _note(self, number: int) -> None:
         parts = self.parts()
