@@ -62,9 +62,10 @@ def messages(state: State) -> Iterator[str]:
 
 def _calibration(state: State) -> Iterator[str]:
     if state.honest is None:
+        how = "is 1, since pairs tell nothing" if state.all_weak else "was chosen by the pairs"
         yield (
-            "the teacher's temperature was chosen without labels, by the pairs: nobody answered "
-            "labels that were not trained on"
+            f"the teacher's temperature {how}: nobody answered labels that were not trained on, by "
+            "which it is else found"
         )
     yield from _shift(state)
     labelled = state.job.labelled

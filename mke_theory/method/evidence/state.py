@@ -266,6 +266,14 @@ class State:
 
         self.calibrate(max((1.0, 1.5, 2.0, 3.0, 5.0, 8.0), key=likelihood))
 
+    def forget_temperature_by_pairs(self) -> None:
+        """The teacher as it is, where its temperature was chosen by pairs that tell nothing."""
+        if self.honest is None:
+            self.calibrate(1.0)
+            self.fit_exponents(self.betas)
+            self.rounds.pop()
+            self._note(1)
+
     def _take(self, trained: Mapping[Group, list[nn.Module]]) -> None:
         for group, models in trained.items():
             self.models[group] = models
@@ -275,6 +283,11 @@ class State:
     def trusted(self) -> list[Group]:
         """The modalities beside α that take part in rounds."""
         return [beta for beta in self.betas if self.verdicts.get(beta) == "trusted"]
+
+    @property
+    def all_weak(self) -> bool:
+        """True where no modality beside α says anything of the teacher's answers."""
+        return all(self.verdicts.get(beta) == "weak" for beta in self.betas)
 
     @property
     def goes_on(self) -> bool:

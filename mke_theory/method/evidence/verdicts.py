@@ -35,6 +35,8 @@ def judge(state: State) -> Generator[list[TrainingJob], list[Fit], None]:
             state.verdicts[beta] = "redundant"
         else:
             state.verdicts[beta] = "trusted" if state.usefulness[beta] >= USEFUL else "weak"
+    if state.all_weak:
+        state.forget_temperature_by_pairs()
 
 
 def _others(state: State, beta: Group) -> tuple[Group, Tensor]:

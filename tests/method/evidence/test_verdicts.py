@@ -103,7 +103,7 @@ def test_a_class_that_is_named_nowhere() -> None:
 
 
 def test_the_temperature_without_labels() -> None:
-    text = "the teacher's temperature was chosen without labels"
+    text = "the teacher's temperature was chosen by the pairs: nobody"
     pool, known = readable(100, 0), readable(60, 1).only(("a",))
     assert said(expanded(pool), text) and said(expanded(pool, labelled=known), text)
     answers = Answers(pool.inputs["a"], known.inputs["a"])
@@ -112,6 +112,23 @@ def test_the_temperature_without_labels() -> None:
     assert found.honest.accuracy == float(
         (known.inputs["a"].argmax(1) == known.labels).double().mean()
     )
+
+
+def test_pairs_that_tell_nothing_do_not_choose_the_temperature() -> None:
+    # Noise as large as evidence, read and not learned. Before, the temperature and with it the loss
+    # were chance: 6 points over 20 seeds, and 26 in one. Now: 0.05 with a deviation of 0.7.
+    gains = []
+    for seed in range(40, 50):
+        pool = readable(200, seed, b=0.0)
+        found = expanded(pool)
+        gain = found.account.overall.gain
+        assert gain is not None
+        if found.verdicts == {"b": "weak"}:  # in 0.977 of all draws
+            gains.append(gain)
+            assert found.temperature == 1.0
+            assert said(found, "the teacher's temperature is 1, since pairs tell nothing")
+            assert [one.number for one in found.rounds] == [1]
+    assert len(gains) >= 8 and sum(gains) / len(gains) > -0.01
 
 
 def test_classes_with_few_labels() -> None:
