@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,34 +12,13 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.rng import seed_for
 from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted, has_all
+from mke_theory.method.evidence.settings import EvidenceJob, Honest
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
 
-if TYPE_CHECKING:
-    from mke_theory.method.evidence.settings import EvidenceJob
-
 Training = Generator[list[TrainingJob], list[Fit], Any]
 """A step that asks for training jobs to be carried out, is sent their fits, and has a result."""
-
-Retrain = Callable[[Pool, int], TrainingJob]
-"""From some samples of D_l, in α, and a number to the job of a teacher that learns from them."""
-
-
-@dataclass(frozen=True)
-class Honest:
-    """A teacher's answers on D_l by models that were not trained on the sample they answer.
-
-    logits: [n_l, k]. labels: [n_l]. The error of `logits` is an honest one.
-    """
-
-    logits: Tensor
-    labels: Tensor
-
-    @property
-    def accuracy(self) -> float:
-        """The share of D_l that is answered right."""
-        return float((self.logits.argmax(1) == self.labels).double().mean())
 
 
 def folds_of(pool: Pool, folds: int, seed: int) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth, hide
 from mke_theory.method.algorithm import sole_truth
-from mke_theory.method.evidence.calibration import Retrain, honest_answers
+from mke_theory.method.evidence.calibration import honest_answers
 from mke_theory.method.evidence.checks import classes_with, refuse
 from mke_theory.method.evidence.experts import Answers, FromClassifier, is_classifier
 from mke_theory.method.evidence.result import result_of
@@ -34,6 +34,7 @@ from mke_theory.method.evidence.settings import (
     EvidenceJob,
     EvidenceSettings,
     Group,
+    Retrain,
 )
 from mke_theory.method.evidence.state import State
 from mke_theory.method.evidence.verdicts import judge

@@ -1,4 +1,4 @@
-"""What a reader of an evidence student should know, in words."""
+"""The messages of an evidence student: all that its reader should know, in words."""
 
 from __future__ import annotations
 

@@ -11,20 +11,39 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth
 from mke_theory.method.algorithm import Expansion
-from mke_theory.method.evidence.calibration import Honest, Retrain
 from mke_theory.method.evidence.experts import Answers
 from mke_theory.method.evidence.guards import Redundancy
+from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import TrainConfig
 
 Build = Callable[[tuple[str, ...]], Any]
 """From modalities to a fresh model: a module from a dictionary of inputs to logits [n, k], or a
 classifier of scikit-learn."""
 
+Retrain = Callable[[Pool, int], TrainingJob]
+"""From some samples of D_l, in α, and a number to the job of a teacher that learns from them."""
+
 Verdict = Literal["trusted", "weak", "redundant"]
 Group = tuple[str, ...]
 
 EXPERTS = TrainConfig(steps=300, batch_size=128, learning_rate=3e-3, weight_decay=1e-2)
 """The training of an expert, once a fold and round, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Honest:
+    """A teacher's answers on D_l by models that were not trained on the sample they answer.
+
+    logits: [n_l, k]. labels: [n_l]. The error of `logits` is an honest one.
+    """
+
+    logits: Tensor
+    labels: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """The share of D_l that is answered right."""
+        return float((self.logits.argmax(1) == self.labels).double().mean())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import account_of
 from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, evidence_of, pair_likelihood
-from mke_theory.method.evidence.calibration import Honest, folds_of
+from mke_theory.method.evidence.calibration import folds_of
 from mke_theory.method.evidence.checks import given_prior, refuse_expert, teachers_logits
 from mke_theory.method.evidence.experts import (
     Answers,
@@ -35,6 +35,7 @@ from mke_theory.method.evidence.learning import (
 from mke_theory.method.evidence.settings import (
     EvidenceJob,
     Group,
+    Honest,
     Round,
     Verdict,
 )

@@ -16,13 +16,8 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import hide
 from mke_theory.method.evidence import Answers, EvidenceJob, EvidenceSettings, FromClassifier
-from mke_theory.method.evidence.calibration import (
-    Honest,
-    Retrain,
-    folds_of,
-    honest_answers,
-    known_rows,
-)
+from mke_theory.method.evidence.calibration import folds_of, honest_answers, known_rows
+from mke_theory.method.evidence.settings import Honest, Retrain
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective
 from mke_theory.training.loop import Fit, TrainConfig

@@ -1,4 +1,4 @@
-"""What is refused before any work, in words."""
+"""The refusals before any work, in words."""
 
 from __future__ import annotations
 

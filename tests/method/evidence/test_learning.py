@@ -1,4 +1,4 @@
-"""What an expert learns from."""
+"""The samples, objectives and models that an expert learns from and by."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.evidence import Answers, EvidenceSettings
 from mke_theory.method.evidence.arithmetic import posterior
-from mke_theory.method.evidence.calibration import Honest
 from mke_theory.method.evidence.experts import Through
+from mke_theory.method.evidence.settings import Honest
 from mke_theory.method.evidence.state import FIRST_SHARE, GROWTH, State
 from mke_theory.method.job import Outcome, Trainer, TrainingJob
 from mke_theory.training.loop import Fit
