@@ -28,7 +28,7 @@ _PERMUTATIONS = 10
 
 @dataclass(frozen=True)
 class Redundancy:
-    """How far the other modalities foretell a modality's evidence beyond what the class explains.
+    """The part of a modality's evidence that the others foretell, beyond what the class explains.
 
     shared: the share of the evidence's spread within classes that the others explain, less what
     they would explain under conditional independence; about 0 there. ratio: that share as

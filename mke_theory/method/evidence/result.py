@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from torch import nn
 
+from mke_theory.data.pool import Pool
+from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import account_of, predictions_of
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum, Tempered
 from mke_theory.method.evidence.messages import messages
 from mke_theory.method.evidence.settings import EvidenceExpansion
 from mke_theory.method.evidence.state import State
-from mke_theory.method.objective import Objective
+from mke_theory.method.job import TrainingJob
+from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.pseudo_labels import label
-from mke_theory.training.loop import Fit
+from mke_theory.method.transforms import InputNoise
+from mke_theory.training.loop import Fit, TrainConfig
 
 
 def student_of(state: State) -> ExpertSum:
@@ -43,6 +47,27 @@ def student_of(state: State) -> ExpertSum:
             )
         )
     return ExpertSum(experts, state.log_prior)
+
+
+def distilling_job(
+    found: EvidenceExpansion,
+    unlabelled: Pool,
+    network: nn.Module,
+    config: TrainConfig,
+    seed: int,
+    *,
+    noise: float = 1.0,
+) -> TrainingJob:
+    """The job of one network of all modalities that learns the sum's answers on D_u.
+
+    Its labels are the probabilities of models that were not trained on the sample.
+    """
+    samples = unlabelled.with_labels(found.posterior.exp().float())
+    objective = Objective(
+        pseudo_labels=PseudoLabelTerm(kind="soft"),
+        transform=(InputNoise(noise),) if noise > 0 else (),
+    )
+    return TrainingJob(network, samples, objective, config, seed_for(seed, "distilled"))
 
 
 def result_of(state: State) -> EvidenceExpansion:
