@@ -12,7 +12,7 @@ import io
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from multi_view import SETS, Array, Views
@@ -37,7 +37,10 @@ class Cut(Arrays):
     whether the data are at hand. files: the folder that the .npz files are written to.
     """
 
-    varies: ClassVar[str] = "who is labelled and who is test, weights, noise"
+    varies: ClassVar[str] = (
+        "who is labelled, who is test (unless the data have a test part of their own), weights, "
+        "noise"
+    )
 
     cut: str = field(kw_only=True)
     heading: str = field(kw_only=True, compare=False)
@@ -63,7 +66,7 @@ class Cut(Arrays):
 
     def data_hash(self) -> str | None:
         """A hash of what seed 0 gives, so that it changes with the data and with their cut."""
-        return _hash_of(self)
+        return _hash_of(self, self.data_root)
 
     def knows_truth(self) -> bool:
         return True
@@ -71,7 +74,8 @@ class Cut(Arrays):
     def problem(self, seed: int) -> Problem:
         """The file of that seed, written and then read as anybody's is."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **self.arrays(seed))
+        arrays: dict[str, Any] = self.arrays(seed)
+        np.savez_compressed(buffer, **arrays)
         self.files.mkdir(parents=True, exist_ok=True)
         path = write_atomic(self.files / f"{self.cut}_{seed}.npz", buffer.getvalue())
         return Arrays.problem(replace(self, file=str(path)), seed)
@@ -128,7 +132,8 @@ def _views(cut: str, root: Path) -> Views:
 
 
 @lru_cache(maxsize=64)
-def _hash_of(task: Cut) -> str:
+def _hash_of(task: Cut, root: Path | None) -> str:
+    """`root` is that of the task, which is no part of its being equal to another."""
     digest = hashlib.sha256()
     for name, x in task.arrays(0).items():
         digest.update(f"{name} {x.dtype} {x.shape}".encode() + np.ascontiguousarray(x).tobytes())
