@@ -131,8 +131,10 @@ class _Together:
             train = trainer_called(name, self.configuration, progress=title)
             found = carry_out([self._plan(self.runs[i]) for i in own], train)
             for i, one in zip(own, found, strict=True):
-                failed = isinstance(one, Exception)
-                outcomes[i] = Failure.of(self.runs[i], one) if failed else one
+                if isinstance(one, Exception):
+                    outcomes[i] = Failure.of(self.runs[i], one)
+                else:
+                    outcomes[i] = one
         return outcomes
 
     def _plan(self, one: Run) -> Plan:

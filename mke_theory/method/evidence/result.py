@@ -29,7 +29,6 @@ def student_of(state: State) -> ExpertSum:
                 [teacher],
                 job.alpha,
                 state.log_prior,
-                offsets=state.teacher.offsets,
                 share=state.teacher_share,
             )
         )
