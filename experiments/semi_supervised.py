@@ -28,7 +28,7 @@ from typing import Annotated
 
 import pandas as pd
 import tyro
-from calls import interrupted, ready_tasks, refuse_below_one, refused
+from calls import interrupted, ready_tasks, refuse_below_one, refuse_unknown, refused
 from cluster import spread
 
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
@@ -41,7 +41,7 @@ from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.processes import available_cores
 from mke_theory.study.records import Record
 from mke_theory.study.result import Run
-from mke_theory.study.semi_supervised.contestants import comparable, contestants
+from mke_theory.study.semi_supervised.contestants import Contestant, comparable, contestants
 from mke_theory.study.study import execute
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.decisive import Decisive
@@ -58,6 +58,8 @@ DIGITS = replace(WHOLE, batch_size=256)
 """A dozen of 256 samples carry a label."""
 CONVOLUTIONAL = replace(WHOLE, batch_size=128, steps=200)
 """13 of 128 samples carry a label."""
+PEOPLE = replace(WHOLE, batch_size=128, steps=300)
+"""Recordings of actors; about 30 of 128 samples carry a label."""
 SMALL = ("twomoon_fair", "gaussian")
 QUICK_STEPS, QUICK_SEEDS = 30, 2
 MKE = "mke_both"
@@ -73,6 +75,8 @@ class Options:
     """Number of seeds, 0 to seeds − 1."""
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """Tasks to run; none means every task whose data are found."""
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Contestants to run, by the name in the records; none means all. The teacher is among them."""
     data_root: Path | None = None
     """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
     out: Path = Path("results/semi_supervised")
@@ -105,6 +109,7 @@ def run_all(options: Options) -> int:
         refuse_below_one(options, "seeds", "workers")
         tasks = chosen_tasks(options, root)
         seeds = range(min(options.seeds, QUICK_SEEDS) if options.quick else options.seeds)
+        chosen = chosen_contestants(options.methods)
         kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
@@ -112,7 +117,7 @@ def run_all(options: Options) -> int:
         try:
             with spread(options.cluster, options.workers) as workers:
                 rows, failures = execute(
-                    wanted_runs(tasks, seeds),
+                    wanted_runs(tasks, seeds, chosen),
                     kept,
                     RunConfiguration(workers=workers),
                     resume=options.resume,
@@ -144,6 +149,7 @@ def all_tasks() -> dict[str, Task]:
         (TASKS["digits"], DIGITS),
         (TASKS["av_digits"], CONVOLUTIONAL),
         (TASKS["av_digits_image"], CONVOLUTIONAL),
+        *((task, PEOPLE) for name, task in TASKS.items() if name.startswith("ravdess")),
     ]
     return {task.name: comparable(task, budget) for task, budget in given}
 
@@ -173,9 +179,18 @@ def chosen_tasks(options: Options, root: Path | None) -> list[Task]:
     return ready
 
 
-def wanted_runs(tasks: Sequence[Task], seeds: Sequence[int]) -> list[Run]:
+def chosen_contestants(names: Sequence[str]) -> list[Contestant]:
+    """The contestants by name, all where none is named; the teacher comes first."""
+    known = {one.name: one for one in contestants()}
+    refuse_unknown("method", names, known)
+    return [one for name, one in known.items() if not names or name in (REFERENCE, *names)]
+
+
+def wanted_runs(
+    tasks: Sequence[Task], seeds: Sequence[int], chosen: Sequence[Contestant]
+) -> list[Run]:
     """Every contestant at every task and seed."""
-    return [Run(task, one, seed) for task in tasks for one in contestants() for seed in seeds]
+    return [Run(task, one, seed) for task in tasks for one in chosen for seed in seeds]
 
 
 # The tables
