@@ -17,7 +17,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from mke_theory.study.arm_setup import teacher_of
-from mke_theory.study.arms import REFERENCE, Arm
+from mke_theory.study.arms import ARMS, REFERENCE, Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
 from mke_theory.study.processes import over_processes
 from mke_theory.study.recording import key_of, record_of
@@ -32,22 +32,28 @@ from mke_theory.training.loop import Fit
 Listed = TypeVar("Listed")
 
 
-def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> list[Run]:
+def plan(tasks: Iterable[Task], arms: Iterable[Arm] | None, seeds: Iterable[int]) -> list[Run]:
     """All runs, the reference arm's first; it is always among them, as what gains refer to.
 
-    An arm that under a task's objective would repeat another one is not run on it. Raises TypeError
-    where `tasks` are no tasks or `arms` no arms.
+    None in place of arms means every task's usual ones. An arm that under a task's objective would
+    repeat another one is not run on it. Raises TypeError where `tasks` are no tasks or `arms` no
+    arms.
     """
     tasks, seeds = _listed("tasks", tasks, Task), list(seeds)
-    others = [arm for arm in _listed("arms", arms, Arm) if arm.name != REFERENCE]
+    chosen = None if arms is None else _listed("arms", arms, Arm)
     references = [Cell(task, seed).teacher for task in tasks for seed in seeds]
     return references + [
         Run(task, arm, seed)
         for task in tasks
         for seed in seeds
-        for arm in others
-        if not repeats_another(arm, task)
+        for arm in (usual_arms(task) if chosen is None else chosen)
+        if arm.name != REFERENCE and not repeats_another(arm, task)
     ]
+
+
+def usual_arms(task: Task) -> list[Arm]:
+    """The arms that run on a task where none is asked for, in the order of the tables."""
+    return [arm for arm in ARMS.values() if not task.usual_arms or arm.name in task.usual_arms]
 
 
 def _listed(name: str, values: Iterable[Listed], kind: type[Listed]) -> list[Listed]:
