@@ -11,12 +11,14 @@ from mke_theory.theory.evidence.pair_likelihood import (
     tempered,
 )
 from mke_theory.theory.evidence.posterior import evidence_of, posterior_of_sum
+from mke_theory.theory.evidence.stakes import Stake, stake
 
 __all__ = [
     "Exponents",
     "ForwardFit",
     "LikeliestExponent",
     "PriceOfSum",
+    "Stake",
     "calibrated_exponents",
     "evidence_of",
     "expected_gain",
@@ -28,5 +30,6 @@ __all__ = [
     "posterior_of_sum",
     "price_of_sum",
     "soft_confusion",
+    "stake",
     "tempered",
 ]
