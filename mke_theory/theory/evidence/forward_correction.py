@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
 from scipy.special import rel_entr
 
 from mke_theory.theory.evidence.confusion import checked_confusion
@@ -27,9 +28,12 @@ from mke_theory.theory.evidence.posterior import checked_experts
 from mke_theory.theory.graph import Floats
 
 _WORST_CONDITION = 1e8
-_GAP = 1e-10
+_GAP = 1e-9
 """The loss at the edge of the simplex may be this far above its minimum, in nats."""
-_MOST_STEPS = 200_000
+_LEAST = 1e-12
+"""A label that β never shows counts as this probable."""
+_MOST_STEPS = 200
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def forward_fit(posterior: ArrayLike, confusion: ArrayLike, assumed: ArrayLike) 
     solved = np.linalg.solve(guess.T, seen.T).T
     inside: NDArray[np.bool_] = np.min(solved, axis=1) >= -1e-12
     expert = np.clip(solved, 0, None)
-    expert[~inside] = _on_the_edge(seen[~inside], guess)
+    for row in np.flatnonzero(~inside):
+        expert[row] = _on_the_edge(seen[row], guess)
     expert /= expert.sum(axis=1, keepdims=True)
     off = np.linalg.norm(seen - through, axis=1)
     slack = np.where(inside, 0.0, np.sqrt(2 * rel_entr(seen, through).sum(axis=1).clip(0)))
@@ -103,16 +108,30 @@ def _smallest_singular_value(confusion: Floats) -> float:
 
 
 def _on_the_edge(seen: Floats, confusion: Floats) -> Floats:
-    """The q ≥ 0 with sum 1 that minimises −Σ_j seen_j log(qᵀT̂)_j, by row, to within the gap.
+    """The q ≥ 0 with sum 1 that minimises −Σ_j a_j log(qᵀT̂)_j, a = seen, to within the gap.
 
-    Expectation maximisation: the loss is convex, and max_k Σ_j T̂[k, j] seen_j/(qᵀT̂)_j − 1 bounds
-    what is left to gain.
+    Newton's method on −Σ_j a_j log m_j + Σ_j m_j, m = T̂ᵀq, over q ≥ 0 (its minimum has sum 1): the
+    model at m is ½ Σ_j (a_j/m_j²)(m'_j − 2m_j + m_j²/a_j)², non-negative least squares. At sum 1
+    the largest Σ_j T̂[k, j] a_j/m_j, less 1, bounds what is left to gain, as the loss is convex.
     """
-    q = np.full_like(seen, 1 / seen.shape[1])
+    a, q = np.maximum(seen, _LEAST), np.full(len(seen), 1 / len(seen))
+    a = a / a.sum()
     for _ in range(_MOST_STEPS):
-        mixed = q @ confusion
-        pull = np.divide(seen, mixed, out=np.zeros_like(seen), where=seen > 0) @ confusion.T
-        if (pull.max(axis=1, initial=1) <= 1 + _GAP).all():
+        m = q @ confusion
+        if (confusion @ (a / m)).max() <= 1 + _GAP:
             return q
-        q = q * pull
+        root = np.sqrt(a) / m
+        target, _ = nnls(root[:, None] * confusion.T, root * (2 * m - m**2 / a))
+        q = _towards(q, target, a, confusion)
     raise ArithmeticError(f"no minimum was found in {_MOST_STEPS} steps; improve `assumed`")
+
+
+def _towards(q: Floats, target: Floats, a: Floats, confusion: Floats) -> Floats:
+    """The first of q + (target − q)/2^i, at sum 1, that fits no worse than q, up to rounding."""
+    before = rel_entr(a, q @ confusion).sum() + _ROUNDING
+    for halvings in range(60):
+        trial = q + (target - q) / 2**halvings
+        trial = trial / trial.sum()
+        if rel_entr(a, trial @ confusion).sum() <= before:
+            return trial
+    return q

@@ -123,3 +123,24 @@ def test_bad_input_is_refused(confusion: object, assumed: object, message: str) 
         forward_fit([[0.5, 0.5]], confusion, assumed)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
         forward_bound(confusion, assumed)  # type: ignore[arg-type]
+
+
+def test_the_edge_is_found_and_its_bound_needs_the_second_term() -> None:
+    rng = np.random.default_rng(0)
+    beyond = edges = 0
+    for at in range(200):
+        classes = 3 + at % 4
+        t, guess = (matrix(rng, classes, rng.uniform(0.2, 0.8)) for _ in range(2))
+        p = rng.dirichlet(np.full(classes, 0.5), 10)
+        if at % 10 == 0:
+            t, p = np.eye(classes), np.eye(classes)  # labels that never occur
+        found = forward_fit(p, t, guess)
+        assert (found.distance <= found.bound + 1e-6).all()
+        edge = ~found.inside
+        # At the minimum no class would raise the likelihood: Σ_j T̂[k, j] seen_j/(qᵀT̂)_j ≤ 1.
+        pull = (p @ t / (found.expert @ guess)) @ guess.T
+        assert pull[edge].max(initial=0) <= 1 + 1e-6
+        first = np.linalg.norm(p @ (t - guess), axis=1) / np.linalg.svd(guess)[1][-1]
+        beyond += int((found.distance > first + 1e-6)[edge].sum())
+        edges += int(edge.sum())
+    assert edges > 500 and beyond > 0
