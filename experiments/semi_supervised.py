@@ -235,7 +235,7 @@ def against_mke(rows: Sequence[Record]) -> str:
     tasks = list(dict.fromkeys(row.task for row in rows))
     return (
         "Test accuracy of MKE minus the other's in points, paired by seed, with its 95% interval "
-        f"(seeds). Bold: the interval leaves out 0.\n\n{_table(_against(rows, tasks))}"
+        f"(seeds). Bold: the interval leaves out 0.\n\n{table(_against(rows, tasks))}"
     )
 
 
@@ -247,16 +247,16 @@ def _task_section(rows: Sequence[Record]) -> str:
     lines = []
     for place, arm in enumerate(order, start=1):
         own, first = by_arm[arm], by_arm[order[0]]
-        mark = "=" if place > 1 and _tied(_difference(own, first)) else ""
-        base = None if arm == REFERENCE else _difference(own, by_arm.get(REFERENCE, []))
+        mark = "=" if place > 1 and _tied(difference(own, first)) else ""
+        base = None if arm == REFERENCE else difference(own, by_arm.get(REFERENCE, []))
         lines.append(
             {
                 "rank": f"{place}{mark}",
                 "method": own[0].arm_title,
                 "student reads": own[0].extra["sees"],
-                "test": _percent(_tests(own)),
-                "D_u": _percent([row.metrics["unlabelled"] for row in own]),
-                "gain": "reference" if arm == REFERENCE else _gain(base),
+                "test": percent(_tests(own)),
+                "D_u": percent([row.metrics["unlabelled"] for row in own]),
+                "gain": "reference" if arm == REFERENCE else gain(base),
                 "seconds": f"{summarise([row.seconds or 0.0 for row in own]).mean:.2f}",
             }
         )
@@ -267,7 +267,7 @@ def _task_section(rows: Sequence[Record]) -> str:
         f"{counts['labelled']} labelled, {counts['unlabelled']} unlabelled, {counts['test']} test "
         f"samples; {budget['steps']} updates of {batch}, {budget['optimizer']} at "
         f"{budget['learning_rate']:g}. Between seeds differ: {rows[0].varies}.\n\n"
-        f"{_table(pd.DataFrame(lines))}"
+        f"{table(pd.DataFrame(lines))}"
     )
 
 
@@ -282,8 +282,8 @@ def _against(rows: Sequence[Record], tasks: Sequence[str]) -> pd.DataFrame:
             sides = [
                 [row for row in own if row.task == task and row.arm == name] for name in (MKE, arm)
             ]
-            found = _difference(*sides)
-            line[task] = _gain(found) if _tied(found) else f"**{_gain(found)}**"
+            found = difference(*sides)
+            line[task] = gain(found) if _tied(found) else f"**{gain(found)}**"
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -292,7 +292,7 @@ def _tests(rows: Sequence[Record]) -> list[float]:
     return [row.metrics["test"] for row in rows]
 
 
-def _difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference | None:
+def difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference | None:
     """First minus second at the seeds that both have; None where there is none."""
     sides = [{row.seed: row.metrics["test"] for row in side} for side in (first, second)]
     seeds = sorted(sides[0].keys() & sides[1].keys())
@@ -309,12 +309,14 @@ def _tied(found: PairedDifference | None) -> bool:
     return found.interval.low <= 0 <= found.interval.high
 
 
-def _percent(values: Sequence[float]) -> str:
+def percent(values: Sequence[float]) -> str:
+    """The mean, standard deviation and number of some shares, in percent."""
     found = summarise(values)
     return cell({"mean": found.mean, "sd": found.sd, "n": found.n})
 
 
-def _gain(found: PairedDifference | None) -> str:
+def gain(found: PairedDifference | None) -> str:
+    """A paired difference in points, with its interval and number of pairs."""
     if found is None:
         return "not available"
     ends = found.interval
@@ -322,7 +324,8 @@ def _gain(found: PairedDifference | None) -> str:
     return f"{100 * found.mean:+.1f}{interval} ({found.n})"
 
 
-def _table(cells: pd.DataFrame) -> str:
+def table(cells: pd.DataFrame) -> str:
+    """Cells as a table of Markdown."""
     rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 
