@@ -22,6 +22,7 @@ from pathlib import Path
 import certificates
 import dependence
 import equal_prior
+import evidence_tables
 import pandas as pd
 import perturbation_law
 import semi_supervised
@@ -41,7 +42,7 @@ from mke_theory.report.plots import (
 )
 from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
-from mke_theory.study.arms import ARMS
+from mke_theory.study.arms import ARMS, EVIDENCE
 from mke_theory.study.records import Record, write_atomic
 from mke_theory.tasks.registry import TASKS
 from mke_theory.tasks.toy.twomoon import TwoMoonPublished
@@ -55,10 +56,11 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 """The lines of the README between which its table stands."""
 
 IN_README = [
-    *(ARMS[arm].title for arm in ("um_teacher", "um_student", "mm_student", "mm_student_sup")),
+    *(ARMS[arm].title for arm in ("um_teacher", "mm_student", "mm_student_sup")),
     *(ARMS[arm].title for arm in ("mm_student_shuffled",)),
     "gain of MKE",
 ]
+OF_EVIDENCE = [EVIDENCE.title, "gain of evidence"]
 """The columns of the README's table, of those of the overview."""
 
 DRAWN_BY_RUNS = {"real": ("regions_*.png",), "benchmarks": ("scenes_*.png",)}
@@ -100,6 +102,12 @@ class Options:
     """Output folder of certificates.py."""
     semi_supervised: Path | None = None
     """Output folder of semi_supervised.py."""
+    evidence: Path | None = None
+    """Output folder of run_real.py with evidence students and MKE at ten seeds."""
+    entrants: Path | None = None
+    """Output folder of semi_supervised.py with evidence students among the best of the others."""
+    own_data: Path | None = None
+    """Output folder of own_data.py."""
     perturbation_law: Path | None = None
     """Output folder of perturbation_law.py."""
     tightness: Path | None = None
@@ -122,7 +130,7 @@ def publish(options: Options) -> None:
     """Commit the records of finished studies, then write and draw all that records decide."""
     for place in (RESULTS, FIGURES, TABLES):
         place.mkdir(parents=True, exist_ok=True)
-    for name in ("real", "benchmarks", "prior", "few", "twomoon"):
+    for name in ("real", "benchmarks", "prior", "few", "twomoon", "evidence"):
         folder: Path | None = getattr(options, name)
         if folder is None:
             continue
@@ -135,8 +143,9 @@ def publish(options: Options) -> None:
         _commit("theory", options.theory / appraisals.FOLDER, compact_appraisal)
     if options.certificates is not None:
         _commit("certificates", options.certificates / "certificates", lambda record: record)
-    if options.semi_supervised is not None:
-        _commit("semi_supervised", options.semi_supervised, compact_contestant)
+    for name in ("semi_supervised", "entrants"):
+        if getattr(options, name) is not None:
+            _commit(name, getattr(options, name), compact_contestant)
     if options.perturbation_law is not None:
         _commit("perturbation_law", options.perturbation_law, perturbation_law.compact)
     for source in _as_written(options):
@@ -156,6 +165,8 @@ def _as_written(options: Options) -> list[Path]:
         found.append(options.twomoon / twomoon.PAIRS)
     if options.tightness is not None:
         found += [options.tightness / name for name in ("tightness.md", "tightness.png")]
+    if options.own_data is not None:
+        found += [options.own_data / name for name in ("own_data.md", "own_data.png")]
     if options.synthetic is not None:
         found += [options.synthetic / study / name for study, name in AS_WRITTEN]
     return found
@@ -252,6 +263,11 @@ def build() -> dict[str, str]:
         "certificates.md": certificates.markdown(committed("certificates")),
         "semi_supervised.md": semi_supervised.markdown(contestants) + "\n",
         "semi_supervised_against_mke.md": semi_supervised.against_mke(contestants) + "\n",
+        "evidence_beside_mke.md": evidence_tables.beside_mke(runs("evidence")) + "\n",
+        "evidence_among_methods.md": evidence_tables.among_methods(
+            semi_supervised.in_order(committed("entrants"))
+        )
+        + "\n",
         "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
         "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
     }
@@ -278,8 +294,13 @@ def _tasks(found: Iterable[Record]) -> list[str]:
 
 
 def readme_table() -> pd.DataFrame:
-    """The one table of the README: a row for each task of the main job."""
-    return tables.overview([*runs("real"), *runs("benchmarks")])[IN_README]
+    """The one table of the README: a row for each task of the main job.
+
+    Columns of evidence students are of a run of their own, at more seeds.
+    """
+    whole = tables.overview([*runs("real"), *runs("benchmarks")])[IN_README]
+    evidence = tables.overview(runs("evidence"))[OF_EVIDENCE]
+    return whole.join(evidence).fillna(tables.NOT_AVAILABLE)
 
 
 def with_table(text: str, table: pd.DataFrame) -> str:

@@ -54,7 +54,8 @@ class Options:
     """Tasks to run. None means every task whose data are found, but for those that take an hour;
     "all" means those too."""
     arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Arms to run; none means all. The teacher is always among them."""
+    """Arms to run; none means the usual ones of each task: all, but for `arrays`. The teacher is
+    always among them."""
     seeds: int = 5
     """Number of seeds, 0 to seeds − 1."""
     data_root: Path | None = None
@@ -200,9 +201,10 @@ def configuration_of(options: Options) -> RunConfiguration:
 
 def planned(options: Options) -> tuple[list[Task], list[Run]]:
     """The tasks and all runs asked for; ValueError where an arm named runs on none of the tasks."""
-    tasks, arms = chosen_tasks(options), chosen_arms(options.arms)
+    tasks = chosen_tasks(options)
+    arms = chosen_arms(options.arms) if options.arms else None
     runs = plan(tasks, arms, range(whole_seeds(options.seeds)))
-    for arm in arms if options.arms else ():
+    for arm in arms or ():
         idle = [task.name for task in tasks if repeats_another(arm, task)]
         if idle and len(idle) == len(tasks):
             raise ValueError(f"{arm.name} {_IDLE} ({', '.join(idle)}); leave it out")
@@ -257,7 +259,7 @@ def without_bad_files(task: Task) -> Task:
 def chosen_arms(names: Sequence[str]) -> list[Arm]:
     """The arms by name, in the order of the tables."""
     refuse_unknown("arm", names, ARMS)
-    return [arm for arm in ARMS.values() if not names or arm.name in names]
+    return [arm for arm in ARMS.values() if arm.name in names]
 
 
 def whole_seeds(seeds: int) -> int:

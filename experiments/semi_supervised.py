@@ -28,7 +28,7 @@ from typing import Annotated
 
 import pandas as pd
 import tyro
-from calls import interrupted, ready_tasks, refuse_below_one, refused
+from calls import interrupted, ready_tasks, refuse_below_one, refuse_unknown, refused
 from cluster import spread
 
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
@@ -41,7 +41,7 @@ from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.processes import available_cores
 from mke_theory.study.records import Record
 from mke_theory.study.result import Run
-from mke_theory.study.semi_supervised.contestants import comparable, contestants
+from mke_theory.study.semi_supervised.contestants import Contestant, comparable, contestants
 from mke_theory.study.study import execute
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.decisive import Decisive
@@ -58,6 +58,8 @@ DIGITS = replace(WHOLE, batch_size=256)
 """A dozen of 256 samples carry a label."""
 CONVOLUTIONAL = replace(WHOLE, batch_size=128, steps=200)
 """13 of 128 samples carry a label."""
+PEOPLE = replace(WHOLE, batch_size=128, steps=300)
+"""Recordings of actors; about 30 of 128 samples carry a label."""
 SMALL = ("twomoon_fair", "gaussian")
 QUICK_STEPS, QUICK_SEEDS = 30, 2
 MKE = "mke_both"
@@ -73,6 +75,8 @@ class Options:
     """Number of seeds, 0 to seeds − 1."""
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """Tasks to run; none means every task whose data are found."""
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Contestants to run, by the name in the records; none means all. The teacher is among them."""
     data_root: Path | None = None
     """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
     out: Path = Path("results/semi_supervised")
@@ -105,6 +109,7 @@ def run_all(options: Options) -> int:
         refuse_below_one(options, "seeds", "workers")
         tasks = chosen_tasks(options, root)
         seeds = range(min(options.seeds, QUICK_SEEDS) if options.quick else options.seeds)
+        chosen = chosen_contestants(options.methods)
         kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
@@ -112,7 +117,7 @@ def run_all(options: Options) -> int:
         try:
             with spread(options.cluster, options.workers) as workers:
                 rows, failures = execute(
-                    wanted_runs(tasks, seeds),
+                    wanted_runs(tasks, seeds, chosen),
                     kept,
                     RunConfiguration(workers=workers),
                     resume=options.resume,
@@ -144,6 +149,7 @@ def all_tasks() -> dict[str, Task]:
         (TASKS["digits"], DIGITS),
         (TASKS["av_digits"], CONVOLUTIONAL),
         (TASKS["av_digits_image"], CONVOLUTIONAL),
+        *((task, PEOPLE) for name, task in TASKS.items() if name.startswith("ravdess")),
     ]
     return {task.name: comparable(task, budget) for task, budget in given}
 
@@ -173,9 +179,18 @@ def chosen_tasks(options: Options, root: Path | None) -> list[Task]:
     return ready
 
 
-def wanted_runs(tasks: Sequence[Task], seeds: Sequence[int]) -> list[Run]:
+def chosen_contestants(names: Sequence[str]) -> list[Contestant]:
+    """The contestants by name, all where none is named; the teacher comes first."""
+    known = {one.name: one for one in contestants()}
+    refuse_unknown("method", names, known)
+    return [one for name, one in known.items() if not names or name in (REFERENCE, *names)]
+
+
+def wanted_runs(
+    tasks: Sequence[Task], seeds: Sequence[int], chosen: Sequence[Contestant]
+) -> list[Run]:
     """Every contestant at every task and seed."""
-    return [Run(task, one, seed) for task in tasks for one in contestants() for seed in seeds]
+    return [Run(task, one, seed) for task in tasks for one in chosen for seed in seeds]
 
 
 # The tables
@@ -220,7 +235,7 @@ def against_mke(rows: Sequence[Record]) -> str:
     tasks = list(dict.fromkeys(row.task for row in rows))
     return (
         "Test accuracy of MKE minus the other's in points, paired by seed, with its 95% interval "
-        f"(seeds). Bold: the interval leaves out 0.\n\n{_table(_against(rows, tasks))}"
+        f"(seeds). Bold: the interval leaves out 0.\n\n{table(_against(rows, tasks))}"
     )
 
 
@@ -232,16 +247,16 @@ def _task_section(rows: Sequence[Record]) -> str:
     lines = []
     for place, arm in enumerate(order, start=1):
         own, first = by_arm[arm], by_arm[order[0]]
-        mark = "=" if place > 1 and _tied(_difference(own, first)) else ""
-        base = None if arm == REFERENCE else _difference(own, by_arm.get(REFERENCE, []))
+        mark = "=" if place > 1 and _tied(difference(own, first)) else ""
+        base = None if arm == REFERENCE else difference(own, by_arm.get(REFERENCE, []))
         lines.append(
             {
                 "rank": f"{place}{mark}",
                 "method": own[0].arm_title,
                 "student reads": own[0].extra["sees"],
-                "test": _percent(_tests(own)),
-                "D_u": _percent([row.metrics["unlabelled"] for row in own]),
-                "gain": "reference" if arm == REFERENCE else _gain(base),
+                "test": percent(_tests(own)),
+                "D_u": percent([row.metrics["unlabelled"] for row in own]),
+                "gain": "reference" if arm == REFERENCE else gain(base),
                 "seconds": f"{summarise([row.seconds or 0.0 for row in own]).mean:.2f}",
             }
         )
@@ -252,7 +267,7 @@ def _task_section(rows: Sequence[Record]) -> str:
         f"{counts['labelled']} labelled, {counts['unlabelled']} unlabelled, {counts['test']} test "
         f"samples; {budget['steps']} updates of {batch}, {budget['optimizer']} at "
         f"{budget['learning_rate']:g}. Between seeds differ: {rows[0].varies}.\n\n"
-        f"{_table(pd.DataFrame(lines))}"
+        f"{table(pd.DataFrame(lines))}"
     )
 
 
@@ -267,8 +282,8 @@ def _against(rows: Sequence[Record], tasks: Sequence[str]) -> pd.DataFrame:
             sides = [
                 [row for row in own if row.task == task and row.arm == name] for name in (MKE, arm)
             ]
-            found = _difference(*sides)
-            line[task] = _gain(found) if _tied(found) else f"**{_gain(found)}**"
+            found = difference(*sides)
+            line[task] = gain(found) if _tied(found) else f"**{gain(found)}**"
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -277,7 +292,7 @@ def _tests(rows: Sequence[Record]) -> list[float]:
     return [row.metrics["test"] for row in rows]
 
 
-def _difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference | None:
+def difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference | None:
     """First minus second at the seeds that both have; None where there is none."""
     sides = [{row.seed: row.metrics["test"] for row in side} for side in (first, second)]
     seeds = sorted(sides[0].keys() & sides[1].keys())
@@ -294,12 +309,14 @@ def _tied(found: PairedDifference | None) -> bool:
     return found.interval.low <= 0 <= found.interval.high
 
 
-def _percent(values: Sequence[float]) -> str:
+def percent(values: Sequence[float]) -> str:
+    """The mean, standard deviation and number of some shares, in percent."""
     found = summarise(values)
     return cell({"mean": found.mean, "sd": found.sd, "n": found.n})
 
 
-def _gain(found: PairedDifference | None) -> str:
+def gain(found: PairedDifference | None) -> str:
+    """A paired difference in points, with its interval and number of pairs."""
     if found is None:
         return "not available"
     ends = found.interval
@@ -307,7 +324,8 @@ def _gain(found: PairedDifference | None) -> str:
     return f"{100 * found.mean:+.1f}{interval} ({found.n})"
 
 
-def _table(cells: pd.DataFrame) -> str:
+def table(cells: pd.DataFrame) -> str:
+    """Cells as a table of Markdown."""
     rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mke_theory.report import tables
-from mke_theory.study.arms import MM_STUDENT, PLACEBOS, REFERENCE
+from mke_theory.study.arms import EVIDENCE_PLACEBOS, MM_STUDENT, PLACEBOS, REFERENCE
 from mke_theory.study.records import Record
 
 BETTER, WORSE = "better", "worse"
@@ -34,7 +34,8 @@ def cautions(own: Sequence[Record]) -> list[str]:
     worse = [titles[arm] for arm, row in gains.items() if verdict(row) == WORSE]
     if worse:
         found.append(f"Worse than the teacher: {', '.join(worse)}.")
-    for arm in (one.name for one in PLACEBOS if one.errors == MM_STUDENT.errors):
+    placebos = (*PLACEBOS, *EVIDENCE_PLACEBOS)
+    for arm in (one.name for one in placebos if one.errors == MM_STUDENT.errors):
         if arm in gains and verdict(gains[arm]) == BETTER:
             found.append(f"{titles[arm]} gains as well: {tables.gain_cell(gains[arm])}.")
     for title, reference in tables.COMPARED_WITH.items():

@@ -3,7 +3,8 @@
 The method arm is MM student (MKE). Every other arm is a copy of it with some fields changed, and
 the report prints those fields. Placebos ask what the gain is made of: the content of the second
 modality, the structure of the teacher's errors, or the number of parameters. The rival asks whether
-a change of the teacher's decisions would have done as well as a student.
+a change of the teacher's decisions would have done as well as a student. The evidence arm is the
+same question asked of a sum of experts, one a modality, and has placebos of its own.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ class Arm:
     modalities: the teacher's (α) or all of them.
     learns_from: the true labels of D_l, pseudo labels of D_u, both, or (as the ceiling) the true
         labels of D_u.
-    perturbed: whether T and L_reg are on. pairing: β as recorded, or shuffled across D_u.
+    perturbed: whether T and L_reg are on.
+    pairing: β as recorded, shuffled across D_u, or α once more in its place.
     errors: pseudo labels of the teacher, or the truth with as many errors in random places.
     size: the task's own width, or the width that gives the parameters of the MM student.
     decision: as the trained model has it, or less the share of the classes' frequency that the
         recipe's `adjustment` takes from the students (see `adjusted`).
+    student: one network, or a sum of experts that each read a modality (`method.evidence`).
     """
 
     name: str = "mm_student"
@@ -33,15 +36,21 @@ class Arm:
         "pseudo labels"
     )
     perturbed: bool = True
-    pairing: Literal["as recorded", "shuffled"] = "as recorded"
+    pairing: Literal["as recorded", "shuffled", "α again"] = "as recorded"
     errors: Literal["teacher's", "random"] = "teacher's"
     size: Literal["task", "as MM student"] = "task"
     decision: Literal["as trained", "adjusted"] = "as trained"
+    student: Literal["one network", "sum of experts"] = "one network"
 
     @property
     def rounds(self) -> int:
         """Students that the arm trains: none where it uses the teacher alone."""
-        return 0 if self.learns_from == "labels" else 1
+        return 0 if self.learns_from == "labels" or self.adds_evidence else 1
+
+    @property
+    def adds_evidence(self) -> bool:
+        """True where the student is a sum of experts, which has rounds of its own."""
+        return self.student == "sum of experts"
 
     @property
     def needs_truth(self) -> bool:
@@ -68,6 +77,8 @@ SIX_ARMS: tuple[Arm, ...] = (
     Arm("mm_student_sup", "MM student (sup)", learns_from="truth"),
 )
 
+EVIDENCE = Arm("mm_student_evidence", "MM student (evidence)", student="sum of experts")
+
 PLACEBOS: tuple[Arm, ...] = (
     Arm("mm_student_shuffled", "placebo: β shuffled", pairing="shuffled"),
     Arm("mm_student_flips", "placebo: random errors", errors="random"),
@@ -76,6 +87,27 @@ PLACEBOS: tuple[Arm, ...] = (
         "placebo: UM, size of MM",
         modalities="teacher's",
         size="as MM student",
+    ),
+)
+
+EVIDENCE_PLACEBOS: tuple[Arm, ...] = (
+    replace(
+        EVIDENCE,
+        name="mm_student_evidence_shuffled",
+        title="placebo: evidence, β shuffled",
+        pairing="shuffled",
+    ),
+    replace(
+        EVIDENCE,
+        name="mm_student_evidence_flips",
+        title="placebo: evidence, random errors",
+        errors="random",
+    ),
+    replace(
+        EVIDENCE,
+        name="mm_student_evidence_again",
+        title="placebo: evidence, α again for β",
+        pairing="α again",
     ),
 )
 
@@ -90,7 +122,9 @@ RIVALS: tuple[Arm, ...] = (
     ),
 )
 
-ARMS: dict[str, Arm] = {arm.name: arm for arm in (*SIX_ARMS, *PLACEBOS, *RIVALS)}
+ARMS: dict[str, Arm] = {
+    arm.name: arm for arm in (*SIX_ARMS, EVIDENCE, *PLACEBOS, *EVIDENCE_PLACEBOS, *RIVALS)
+}
 """Every arm by name, in the order of the tables."""
 
 

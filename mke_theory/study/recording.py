@@ -115,7 +115,7 @@ def record_of(result: Result, configuration: RunConfiguration) -> Record:
         training=_cost(result),
         seconds=result.seconds,
         artifacts=kept,
-        extra={} if isinstance(run.arm, Arm) else {"sees": run.arm.sees},
+        extra=dict(result.notes) | ({} if isinstance(run.arm, Arm) else {"sees": run.arm.sees}),
     )
 
 

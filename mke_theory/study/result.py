@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -66,7 +66,7 @@ class Result:
     [n, ...], −1 where a method has none; multi-label, probabilities [n, k]. account: on D_u, None
     where a prediction is missing. fit: of the run's own model, of the teacher where the arm trains
     no other, and None where no network is trained. seconds: of training, all rounds together; None
-    where nothing was trained now.
+    where nothing was trained now. notes: what the method has to say of itself, in plain values.
     """
 
     run: Run
@@ -77,6 +77,7 @@ class Result:
     account: Account | None
     fit: Fit | None
     seconds: float | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> nn.Module:

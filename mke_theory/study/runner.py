@@ -13,13 +13,19 @@ from dataclasses import dataclass, replace
 from mke_theory.data.problem import Problem
 from mke_theory.method import algorithm
 from mke_theory.method.algorithm import Expansion, ExpansionJob, predictions_of
+from mke_theory.method.evidence import EvidenceExpansion, carry_out
 from mke_theory.method.job import TrainingJob
 from mke_theory.study.arm_setup import student_of, teacher_itself, teacher_of
 from mke_theory.study.arms import Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
+from mke_theory.study.evidence_setup import Plan, notes_of, plan_of
 from mke_theory.study.recording import key_of
 from mke_theory.study.result import Cell, Failure, Result, Run
-from mke_theory.study.semi_supervised.setup import classic_result, student_of_round
+from mke_theory.study.semi_supervised.setup import (
+    classic_result,
+    contestant_plan,
+    student_of_round,
+)
 from mke_theory.study.task import Task
 from mke_theory.study.trainers import trainer_called, trainer_of
 from mke_theory.training.loop import Fit
@@ -56,6 +62,7 @@ def run(
             teachers[cell] = Failure.of(cell.teacher, error)
     together = _Together(runs, teachers, problems, configuration, progress)
     done = together.without_students()
+    done |= together.by_evidence(done)
     for number in range(1, max((one.arm.rounds for one in runs), default=0) + 1):
         done |= together.of_round(number, done)
     return [together.judged(i, done[i]) for i in range(len(runs))]
@@ -107,12 +114,34 @@ class _Together:
             teacher = self.teachers[one.cell]
             if isinstance(teacher, Failure):
                 done[i] = replace(teacher, run=one)
-            elif one.arm.rounds == 0:
+            elif one.arm.rounds == 0 and not one.arm.adds_evidence:
                 try:
                     done[i] = _without_student(one, self.problems[one.cell], teacher)
                 except Exception as error:
                     done[i] = Failure.of(one, error)
         return done
+
+    def by_evidence(self, done: Mapping[int, Done]) -> dict[int, Done]:
+        """Sums of experts, whose folds and rounds are trained together over all runs."""
+        wanted = [i for i, one in enumerate(self.runs) if one.arm.adds_evidence and i not in done]
+        outcomes: dict[int, Done] = {}
+        for name in _trainers((self.runs[i].task for i in wanted), self.configuration):
+            own = [i for i in wanted if self._trainer(i) == name]
+            title = None if self.progress is None else f"{self.progress}: experts"
+            train = trainer_called(name, self.configuration, progress=title)
+            found = carry_out([self._plan(self.runs[i]) for i in own], train)
+            for i, one in zip(own, found, strict=True):
+                if isinstance(one, Exception):
+                    outcomes[i] = Failure.of(self.runs[i], one)
+                else:
+                    outcomes[i] = one
+        return outcomes
+
+    def _plan(self, one: Run) -> Plan:
+        problem, teacher = self.problems[one.cell], self._teacher(one).model
+        if isinstance(one.arm, Arm):
+            return plan_of(one.task, one.task.adapt(one.arm), one.seed, problem, teacher)
+        return contestant_plan(one, problem, teacher)
 
     def of_round(self, number: int, done: Mapping[int, Done]) -> dict[int, Done]:
         """The students of round 1, 2, …: prepared, trained and accounted for."""
@@ -175,6 +204,7 @@ class _Together:
             outcome.account,
             outcome.fit,
             outcome.fit.seconds,
+            notes_of(outcome) if isinstance(outcome, EvidenceExpansion) else {},
         )
 
 

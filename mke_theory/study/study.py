@@ -17,7 +17,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from mke_theory.study.arm_setup import teacher_of
-from mke_theory.study.arms import REFERENCE, Arm
+from mke_theory.study.arms import ARMS, REFERENCE, Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
 from mke_theory.study.processes import over_processes
 from mke_theory.study.recording import key_of, record_of
@@ -32,22 +32,28 @@ from mke_theory.training.loop import Fit
 Listed = TypeVar("Listed")
 
 
-def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: Iterable[int]) -> list[Run]:
+def plan(tasks: Iterable[Task], arms: Iterable[Arm] | None, seeds: Iterable[int]) -> list[Run]:
     """All runs, the reference arm's first; it is always among them, as what gains refer to.
 
-    An arm that under a task's objective would repeat another one is not run on it. Raises TypeError
-    where `tasks` are no tasks or `arms` no arms.
+    None in place of arms means every task's usual ones. An arm that under a task's objective would
+    repeat another one is not run on it. Raises TypeError where `tasks` are no tasks or `arms` no
+    arms.
     """
     tasks, seeds = _listed("tasks", tasks, Task), list(seeds)
-    others = [arm for arm in _listed("arms", arms, Arm) if arm.name != REFERENCE]
+    chosen = None if arms is None else _listed("arms", arms, Arm)
     references = [Cell(task, seed).teacher for task in tasks for seed in seeds]
     return references + [
         Run(task, arm, seed)
         for task in tasks
         for seed in seeds
-        for arm in others
-        if not repeats_another(arm, task)
+        for arm in (usual_arms(task) if chosen is None else chosen)
+        if arm.name != REFERENCE and not repeats_another(arm, task)
     ]
+
+
+def usual_arms(task: Task) -> list[Arm]:
+    """The arms that run on a task where none is asked for, in the order of the tables."""
+    return [arm for arm in ARMS.values() if not task.usual_arms or arm.name in task.usual_arms]
 
 
 def _listed(name: str, values: Iterable[Listed], kind: type[Listed]) -> list[Listed]:
@@ -72,15 +78,16 @@ def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     The first problem of every task is drawn on the way, its teacher is built and its data are
     hashed, so that what is damaged, absent or impossible raises here, before any work has started.
     """
-    knows: dict[Task, bool] = {}
+    knows: dict[Task, tuple[bool, bool]] = {}
     for one in runs:
         if one.task not in knows:
             # Kept by nobody: runs may have processes of their own.
-            teacher_of(one.task, one.seed, one.task.problem(one.seed))
+            problem = one.task.problem(one.seed)
+            teacher_of(one.task, one.seed, problem)
             one.task.data_hash()  # where the weights are, for instance
-            knows[one.task] = one.task.knows_truth()
+            knows[one.task] = one.task.knows_truth(), problem.labelled.labels.ndim == 1
     reasons = {
-        one: _unfit(one.arm, one.task, knows[one.task]) for one in runs if isinstance(one.arm, Arm)
+        one: _unfit(one.arm, one.task, *knows[one.task]) for one in runs if isinstance(one.arm, Arm)
     }
     lines = dict.fromkeys(
         f"left out {one.task.name} {one.arm.name}: {why}" for one, why in reasons.items() if why
@@ -88,8 +95,10 @@ def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return [one for one in runs if reasons.get(one) is None], list(lines)
 
 
-def _unfit(arm: Arm, task: Task, knows_truth: bool) -> str | None:
-    """The reason why the arm cannot run on the task, or None."""
+def _unfit(arm: Arm, task: Task, knows_truth: bool, one_class: bool) -> str | None:
+    """The reason why the arm cannot run on the task, or None; `one_class` is that of a sample."""
+    if arm.adds_evidence and not one_class:
+        return "evidence students answer one question a sample, not one a pixel or several"
     if arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
     objective = task.recipe.objective

@@ -42,6 +42,8 @@ class Task:
 
     metric: ClassVar[str] = "accuracy"
     """The name of the headline metric, in which gains are counted; the first of `scores`."""
+    usual_arms: ClassVar[tuple[str, ...]] = ()
+    """Names of the arms that run where none is asked for, beside the teacher; none means all."""
     lasts: ClassVar[bool] = False
     """True where five seeds of all arms take an hour rather than minutes on a processor."""
     recipe: Recipe

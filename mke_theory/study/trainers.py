@@ -55,13 +55,13 @@ def _jobs_at_seed_0(task: Task) -> list[TrainingJob]:
 def trainer_called(
     name: TrainerName,
     configuration: RunConfiguration,
-    keys: Sequence[str],
+    keys: Sequence[str] | None = None,
     *,
     progress: str | None = None,
 ) -> Trainer:
-    """The trainer of this name, for jobs whose checkpoints have these keys."""
+    """The trainer of this name, for jobs whose checkpoints have these keys, or that have none."""
     alone = partial(one_by_one, hardware=configuration.hardware, progress=progress)
-    checkpoints = [configuration.checkpoint(key) for key in keys]
+    checkpoints = None if keys is None else [configuration.checkpoint(key) for key in keys]
     if name == "one by one":
         return partial(alone, checkpoints=checkpoints)
     together = partial(
@@ -78,7 +78,7 @@ def vectorised_or_alone(
     *,
     together: Trainer,
     alone: Callable[..., list[Outcome]],
-    checkpoints: Sequence[Checkpoint | None],
+    checkpoints: Sequence[Checkpoint | None] | None,
 ) -> list[Outcome]:
     """The outcome of every job, trained side by side; alone where that is refused or fails.
 
@@ -96,6 +96,7 @@ def vectorised_or_alone(
         elif isinstance(fit, FloatingPointError):
             outcomes[i] = fit
     rest = [i for i in range(len(jobs)) if i not in outcomes]
-    left = alone([jobs[i] for i in rest], checkpoints=[checkpoints[i] for i in rest])
+    own = None if checkpoints is None else [checkpoints[i] for i in rest]
+    left = alone([jobs[i] for i in rest], checkpoints=own)
     outcomes |= zip(rest, left, strict=True)
     return [outcomes[i] for i in range(len(jobs))]

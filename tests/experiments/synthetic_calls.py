@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-SIBLINGS = ("cluster", "closed_form", "dependence", "phase", "placebo", "run_synthetic", "worlds")
+SIBLINGS = (
+    "cluster",
+    "closed_form",
+    "dependence",
+    "multi_view",
+    "npz_tasks",
+    "phase",
+    "placebo",
+    "run_synthetic",
+    "worlds",
+)
 STEPS = [f"recipe.{who}.steps=5" for who in ("teacher", "student")]
 TINY = ["--set", *STEPS, "labelled=20", "unlabelled=50", "test=60", "--sides", "3"]
 SMALL = [*TINY, "--halvings", "1", "--no-agreement", "--workers", "1"]

@@ -4,6 +4,7 @@ from mke_theory.method.evidence.arithmetic import soft_confusion
 from mke_theory.method.evidence.expansion import carry_out, evidence_plan, expand_by_evidence
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum
 from mke_theory.method.evidence.experts import Answers, FromClassifier
+from mke_theory.method.evidence.result import distilling_job
 from mke_theory.method.evidence.settings import (
     EXPERTS,
     EvidenceExpansion,
@@ -23,6 +24,7 @@ __all__ = [
     "FromClassifier",
     "Round",
     "carry_out",
+    "distilling_job",
     "evidence_plan",
     "expand_by_evidence",
     "soft_confusion",

@@ -6,12 +6,16 @@ import copy
 
 from torch import nn
 
+from mke_theory.data.pool import Pool
+from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import account_of, predictions_of
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum, Tempered
+from mke_theory.method.evidence.learning import objective_on
 from mke_theory.method.evidence.messages import messages
 from mke_theory.method.evidence.settings import EvidenceExpansion
 from mke_theory.method.evidence.state import State
-from mke_theory.training.loop import Fit
+from mke_theory.method.job import TrainingJob
+from mke_theory.training.loop import Fit, TrainConfig
 
 
 def student_of(state: State) -> ExpertSum:
@@ -26,7 +30,6 @@ def student_of(state: State) -> ExpertSum:
                 [teacher],
                 job.alpha,
                 state.log_prior,
-                offsets=state.teacher.offsets,
                 share=state.teacher_share,
             )
         )
@@ -45,6 +48,24 @@ def student_of(state: State) -> ExpertSum:
         )
     weights = [p for models in state.models.values() for m in models for p in m.parameters()]
     return ExpertSum(experts, state.log_prior).to(weights[0].device if weights else "cpu")
+
+
+def distilling_job(
+    found: EvidenceExpansion,
+    unlabelled: Pool,
+    network: nn.Module,
+    config: TrainConfig,
+    seed: int,
+    *,
+    noise: float = 1.0,
+) -> TrainingJob:
+    """The job of one network of all modalities that learns the sum's answers on D_u.
+
+    Its labels are the probabilities of models that were not trained on the sample.
+    """
+    samples = unlabelled.with_labels(found.posterior.exp().float())
+    objective = objective_on(samples, noise)
+    return TrainingJob(network, samples, objective, config, seed_for(seed, "distilled"))
 
 
 def result_of(state: State) -> EvidenceExpansion:

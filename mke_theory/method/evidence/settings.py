@@ -53,13 +53,16 @@ class EvidenceSettings:
     folds: models of an expert, each kept from one part of D_u; 1 answers its own samples.
     rounds: trainings of an expert, one after the other, each from where the last one ended.
     teacher_folds: of D_l, for the teacher's calibration. noise: on an expert's inputs in training,
-    in units of mean|x|. All were fixed on worlds and on tasks at seeds 100 to 107.
+    in units of mean|x|. corrected: in the first round experts learn the class behind the teacher's
+    answers, through its confusion; else the answers as they are.
+    All were fixed on worlds and on tasks at seeds 100 to 107.
     """
 
     folds: int = 2
     rounds: int = 3
     teacher_folds: int = 5
     noise: float = 1.0
+    corrected: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("folds", 1), ("rounds", 1), ("teacher_folds", 2)):

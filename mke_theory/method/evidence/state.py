@@ -109,9 +109,9 @@ class State:
         here = self.present[self.job.alpha]
         self.temperature = temperature
         self.teacher_log_p = torch.log_softmax(self.logits / temperature, 1)
-        whole = torch.zeros(len(here), dtype=torch.long)
-        self.teacher = evidence_of(self.teacher_log_p, self.log_prior, 1.0, whole, here)
-        self.answers = arithmetic.posterior([self.teacher.values], self.log_prior).exp()
+        # Not brought to mean 1: alone it has to give the teacher's own answers.
+        self.teacher = torch.where(here[:, None], self.teacher_log_p - self.log_prior, 0.0)
+        self.answers = arithmetic.posterior([self.teacher], self.log_prior).exp()
         self.confusion = arithmetic.soft_confusion(self.answers[here])
 
     # Training
@@ -198,9 +198,9 @@ class State:
         """The log evidence of α [n, k]: the teacher's, and half of it that of α's expert."""
         group = self.job.alpha
         if group not in self.log_p:
-            return self.teacher.values
+            return self.teacher
         share = self.teacher_share
-        return share * self.teacher.values + (1 - share) * self.evidence(group, exponent).values
+        return share * self.teacher + (1 - share) * self.evidence(group, exponent).values
 
     @property
     def teacher_share(self) -> float:
@@ -250,7 +250,7 @@ class State:
         alpha = self.present[self.job.alpha]
         answers = self.answers.float()
         wanted = [(beta, alpha & self.present[beta], answers) for beta in self.betas]
-        trained = yield from self.train(wanted, "round 1", corrected=True)
+        trained = yield from self.train(wanted, "round 1", corrected=self.settings.corrected)
         self._take(trained)
         if self.honest is None:
             self._temperature_by_pairs()

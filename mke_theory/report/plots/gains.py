@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mke_theory.report.plots.style import BLUE, GREY, STYLE, GivenAxes, arm_title, panels
 from mke_theory.report.tables import gains, gains_by_seed, seeds
-from mke_theory.study.arms import PLACEBOS, REFERENCE, RIVALS
+from mke_theory.study.arms import EVIDENCE_PLACEBOS, PLACEBOS, REFERENCE, RIVALS
 from mke_theory.study.records import Record
 
 
@@ -47,7 +47,7 @@ def gain_by_arm(
 
 def _draw(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame, arms: list[str]) -> None:
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    hollow = {arm.name for arm in (*PLACEBOS, *RIVALS)}
+    hollow = {arm.name for arm in (*PLACEBOS, *EVIDENCE_PLACEBOS, *RIVALS)}
     for row in rows.to_dict("records"):
         at, mean = arms.index(row["arm"]), 100 * row["mean"]
         dots = 100 * singles.loc[singles["arm"] == row["arm"], "gain"].to_numpy()

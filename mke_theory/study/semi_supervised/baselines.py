@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.problem import Problem
-from mke_theory.data.rng import seed_for
+from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import fit_teacher, pseudo_label
 from mke_theory.method.relatives.method import alpha_alone
 from mke_theory.training.loop import TrainConfig
@@ -140,6 +140,32 @@ def co_training(
     first, second = (trained(view, rounds) for view in (alpha, beta))
     both = (_product(first, second, pool) for pool in (problem.unlabelled, problem.test))
     return CoTraining(first, second, labels, Predictions(*both))
+
+
+def late_average(
+    problem: Problem,
+    teacher: nn.Module,
+    build: Callable[[tuple[str, ...]], nn.Module],
+    *,
+    config: TrainConfig | None = None,
+    seed: int = 0,
+) -> Predictions:
+    """The mean of the teacher's logits and of those of a model of β that learned its classes.
+
+    Nothing is corrected, calibrated or cross-fitted: what one does first. `build(modalities)` makes
+    a fresh model, trained on all of D_u. Raises ValueError where every modality is the teacher's.
+    """
+    beta = tuple(name for name in problem.modalities if name not in problem.teacher_modalities)
+    if not beta:
+        raise ValueError("there is no second view; every modality is the teacher's")
+    named = pseudo_label(teacher, problem.unlabelled).hard
+    at = seed_for(seed, "late average")
+    with torch_seed(at):
+        model = build(beta)
+    fit_teacher(model, problem.unlabelled.only(beta).with_labels(named), config, seed=at)
+    parts = (problem.unlabelled, problem.test)
+    sums = [predict(teacher, pool).double() + predict(model, pool).double() for pool in parts]
+    return Predictions(*(logits.argmax(dim=1) for logits in sums))
 
 
 def _labelled_so_far(problem: Problem, labels: Tensor, view: tuple[str, ...]) -> Pool:

@@ -23,6 +23,7 @@ from typing import Literal, get_args
 
 from mke_theory.data.problem import Problem
 from mke_theory.method import relatives
+from mke_theory.method.evidence import EvidenceSettings
 from mke_theory.method.objective import Objective
 from mke_theory.method.relatives.method import STRONG, WEAK, Method, Steps
 from mke_theory.method.transforms import ModalityDropout
@@ -31,7 +32,7 @@ from mke_theory.study.task import Recipe, Task
 from mke_theory.training.loop import TrainConfig
 
 Sees = Literal["α", "α and β"]
-Classic = Literal["teacher", "self_training", "label_spreading", "co_training"]
+Classic = Literal["teacher", "self_training", "label_spreading", "late_average", "co_training"]
 
 DROPPED: Steps = (ModalityDropout(0.5),)
 """Further perturbation, weak or strong, of a student that reads both modalities."""
@@ -40,23 +41,54 @@ CO_TRAINING_ROUNDS = 5
 
 
 @dataclass(frozen=True)
+class Experts:
+    """A sum of experts by its settings, as it is or `distilled` into one network.
+
+    Folds, rounds and that network share the updates out. Models of the teacher's calibration on D_l
+    are further teachers, and not counted.
+    """
+
+    name: str
+    title: str
+    settings: EvidenceSettings
+    distilled: bool = False
+
+    @property
+    def trainings(self) -> int:
+        """Times that an expert, or the network at the end, is trained."""
+        return self.settings.trainings + int(self.distilled)
+
+
+EXPERTS: tuple[Experts, ...] = (
+    Experts("experts", "Experts", EvidenceSettings(rounds=1, corrected=False)),
+    Experts("experts_corrected", "Experts + T̂", EvidenceSettings(rounds=1)),
+    Experts("experts_rounds", "Experts + T̂, rounds", EvidenceSettings()),
+    Experts("experts_distilled", "Experts + T̂, rounds, distilled", EvidenceSettings(), True),
+)
+
+
+@dataclass(frozen=True)
 class Contestant:
     """One line of the comparison: a method or a baseline, and the modalities that it reads.
 
-    `how` is a `Method`, whose student is trained by its objective; or the name of a classic: the
-    "teacher" (supervised on D_l), or a baseline. `each_round`: every round has the whole budget,
-    instead of its share.
+    `how` is a `Method`, whose student is trained by its objective; `Experts`; or the name of a
+    classic: the "teacher" (supervised on D_l), or a baseline. `each_round`: every round has the
+    whole budget, instead of its share.
     """
 
-    how: Method | Classic
+    how: Method | Experts | Classic
     sees: Sees
     each_round: bool = False
 
     def __post_init__(self) -> None:
         if self.sees not in get_args(Sees):
             raise ValueError(f"sees is {self.sees!r}; choose one of {get_args(Sees)}")
-        if not isinstance(self.how, Method) and self.how not in get_args(Classic):
-            raise ValueError(f"how is {self.how!r}; give a Method or one of {get_args(Classic)}")
+        if not isinstance(self.how, Method | Experts) and self.how not in get_args(Classic):
+            raise ValueError(
+                f"how is {self.how!r}; give a Method, Experts or one of {get_args(Classic)}"
+            )
+        if isinstance(self.how, Experts) and self.sees == "α":
+            raise ValueError(f"sees is 'α', but {self.title} add up modalities; give 'α and β'")
         if self.each_round and self.trainings == 1:
             raise ValueError(f"each_round is True, but {self.title} has one round; leave it out")
 
@@ -68,14 +100,14 @@ class Contestant:
         """
         if self.how == "teacher":
             return REFERENCE
-        name = self.how.name if isinstance(self.how, Method) else self.how
+        name = self.how if isinstance(self.how, str) else self.how.name
         more = "_more" if self.each_round else ""
         return f"{name}{more}_{'alpha' if self.sees == 'α' else 'both'}"
 
     @property
     def title(self) -> str:
         """The method in words, without its modalities."""
-        title = self.how.title if isinstance(self.how, Method) else _TITLES[self.how]
+        title = _TITLES[self.how] if isinstance(self.how, str) else self.how.title
         return f"{title}, {self.trainings}× updates" if self.each_round else title
 
     @property
@@ -84,8 +116,15 @@ class Contestant:
         return self.how.rounds if isinstance(self.how, Method) else 0
 
     @property
+    def adds_evidence(self) -> bool:
+        """True where the student is a sum of experts."""
+        return isinstance(self.how, Experts)
+
+    @property
     def trainings(self) -> int:
         """The times that models are trained; the last of co-training is after its rounds."""
+        if isinstance(self.how, Experts):
+            return self.how.trainings
         return CO_TRAINING_ROUNDS + 1 if self.how == "co_training" else max(1, self.rounds)
 
     def budget(self, whole: TrainConfig) -> TrainConfig:
@@ -103,6 +142,7 @@ _TITLES: dict[Classic, str] = {
     "teacher": "UM teacher",
     "self_training": "Self-training (logistic)",
     "label_spreading": "Label spreading",
+    "late_average": "Mean of teacher's and β's logits",
     "co_training": "Co-training",
 }
 
@@ -114,6 +154,8 @@ def contestants(weak: Steps = WEAK, strong: Steps = STRONG) -> tuple[Contestant,
         *(Contestant(method, "α") for method in _methods(weak, strong)),
         *(Contestant(method, "α and β") for method in together),
         *(Contestant(how, sees) for how in ("self_training", "label_spreading") for sees in _BOTH),
+        *(Contestant(experts, "α and β") for experts in EXPERTS),
+        Contestant("late_average", "α and β"),
         Contestant("co_training", "α and β"),
     )
     more = (

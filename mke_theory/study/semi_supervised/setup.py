@@ -19,16 +19,19 @@ from mke_theory.method.algorithm import (
     predictions_of,
     pseudo_label,
 )
+from mke_theory.method.evidence import distilling_job, evidence_plan
 from mke_theory.method.relatives.method import Method, round_job
 from mke_theory.models import MultimodalModel
+from mke_theory.study.evidence_setup import Plan, build_expert, job_of, judged
 from mke_theory.study.result import Result, Run
 from mke_theory.study.semi_supervised.baselines import (
     Predictions,
     co_training,
     label_spreading,
+    late_average,
     self_training,
 )
-from mke_theory.study.semi_supervised.contestants import CO_TRAINING_ROUNDS, Contestant
+from mke_theory.study.semi_supervised.contestants import CO_TRAINING_ROUNDS, Contestant, Experts
 from mke_theory.study.task import Task
 from mke_theory.training.loop import Fit
 
@@ -59,6 +62,26 @@ def student_of_round(
     return ExpansionJob(problem.unlabelled.only(used), problem.truth, pseudo, job)
 
 
+def contestant_plan(run: Run, problem: Problem, teacher: nn.Module) -> Plan:
+    """The plan of a sum of experts, or of the network that it is distilled into."""
+    contestant = _contestant(run)
+    experts = contestant.how
+    if not isinstance(experts, Experts):
+        raise TypeError(f"{contestant.title} is no sum of experts; give Experts")
+    config, pseudo = (
+        contestant.budget(run.task.recipe.student),
+        pseudo_label(teacher, problem.unlabelled),
+    )
+    job = job_of(run.task, run.seed, problem, teacher, config=config, settings=experts.settings)
+    found = yield from evidence_plan(job)
+    student = found.student
+    if experts.distilled:
+        network = build(run.task, problem.blind, problem.modalities, run.seed)
+        (fit,) = yield [distilling_job(found, problem.unlabelled, network, config, job.seed)]
+        student = fit.model
+    return judged(found, student, problem, pseudo)
+
+
 def build(
     task: Task, problem: Problem, used: tuple[str, ...], seed: int, number: int = 1
 ) -> nn.Module:
@@ -82,7 +105,7 @@ def classic_result(run: Run, problem: Problem, teacher: Fit) -> Result:
         return Result(
             run, problem, teacher.model, pseudo, predictions, own, teacher, teacher.seconds
         )
-    classic = _classic(run, problem.blind)
+    classic = _classic(run, problem.blind, teacher.model)
     predictions = {"unlabelled": classic.unlabelled, "test": classic.test}
     whole = all(bool((classes >= 0).all()) for classes in predictions.values())
     found = account_of(problem.truth, pseudo, classic.unlabelled) if whole else None
@@ -90,13 +113,21 @@ def classic_result(run: Run, problem: Problem, teacher: Fit) -> Result:
     return Result(run, problem, teacher.model, pseudo, predictions, found, None, seconds)
 
 
-def _classic(run: Run, problem: Problem) -> Predictions:
+def _classic(run: Run, problem: Problem, teacher: nn.Module) -> Predictions:
     contestant = _contestant(run)
     used = contestant.modalities(problem)
     if contestant.how == "self_training":
         return self_training(problem, used)
     if contestant.how == "label_spreading":
         return label_spreading(problem, used)
+    if contestant.how == "late_average":
+        return late_average(
+            problem,
+            teacher,
+            lambda view: build_expert(run.task, problem, view),
+            config=contestant.budget(run.task.recipe.student),
+            seed=run.seed,
+        )
     tenth = max(1, len(problem.unlabelled) // (10 * problem.classes))
     return co_training(
         problem,

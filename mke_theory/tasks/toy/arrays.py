@@ -55,6 +55,16 @@ class Arrays(Task):
     name: ClassVar[str] = "arrays"
     title: ClassVar[str] = "arrays"
     varies: ClassVar[str] = "split (if the file has no `part`), weights, noise"
+    usual_arms: ClassVar[tuple[str, ...]] = (
+        "mm_student_evidence",
+        "mm_student_evidence_shuffled",
+        "um_student",
+        "mm_student",
+        "mm_student_shuffled",
+        "mm_student_sup",
+    )
+    """Evidence students need no recipe; plain MKE, whose recipe is nobody's choice here, is beside
+    them."""
 
     recipe: Recipe = RECIPE
     file: str = ""

@@ -1,4 +1,4 @@
-"""A Gaussian world of two numbers: errors by formula, and the noise that is right in it."""
+"""Gaussian worlds: errors by formula, the noise that is right, and evidence counted twice."""
 
 from mke_theory.theory.gaussian.closed_form import (
     GaussianPair,
@@ -10,6 +10,7 @@ from mke_theory.theory.gaussian.closed_form import (
     phase_diagram,
     sample,
 )
+from mke_theory.theory.gaussian.evidence_sum import EvidenceSum
 from mke_theory.theory.gaussian.noise_calibration import (
     estimate_by_class,
     log_odds,
@@ -27,6 +28,7 @@ from mke_theory.theory.gaussian.teacher_strength import (
 )
 
 __all__ = [
+    "EvidenceSum",
     "GaussianPair",
     "LinearStudent",
     "Loss",

@@ -176,7 +176,7 @@ def test_the_sum_of_a_first_round_by_hand() -> None:
     state = begun(pool)
     w = state.exponents["b",]
     assert 0.5 < w < 1.7  # 1 is right; the numbers are exact logits
-    parts = [state.teacher.values, state.evidence(("b",), w).values]
+    parts = [state.teacher, state.evidence(("b",), w).values]
     torch.testing.assert_close(state.posterior(), posterior(parts, state.log_prior))
     (first,) = state.rounds
     assert first.number == 1 and first.exponents == {"b": w} and first.named == 2
@@ -229,12 +229,12 @@ def test_every_round_learns_from_more_of_each_class() -> None:
 
 def test_α_is_half_the_teacher_and_half_its_expert() -> None:
     state = begun(readable(100, 6))
-    assert state.teacher_share == 1.0 and torch.equal(state.alpha(), state.teacher.values)
+    assert state.teacher_share == 1.0 and torch.equal(state.alpha(), state.teacher)
     state.verdicts["b",] = "trusted"
     carried_out(state.next_round())
     assert state.teacher_share == 0.5
     own = state.evidence(("a",)).values
-    torch.testing.assert_close(state.alpha(), (state.teacher.values + own) / 2)
+    torch.testing.assert_close(state.alpha(), (state.teacher + own) / 2)
 
 
 def test_answers_are_replaced_by_an_expert() -> None:
