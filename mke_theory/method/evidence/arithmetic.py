@@ -99,10 +99,12 @@ def as_answered(values: Tensor, log_prior: Tensor, confusion: Tensor) -> Tensor:
     """Log evidence of what the teacher would answer, [n, k], instead of evidence of the class.
 
     p(ỹ | x_m) = Σ_y p(y | x_m) S[y, ỹ] is closer to the classes' frequency than p(y | x_m): it
-    counts what the modality says no more than the teacher's own answers bear out.
+    counts what the modality says no more than the teacher's own answers bear out. It is divided by
+    the answers' own frequency p(ỹ) = Σ_y π_y S[y, ỹ], so that what says nothing of y says nothing.
     """
     p = torch.softmax(log_prior + values, dim=1)
-    return torch.log((p @ confusion).clamp(min=_LEAST)) - log_prior
+    answers = (log_prior.exp() @ confusion).clamp(min=_LEAST)
+    return torch.log((p @ confusion).clamp(min=_LEAST)) - answers.log()
 
 
 def temperature_of(logits: Tensor, labels: Tensor) -> float:

@@ -238,6 +238,11 @@ def test_evidence_of_the_answer_is_closer_to_the_shares() -> None:
     torch.testing.assert_close(found, torch.tensor([[1.32, 0.68]], dtype=torch.float64).log())
     same = as_answered(values, HALVES.log(), torch.eye(2, dtype=torch.float64))
     torch.testing.assert_close(same, values)
+    # Shares (1/2, 1/2) through S = [[0.9, 0.1], [0.5, 0.5]] are (0.7, 0.3): what says nothing of y
+    # says nothing of the answer, though the teacher answers 0 more often.
+    bent = torch.tensor([[0.9, 0.1], [0.5, 0.5]], dtype=torch.float64)
+    still = as_answered(torch.zeros_like(values), HALVES.log(), bent)
+    torch.testing.assert_close(still, torch.zeros_like(values), rtol=0, atol=1e-12)
     nothing = as_answered(values, HALVES.log(), HALVES.expand(2, 2))
     torch.testing.assert_close(nothing, torch.zeros_like(nothing), rtol=0, atol=1e-12)
 
