@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-
-from mke_theory.evaluation.metrics import Numbers
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,9 @@ class ReliabilityBin:
     right: float | None
 
 
-def reliability(confidence: Numbers, right: Numbers, bins: int = 10) -> tuple[ReliabilityBin, ...]:
+def reliability(
+    confidence: ArrayLike | Tensor, right: ArrayLike | Tensor, bins: int = 10
+) -> tuple[ReliabilityBin, ...]:
     """The answers by their confidence, in `bins` bins of equal width over [0, 1].
 
     confidence: [n], the probability that a model gives to its own answer. right: [n], whether the
@@ -45,7 +45,9 @@ def reliability(confidence: Numbers, right: Numbers, bins: int = 10) -> tuple[Re
     )
 
 
-def expected_calibration_error(confidence: Numbers, right: Numbers, bins: int = 10) -> float:
+def expected_calibration_error(
+    confidence: ArrayLike | Tensor, right: ArrayLike | Tensor, bins: int = 10
+) -> float:
     """Σ_b n_b/n |mean confidence − share right| over the bins of `reliability`, in [0, 1].
 
     Arguments and errors are those of `reliability`. Ref: guo2017calibration, equation 3.
@@ -68,7 +70,7 @@ def _bin(
 
 
 def _answers(
-    confidence: Numbers, right: Numbers
+    confidence: ArrayLike | Tensor, right: ArrayLike | Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     given, hits = (_array(x).astype(np.float64) for x in (confidence, right))
     if given.ndim != 1 or given.shape != hits.shape:
@@ -86,5 +88,5 @@ def _answers(
     return given, hits
 
 
-def _array(x: Numbers) -> NDArray[Any]:
+def _array(x: ArrayLike | Tensor) -> NDArray[Any]:
     return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)

@@ -89,19 +89,24 @@ def _notes(runs: Sequence[Record], *path: str) -> list[Any]:
     return found
 
 
-def _cell(values: Sequence[float], scale: int = 100) -> str:
-    """Mean ± sd (n) of the values: in percent, or as they are with scale 1."""
-    return tables.cell(asdict(summarise(values)), scale)
+def _number(values: Sequence[float]) -> str:
+    """Mean ± sd (n) of the values as they are: "1.24 ± 0.05 (10)"."""
+    return tables.cell(asdict(summarise(values)), scale=1)
+
+
+def _percent(values: Sequence[float]) -> str:
+    """Mean ± sd (n) of shares in percent: "72.4 ± 0.5% (10)"."""
+    return tables.cell(asdict(summarise(values))).replace(" (", "% (")
 
 
 def _changed(runs: Sequence[Record]) -> list[str]:
-    """The samples of D_u that changed their class, and the teacher's classes of most of them."""
+    """The samples of D_u that changed their class, and what the teacher had called them most."""
     labels = _notes(runs, "labels")
     changed, n = ([one[name] for one in labels] for name in ("changed", "n"))
-    share = _cell([c / of for c, of in zip(changed, n, strict=True)])
+    share = _percent([c / of for c, of in zip(changed, n, strict=True)])
     whole = (
         f"Of {np.mean(n):,.0f} unlabelled samples it gave {np.mean(changed):,.0f} another class "
-        f"than the teacher did (means over seeds): {share} in %."
+        f"than the teacher did: {share}."
     )
     by_class = np.sum([one["by_class"] for one in labels], axis=0)
     largest = [int(k) for k in np.argsort(-by_class[:, 1], kind="stable")[:NAMED]]
@@ -112,9 +117,9 @@ def _changed(runs: Sequence[Record]) -> list[str]:
     ]
     if not named:
         return [whole]
-    most = "Most of them" if len(named) < int((by_class[:, 1] > 0).sum()) else "They"
-    over = "" if len(runs) == 1 else f", over {tables.seeds(len(runs))}"
-    return [whole, f"{most} had been called {', '.join(named)}{over}."]
+    often = "Most often" if len(named) < int((by_class[:, 1] > 0).sum()) else "Before,"
+    over = "" if len(runs) == 1 else f"; samples of {tables.seeds(len(runs))} together"
+    return [whole, f"{often} the teacher had called them {', '.join(named)}{over}."]
 
 
 def _name(record: Record, k: int) -> str:
@@ -127,10 +132,10 @@ def _sureness(runs: Sequence[Record]) -> list[str]:
     parts = []
     for name, where in (("changed", "where it changed the class"), ("kept", "where it kept it")):
         known = [x for x in _notes(runs, "labels", f"confidence_{name}") if x is not None]
-        parts += [f"{_cell(known)} {where}"] if known else []
+        parts += [f"{_percent(known)} {where}"] if known else []
     return [
-        "Its mean confidence, by models that did not train on the sample, is in %: "
-        f"{', '.join(parts)}."
+        "Its mean confidence, by models that did not train on the sample, is "
+        f"{' and '.join(parts)}."
     ]
 
 
@@ -141,8 +146,8 @@ def _calibration(runs: Sequence[Record], folder: Path | None) -> list[str]:
         return []
     student, teacher = (tables.cell(asdict(found.error_of(who))) for who in WHO)
     return [
-        f"Its expected calibration error on test is {student} points, its teacher's {teacher}: "
-        "the distance between confidence and the share right."
+        "On test the mean distance between confidence and the share right (expected calibration "
+        f"error, in points) is {student}, its teacher's {teacher}."
     ]
 
 
@@ -156,21 +161,19 @@ def _verdicts(runs: Sequence[Record]) -> list[str]:
             f"{verdict} at {count} of {tables.seeds(len(here))} ({MEANINGS[verdict]})"
             for verdict, count in counts.most_common()
         )
-        z = _cell(_notes(here, "usefulness", name), scale=1)
-        found.append(f"{name} is {verdicts}; usefulness z = {z}, weak below {USEFUL:g}.")
+        z = _number(_notes(here, "usefulness", name))
+        found.append(f"“{name}” is {verdicts}; usefulness z = {z}, weak below {USEFUL:g}.")
     return found
 
 
 def _teacher(runs: Sequence[Record]) -> list[str]:
     """The teacher's temperature, and its accuracy on labels that it was not trained on."""
-    heat = _cell(_notes(runs, "temperature"), scale=1)
+    heat = _number(_notes(runs, "temperature"))
     told = f"The teacher's temperature is {heat}; above 1 it is surer than it is right."
     honest = [x for x in _notes(runs, "honest_accuracy") if x is not None]
     if not honest:
         return [f"{told} Nobody answered labels of D_l that were not trained on."]
-    return [
-        f"{told} On labels of D_l that it was not trained on it is right in %: {_cell(honest)}."
-    ]
+    return [f"{told} Of labels of D_l that it was not trained on it knows {_percent(honest)}."]
 
 
 def _messages(runs: Sequence[Record]) -> list[str]:

@@ -38,7 +38,8 @@ CAPTIONS = {
     "confusion": "Predicted classes on test in percent of each true class, summed over seeds.",
     "reliability": (
         "Confidence on test against the share of answers that are right, of the evidence student "
-        "and its teacher, seeds pooled; on the dotted line confidence is what it says."
+        "and its teacher, seeds pooled; on the dotted line confidence is what it says. Large "
+        "points hold many answers; ECE is the expected calibration error, in points."
     ),
     "regions_": "Decisions over the plane of both modalities, and the test points by true class.",
     "scenes_": "Frames of test: input, truth and the classes that each arm predicts.",

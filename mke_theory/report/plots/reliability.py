@@ -20,6 +20,9 @@ BINS = 10
 _LOOKS = ((BLUE, "o", "-"), (ORANGE, "s", "--"))
 """Colour, marker and line of the first model and of the second."""
 
+_LEAST, _WHOLE = 6.0, 80.0
+"""Area of a point of a bin with hardly an answer, and what it gains up to one with all of them."""
+
 Answers = tuple[NDArray[np.float64], NDArray[np.bool_]]
 """Confidences [n], and whether the answer is right [n]."""
 
@@ -52,7 +55,8 @@ class Confidences:
 def reliability_by_task(tasks: Sequence[Confidences], *, axes: GivenAxes | None = None) -> Figure:
     """A figure with one panel a task: share right against mean confidence, seeds pooled.
 
-    A point is one of ten bins of equal width; bins without an answer are passed over. The legend
+    A point is one of ten bins of equal width, its size the share of the answers; bins without one
+    are passed over. The legend
     has the expected calibration error in percent, mean ± sd over seeds. Raises ValueError where
     there is no task.
     """
@@ -66,7 +70,7 @@ def reliability_by_task(tasks: Sequence[Confidences], *, axes: GivenAxes | None 
     shown.describe(
         x="mean confidence (%)",
         y="share of answers that are right (%)",
-        caption="on the dotted line confidence is what it says; ECE: expected calibration error",
+        caption="size of a point: its share of the answers; ECE: mean ± sd over seeds",
     )
     return shown.figure
 
@@ -78,21 +82,24 @@ def _draw(axes: Axes, task: Confidences) -> None:
     ):
         confidence, right = (np.concatenate(parts) for parts in zip(*answers, strict=True))
         points = [
-            (100 * one.confidence, 100 * one.right)
+            (100 * one.confidence, 100 * one.right, one.count / len(right))
             for one in reliability(confidence, right, BINS)
             if one.confidence is not None and one.right is not None
         ]
-        axes.plot(
-            *np.array(points).T,
-            linestyle=line,
+        x, y, share = np.array(points).T
+        axes.plot(x, y, linestyle=line, color=colour, linewidth=1.2, zorder=2)
+        axes.scatter(
+            x,
+            y,
+            s=_LEAST + _WHOLE * share,
             marker=marker,
             color=colour,
-            markersize=4,
-            linewidth=1.2,
             label=f"{model}: ECE {_percent(task.error_of(model))}",
+            clip_on=False,
+            zorder=3,
         )
-    axes.set_xlim(0, 101)
-    axes.set_ylim(0, 101)
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
     axes.set_aspect("equal")
     axes.legend(loc="upper left", fontsize=6.5)
 
