@@ -38,7 +38,7 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
         files["regions"] = f"{key}.npz", _regions(problem, model)
     if result.run.arm.name == MM_STUDENT.name and problem.truth.labels.ndim == 1:
         files["answers"] = f"{key}_answers.npz", _on_unlabelled(result)
-    if result.run.arm.name == EVIDENCE.name and bool((problem.test.labels != UNKNOWN).any()):
+    if result.run.arm.name == EVIDENCE.name:
         files["confidence"] = f"{key}_confidence.npz", _confidence(result)
     if shown := result.run.task.scenes(problem):
         seen = predictions_of(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
