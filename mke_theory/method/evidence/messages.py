@@ -1,4 +1,4 @@
-"""What a reader of an evidence student should know, in words."""
+"""Messages to the reader of an evidence student: what went otherwise, or rests on little."""
 
 from __future__ import annotations
 
