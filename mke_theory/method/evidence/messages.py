@@ -1,4 +1,4 @@
-"""Messages to the reader of an evidence student: what went otherwise, or rests on little."""
+"""What a reader of an evidence student should know, in words."""
 
 from __future__ import annotations
 
