@@ -128,7 +128,7 @@ def run_all(options: Options, command: str) -> int:
         try:
             done, failures = execute(runs, kept, configuration, resume=options.resume)
             files = report.write(done, options.out) if done else []
-            report.show(done)
+            report.show(done, options.out)
             appraisals, troubles = appraise_all(
                 done,
                 tasks,

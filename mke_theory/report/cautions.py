@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mke_theory.report import tables
-from mke_theory.study.arms import EVIDENCE_PLACEBOS, MM_STUDENT, PLACEBOS, REFERENCE
+from mke_theory.study.arms import EVIDENCE, EVIDENCE_PLACEBOS, MM_STUDENT, PLACEBOS, REFERENCE
 from mke_theory.study.records import Record
 
 BETTER, WORSE = "better", "worse"
 UNCLEAR, TOO_FEW = "no clear difference", "too few seeds to tell"
 FEW_SEEDS = 5
 """Fewer seeds than this are warned of."""
+STUDENTS = {MM_STUDENT.name: "MM student", EVIDENCE.name: "evidence student"}
+"""The arms that a verdict is given on beside the teacher; the first one always."""
 
 
 def verdict(gain: Mapping[str, Any] | None) -> str:
@@ -48,6 +50,38 @@ def cautions(own: Sequence[Record]) -> list[str]:
     return found
 
 
-def gain_of_student(own: Sequence[Record], reference: str = REFERENCE) -> dict[str, Any] | None:
-    """The MM student's row of `tables.gains` over the reference arm, where there is one."""
-    return tables.gains_of_arms(list(own), reference).get(MM_STUDENT.name)
+def gain_of_student(
+    own: Sequence[Record], reference: str = REFERENCE, arm: str = MM_STUDENT.name
+) -> dict[str, Any] | None:
+    """The row of `tables.gains` of the MM student, or of another arm, over the reference arm.
+
+    None where there is no such row.
+    """
+    return tables.gains_of_arms(list(own), reference).get(arm)
+
+
+def by_student(own: Sequence[Record]) -> list[str]:
+    """A sentence on each student of a task: its verdict beside the teacher."""
+    return [
+        f"The {title} beside its teacher: {verdict(gain_of_student(own, arm=arm))}."
+        for arm, title in STUDENTS.items()
+        if _was_run(own, arm)
+    ]
+
+
+def by_task(tasks: Collection[Sequence[Record]]) -> list[str]:
+    """A sentence on each student: on how many tasks each verdict was given to it."""
+    found = []
+    for arm, title in STUDENTS.items():
+        words = [verdict(gain_of_student(own, arm=arm)) for own in tasks if _was_run(own, arm)]
+        counted = "; ".join(
+            f"{word} on {words.count(word)}"
+            for word in (BETTER, WORSE, UNCLEAR, TOO_FEW, tables.NOT_AVAILABLE)
+            if word in words
+        )
+        found += [f"The {title} beside its teacher, by task: {counted}."] if words else []
+    return found
+
+
+def _was_run(own: Sequence[Record], arm: str) -> bool:
+    return arm == MM_STUDENT.name or any(record.arm == arm for record in own)

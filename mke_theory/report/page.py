@@ -8,22 +8,22 @@ from typing import Any
 
 import pandas as pd
 
-from mke_theory.report import differences, html, table_files, tables, theory
+from mke_theory.report import differences, evidence, html, table_files, tables, theory
 from mke_theory.report.cautions import (
     BETTER,
-    TOO_FEW,
-    UNCLEAR,
     WORSE,
+    by_student,
+    by_task,
     cautions,
     gain_of_student,
     verdict,
 )
-from mke_theory.study.arms import ARMS, MM_STUDENT, REFERENCE
+from mke_theory.study.arms import ARMS, EVIDENCE, MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record, write_atomic
 
 NAME = "report.html"
 
-STRONG = (ARMS[REFERENCE].title, MM_STUDENT.title)
+STRONG = (ARMS[REFERENCE].title, MM_STUDENT.title, EVIDENCE.title)
 """The rows of a table that stand out."""
 
 CAPTIONS = {
@@ -36,6 +36,11 @@ CAPTIONS = {
         "up to the end of “corrected” the student is right."
     ),
     "confusion": "Predicted classes on test in percent of each true class, summed over seeds.",
+    "reliability": (
+        "Confidence on test against the share of answers that are right, of the evidence student "
+        "and its teacher, seeds pooled; on the dotted line confidence is what it says. Large "
+        "points hold many answers; ECE is the expected calibration error, in points."
+    ),
     "regions_": "Decisions over the plane of both modalities, and the test points by true class.",
     "scenes_": "Frames of test: input, truth and the classes that each arm predicts.",
 }
@@ -53,8 +58,9 @@ def write(
 ) -> Path:
     """The path of report.html in `folder`: tables, theory and figures, and how they were made.
 
-    `figures` are PNG files, such as `summary.figures` returns; `command` and `date` are shown as
-    given. Equal input gives an equal file. Raises ValueError where there is no record.
+    `folder` is that of the records and of the files beside them. `figures` are PNG files, such as
+    `summary.figures` returns; `command` and `date` are shown as given. Equal input gives an equal
+    file. Raises ValueError where there is no record.
     """
     if not records:
         raise ValueError("there is no record; run the study first")
@@ -62,7 +68,7 @@ def write(
     body = [
         *_head(tasks, appraisals),
         *_whole(records, figures, tasks),
-        *(line for own in tasks.values() for line in _task(own, appraisals, figures)),
+        *(line for own in tasks.values() for line in _task(own, appraisals, figures, folder)),
         *_theory(appraisals),
         *_how_made(records, command, date),
     ]
@@ -75,12 +81,6 @@ def _tasks(records: Iterable[Record]) -> list[str]:
 
 
 def _head(tasks: Mapping[str, Sequence[Record]], appraisals: Sequence[Record]) -> list[str]:
-    verdicts = [verdict(gain_of_student(own)) for own in tasks.values()]
-    counted = "; ".join(
-        f"{word} on {verdicts.count(word)}"
-        for word in (BETTER, WORSE, UNCLEAR, TOO_FEW, tables.NOT_AVAILABLE)
-        if word in verdicts
-    )
     links = [(task, own[0].title) for task, own in tasks.items()]
     links += [("theory", "Theory")] if appraisals else []
     return [
@@ -91,7 +91,7 @@ def _head(tasks: Mapping[str, Sequence[Record]], appraisals: Sequence[Record]) -
             "those labels from both, under a perturbation. Does it end up better than its teacher, "
             "and is it the second modality that makes it so?",
         ),
-        html.text("p", f"The MM student beside its teacher, by task: {counted}."),
+        *html.paragraphs(*by_task(tasks.values())),
         html.links([*links, ("made", "How it was made")]),
     ]
 
@@ -100,36 +100,53 @@ def _whole(
     records: Sequence[Record], figures: Sequence[Path], tasks: Mapping[str, Sequence[Record]]
 ) -> list[str]:
     by_arm = tables.overview(records)
-    compared = [name for name in by_arm if name in tables.COMPARED_WITH]
-    gains = by_arm[compared].assign(
-        **{"student beside its teacher": [verdict(gain_of_student(own)) for own in tasks.values()]}
-    )
+    gains = tables.COMPARED_WITH | tables.EVIDENCE_COMPARED_WITH
+    compared = [name for name in by_arm if name in gains]
     own = [path for path in figures if _task_of(path) not in tasks]
     return [
         html.text("h2", "Overview"),
         html.text("p", table_files.LEGEND, "note"),
-        html.text("h3", "Gains of the MM student"),
-        html.table(gains, kinds={BETTER: "good", WORSE: "bad"}),
+        *_gains("MM student", by_arm, tables.COMPARED_WITH, MM_STUDENT.name, tasks),
+        *_gains("evidence student", by_arm, tables.EVIDENCE_COMPARED_WITH, EVIDENCE.name, tasks),
         html.text("h3", "Every arm on test"),
         html.table(by_arm.drop(columns=compared).T.rename_axis("arm"), STRONG),
         *(html.picture(path, _caption(path)) for path in own),
     ]
 
 
+def _gains(
+    student: str,
+    by_arm: pd.DataFrame,
+    references: Iterable[str],
+    arm: str,
+    tasks: Mapping[str, Sequence[Record]],
+) -> list[str]:
+    """The table of a student's gains over other arms, and the verdicts; none where none is."""
+    names = [name for name in references if name in by_arm]
+    if not names:
+        return []
+    verdicts = [verdict(gain_of_student(own, arm=arm)) for own in tasks.values()]
+    gains = by_arm[names].assign(**{"student beside its teacher": verdicts})
+    return [
+        html.text("h3", f"Gains of the {student}"),
+        html.table(gains, kinds={BETTER: "good", WORSE: "bad"}),
+    ]
+
+
 def _task(
-    own: Sequence[Record], appraisals: Sequence[Record], figures: Sequence[Path]
+    own: Sequence[Record], appraisals: Sequence[Record], figures: Sequence[Path], folder: Path
 ) -> list[str]:
     task, titles = own[0].task, {record.arm: record.arm_title for record in own}
     lines = [
         html.text("h2", own[0].title, anchor=task),
-        html.text(
-            "p", f"{task}. The MM student beside its teacher: {verdict(gain_of_student(own))}."
-        ),
+        html.text("p", " ".join([f"{task}.", *by_student(own)])),
         html.table(tables.table(own, task).rename(index=titles), STRONG),
         html.text("p", differences.beyond_declared(own)),
     ]
     if warnings := cautions(own):
         lines += [html.text("h3", "Read with care"), html.bullets(warnings)]
+    if told := evidence.sentences(own, folder):
+        lines += [html.text("h3", "What the evidence student did"), html.bullets(told)]
     if tables.has_more_scores(own):
         scores = tables.scores(own, task).rename(index=titles)
         lines += [html.text("h3", "Every metric on test"), html.table(scores, STRONG)]

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from mke_theory.report import differences, plots, table_files, tables
+from mke_theory.report import differences, evidence, plots, table_files, tables
 from mke_theory.report.plots.confusion import ARMS_SHOWN, tables_of
 from mke_theory.report.plots.scenes import scenes_of
 from mke_theory.study.arms import MM_STUDENT, REFERENCE
+from mke_theory.study.artifacts import load
 from mke_theory.study.records import Record, write_atomic
 
 SHOWN_SIDE_BY_SIDE = (REFERENCE, "um_student", MM_STUDENT.name, "mm_student_sup")
 """The arms of the paper's figures of regions and scenes, in its order."""
 
 
-def show(records: Sequence[Record]) -> None:
-    """Print for each task its table and a line of differences."""
+def show(records: Sequence[Record], folder: Path | None = None) -> None:
+    """Print for each task its table, a line of differences, and what its evidence student did.
+
+    `folder` is that of the records, for what is told from files beside them.
+    """
     for task in dict.fromkeys(record.task for record in records):
         own = tables.of_task(records, task)
         print(f"\n## {own[0].title} ({task})\n")
         print(tables.table(own, task).to_markdown())
         print(f"\n{differences.beyond_declared(own)}")
+        if told := evidence.sentences(own, folder):
+            print("\nThe evidence student:", *told, sep="\n- ")
 
 
 def show_overview(records: Sequence[Record]) -> None:
-    """Print the overview: every arm on test, and the gains of the MM student."""
+    """Print the overview: every arm on test, and the gains of the students."""
     print(
         "\n## Test accuracy (or the metric named) in %, mean ± sd (seeds), and gain in points with "
         "95% interval\n"
@@ -62,8 +64,12 @@ def figures(records: Sequence[Record], folder: Path) -> list[Path]:
     named = [record for record in records if record.class_names]
     if tables_of(named, ARMS_SHOWN):
         made.append(plots.save(plots.confusion_by_arm(named), folder / "confusion.png"))
-    for task in dict.fromkeys(record.task for record in records):
-        made += _of_task(tables.of_task(records, task), folder)
+    tasks = [tables.of_task(records, task) for task in dict.fromkeys(one.task for one in records)]
+    sure = [found for own in tasks if (found := evidence.confidences(own, folder))]
+    if sure:
+        made.append(plots.save(plots.reliability_by_task(sure), folder / "reliability.png"))
+    for own in tasks:
+        made += _of_task(own, folder)
     return made
 
 
@@ -73,7 +79,7 @@ def _of_task(own: Sequence[Record], folder: Path) -> list[Path]:
     if regions := _regions(own, folder):
         made.append(plots.save(plots.decision_regions(regions), folder / f"regions_{task}.png"))
     arrays = {
-        record.arm_title: _loaded(folder / record.artifacts["scenes"])
+        record.arm_title: load(folder / record.artifacts["scenes"])
         for record in _at_first_seed(own, "scenes")
     }
     if arrays:
@@ -87,7 +93,7 @@ def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:
     """The regions of each arm shown, at the first seed; none where the inputs are no plane."""
     found = []
     for record in _at_first_seed(own, "regions"):
-        arrays = _loaded(folder / record.artifacts["regions"])
+        arrays = load(folder / record.artifacts["regions"])
         found.append(
             plots.Region(
                 title=f"{record.arm_title}, seed {record.seed}",
@@ -104,13 +110,3 @@ def _at_first_seed(own: Sequence[Record], artifact: str) -> list[Record]:
     by_arm = {record.arm: record for record in own if record.seed == first}
     listed = [by_arm[arm] for arm in SHOWN_SIDE_BY_SIDE if arm in by_arm]
     return [record for record in listed if artifact in record.artifacts]
-
-
-def _loaded(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
-        raise OSError(
-            f"{path} is damaged ({problem}); restore it, or repeat the run by --no-resume"
-        ) from problem

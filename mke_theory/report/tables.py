@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from mke_theory.evaluation.stats import paired_difference, summarise
-from mke_theory.study.arms import MM_STUDENT, REFERENCE
+from mke_theory.study.arms import EVIDENCE, MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record
 
 Summaries = dict[str, dict[str, dict[str, dict[str, Any]]]]
@@ -24,6 +24,8 @@ COMPARED_WITH = {
     "MKE over adjusted teacher": "um_teacher_adjusted",
 }
 """The arms that the overview compares the MM student with, by the name of the row."""
+EVIDENCE_COMPARED_WITH = {"gain of evidence": REFERENCE, "evidence over MKE": MM_STUDENT.name}
+"""Those that it compares the evidence student with, where that was run."""
 
 COLUMNS = ("test", "unlabelled", "corrected", "damaged", "agreement")
 NOT_AVAILABLE = "not available"
@@ -178,11 +180,12 @@ def _score_cell(own: list[Record], name: str) -> str:
 
 
 def overview(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a task: test accuracy of every arm that was run, and the gains of the MM student.
+    """One row a task: test accuracy of every arm that was run, and the gains of two students.
 
     A task with another headline metric is named with it. Cells are percent, mean ± sd (n), gains in
-    points with their 95% intervals: over the teacher, the UM and the NOISY student and, where there
-    is one, the adjusted teacher. Arms in columns.
+    points with their 95% intervals: of the MM student over the teacher, the UM and the NOISY
+    student and, where there is one, the adjusted teacher; of the evidence student, where it was
+    run, over the teacher and the MM student. Arms in columns.
     """
     records = list(records)
     rows = {}
@@ -192,15 +195,20 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
         row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
         metric = own[0].metric
         name = task if metric == ACCURACY else f"{task}, {metric}"
-        gained = {
-            title: gains_of_arms(own, reference).get(MM_STUDENT.name)
-            for title, reference in COMPARED_WITH.items()
-        }
-        over = {title: gain_cell(gain) for title, gain in gained.items() if gain}
-        rows[name] = row | {"gain of MKE": NOT_AVAILABLE} | over
+        over = _gains_over(own, MM_STUDENT.name, COMPARED_WITH)
+        evidence = _gains_over(own, EVIDENCE.name, EVIDENCE_COMPARED_WITH)
+        rows[name] = row | {"gain of MKE": NOT_AVAILABLE} | over | evidence
     found = pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
-    last = [title for title in COMPARED_WITH if title in found]
+    last = [title for title in (*COMPARED_WITH, *EVIDENCE_COMPARED_WITH) if title in found]
     return found[[*(column for column in found if column not in last), *last]]
+
+
+def _gains_over(own: list[Record], arm: str, references: Mapping[str, str]) -> dict[str, str]:
+    """Title → the arm's gain over the arm of that title, as people read it, where there is one."""
+    gained = {
+        title: gains_of_arms(own, reference).get(arm) for title, reference in references.items()
+    }
+    return {title: gain_cell(gain) for title, gain in gained.items() if gain}
 
 
 def numbers(records: Iterable[Record], task: str) -> pd.DataFrame:

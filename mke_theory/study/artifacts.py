@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from mke_theory.data.pool import Pool
+from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.algorithm import decided, predictions_of
-from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.result import Result
-from mke_theory.training.predict import embed
+from mke_theory.training.predict import embed, predict
 
 Arrays = dict[str, np.ndarray]
 
@@ -27,7 +29,8 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
     """Kind of artifact to its file's name under `folder`, for each kind that the run has.
 
     regions: decision regions, where two numbers span a plane. answers: the MM student's predictions
-    on D_u, for the theory. scenes: predictions on the samples that the task shows in a figure.
+    on D_u, for the theory. confidence: that of the evidence student and of its teacher on test.
+    scenes: predictions on the samples that the task shows in a figure.
     """
     problem, model = result.problem, result.model
     files: dict[str, tuple[str, Arrays]] = {}
@@ -35,6 +38,8 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
         files["regions"] = f"{key}.npz", _regions(problem, model)
     if result.run.arm.name == MM_STUDENT.name and problem.truth.labels.ndim == 1:
         files["answers"] = f"{key}_answers.npz", _on_unlabelled(result)
+    if result.run.arm.name == EVIDENCE.name:
+        files["confidence"] = f"{key}_confidence.npz", _confidence(result)
     if shown := result.run.task.scenes(problem):
         seen = predictions_of(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
         files["scenes"] = f"{key}_scenes.npz", {**shown, "predictions": seen}
@@ -43,6 +48,17 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # its stub has no keywords
     return {kind: f"artifacts/{name}" for kind, (name, _) in files.items()}
+
+
+def load(path: Path) -> Arrays:
+    """The arrays of a file that `keep` wrote; OSError where it is not there, or damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+        raise OSError(
+            f"{path} is damaged ({problem}); restore it, or repeat the run by --no-resume"
+        ) from problem
 
 
 def is_planar(problem: Problem) -> bool:
@@ -83,4 +99,18 @@ def _on_unlabelled(result: Result) -> Arrays:
     arrays = {"pseudo": result.pseudo.hard.numpy(), "student": predictions.numpy()}
     if any(isinstance(module, nn.Linear) for module in result.model.modules()):
         arrays["embedding"] = embed(result.model, result.problem.unlabelled).numpy()
+    return arrays
+
+
+def _confidence(result: Result) -> Arrays:
+    """The probability that student and teacher give to their class on test, and whether it is true.
+
+    All are [n], over the samples of known class. The teacher is as it was trained, untempered.
+    """
+    test, arrays = result.problem.test, Arrays()
+    known = test.labels != UNKNOWN
+    for who, model in (("student", result.model), ("teacher", result.teacher)):
+        confidence, classes = torch.softmax(predict(model, test).double(), dim=1).max(dim=1)
+        arrays[f"{who}_confidence"] = confidence[known].numpy()
+        arrays[f"{who}_right"] = (classes == test.labels)[known].numpy()
     return arrays

@@ -171,6 +171,7 @@ def notes_of(found: EvidenceExpansion) -> dict[str, Any]:
     """The record of how an evidence student came about, in plain values."""
     return {
         "evidence": {
+            "labels": labels_of(found),
             "verdicts": dict(found.verdicts),
             "usefulness": dict(found.usefulness),
             "redundancy": {name: [one.shared, one.ratio] for name, one in found.redundancy.items()},
@@ -190,3 +191,31 @@ def notes_of(found: EvidenceExpansion) -> dict[str, Any]:
             "messages": list(found.messages),
         }
     }
+
+
+def labels_of(found: EvidenceExpansion) -> dict[str, Any]:
+    """The record of the labels on D_u that differ from the teacher's, in plain values.
+
+    n: samples. changed: those to which the student gives another class than the teacher. by_class:
+    a row [samples, changed] for each class of the teacher. confidence_kept and confidence_changed:
+    the mean probability of the student's class, by models that did not train on the sample (with
+    shuffled pairs, of the pairs that they learned from), None where there is no such sample.
+    """
+    teacher, student = found.pseudo.hard.long(), found.predictions.long()
+    changed = student != teacher
+    sureness = found.posterior.exp().gather(1, student[:, None])[:, 0]
+    counts = [
+        torch.bincount(classes, minlength=found.pseudo.classes)
+        for classes in (teacher, teacher[changed])
+    ]
+    return {
+        "n": len(teacher),
+        "changed": int(changed.sum()),
+        "by_class": torch.stack(counts, dim=1).tolist(),
+        "confidence_kept": _mean(sureness[~changed]),
+        "confidence_changed": _mean(sureness[changed]),
+    }
+
+
+def _mean(x: Tensor) -> float | None:
+    return float(x.mean()) if len(x) else None

@@ -19,11 +19,12 @@ from mke_theory.study.semi_supervised.contestants import contestants
 
 ENTERED = {one.name: one for one in contestants()}
 FEW = ("um_teacher", "mke_alpha", "mke_both", "pi_model_both", "label_spreading_alpha")
+FEW += ("experts_rounds_both", "experts_distilled_both", "late_average_both")
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five contestants and five steps."""
+    """Eight contestants and five steps."""
     chosen = tuple(ENTERED[name] for name in FEW)
     monkeypatch.setattr(semi_supervised, "contestants", lambda: chosen)
     monkeypatch.setattr(semi_supervised, "QUICK_STEPS", 5)
@@ -44,6 +45,11 @@ def test_a_quick_run_leaves_records_table_and_figure(
     assert call(tmp_path, "twomoon_fair", "gaussian") == 0
     found = records.read(tmp_path)
     assert len(found) == 2 * len(FEW) * 2
+    assert {row.arm for row in found if "evidence" in row.extra} == {
+        "experts_rounds_both",
+        "experts_distilled_both",
+    }
+    assert {row.extra["sees"] for row in found} == {"α", "α and β"}
     assert {(row.task, row.arm, row.seed) for row in found} == {
         (task, name, seed)
         for task in ("twomoon_fair", "gaussian")

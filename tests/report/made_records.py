@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mke_theory.study.arms import ARMS
 from mke_theory.study.records import Record
@@ -43,3 +47,48 @@ def example(tasks: tuple[str, ...] = ("digits", "twomoon"), seeds: int = 3) -> l
                 by_class = [tally(6, 2, 1, 1), tally(1, 0, seed, 0), tally(0, 0, 0, 0)]
                 found.append(record(task, arm, seed, 0.59 + seed / 50 + gain, by_class))
     return found
+
+
+def notes(**changes: Any) -> dict[str, Any]:
+    """What an evidence student says of itself, with some parts changed."""
+    labels = {
+        "n": 100,
+        "changed": 20,
+        "by_class": [[40, 5], [30, 0], [20, 12], [10, 3]],
+        "confidence_kept": 0.9,
+        "confidence_changed": 0.7,
+    }
+    given = {
+        "labels": labels | changes.pop("labels", {}),
+        "verdicts": {"sound": "trusted"},
+        "usefulness": {"sound": 9.0},
+        "redundancy": {"sound": [0.1, 0.2]},
+        "temperature": 2.0,
+        "honest_accuracy": 0.6,
+        "prior": [0.25] * 4,
+        "prior_from": "labels of D_l",
+        "rounds": [],
+        "messages": [],
+    }
+    return {"evidence": given | changes}
+
+
+def evidence(seed: int = 0, task: str = "digits", test: float = 0.5, **changes: Any) -> Record:
+    """A run of an evidence student."""
+    return record(task, "mm_student_evidence", seed, test, extra=notes(**changes))
+
+
+def sure(folder: Path, one: Record, confidence: float = 0.75) -> Record:
+    """The run with the file of its confidence: the student's is `confidence` throughout.
+
+    Of four answers the student has three right and the teacher, whose confidence is 1, two.
+    """
+    name = f"{one.task}_{one.seed}_confidence.npz"
+    np.savez(
+        folder / name,
+        student_confidence=np.full(4, confidence),
+        student_right=np.array([True, True, True, False]),
+        teacher_confidence=np.ones(4),
+        teacher_right=np.array([True, True, False, False]),
+    )
+    return replace(one, artifacts={"confidence": name})

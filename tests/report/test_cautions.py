@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mke_theory.report.cautions import cautions, verdict
+from mke_theory.report.cautions import by_student, by_task, cautions, gain_of_student, verdict
 from mke_theory.study.records import Record
 from tests.report.made_records import record
 
@@ -56,3 +56,53 @@ def test_every_caution_by_hand() -> None:
         "MKE over UM student: -20.0 (3), too few seeds to tell.",
         "3 seeds: intervals over so few are wide.",
     ]
+
+
+def test_the_gain_of_a_student_is_that_of_the_arm_asked_for() -> None:
+    own = [
+        *TEACHER[:2],
+        *runs("mm_student", 0.60, 0.61),
+        *runs("mm_student_evidence", 0.80, 0.81),
+    ]
+    gains = {
+        None: gain_of_student(own),
+        "evidence": gain_of_student(own, arm="mm_student_evidence"),
+        "over MKE": gain_of_student(own, "mm_student", "mm_student_evidence"),
+        "of nobody": gain_of_student(own, arm="mm_student_sup"),
+    }
+    means = {name: None if row is None else row["mean"] for name, row in gains.items()}
+    assert means == {
+        None: pytest.approx(0.1),
+        "evidence": pytest.approx(0.3),
+        "over MKE": pytest.approx(0.2),
+        "of nobody": None,
+    }
+
+
+def test_verdicts_are_given_on_the_evidence_student_where_it_was_run() -> None:
+    student = runs("mm_student", 0.60, 0.62, 0.61, 0.64, 0.63)
+    evidence = runs("mm_student_evidence", 0.40, 0.42, 0.41, 0.44, 0.43)
+    alone, both = [*TEACHER, *student], [*TEACHER, *student, *evidence]
+    assert by_student(alone) == ["The MM student beside its teacher: better."]
+    assert by_student(both) == [
+        "The MM student beside its teacher: better.",
+        "The evidence student beside its teacher: worse.",
+    ]
+    assert by_task([alone, TEACHER]) == [
+        "The MM student beside its teacher, by task: better on 1; not available on 1."
+    ]
+    assert by_task([alone, both, both]) == [
+        "The MM student beside its teacher, by task: better on 3.",
+        "The evidence student beside its teacher, by task: worse on 2.",
+    ]
+
+
+def test_placebos_of_the_evidence_student_are_watched_too() -> None:
+    own = [
+        *TEACHER,
+        *runs("mm_student", 0.60, 0.62, 0.61, 0.64, 0.63),
+        *runs("mm_student_evidence_again", 0.60, 0.62, 0.61, 0.64, 0.63),
+        *runs("mm_student_evidence_flips", 0.60, 0.62, 0.61, 0.64, 0.63),
+    ]
+    (told,) = cautions(own)
+    assert told.startswith("placebo: evidence, α again for β gains as well: +10.0")

@@ -11,8 +11,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from mke_theory.report import page, tables, theory
+from mke_theory.report.evidence import sentences
 from mke_theory.study.records import Record
-from tests.report.made_records import example
+from tests.report.made_records import evidence, example, sure
 from tests.report.test_theory import BY_HAND
 
 VOID = {"meta", "img", "wbr"}
@@ -83,6 +84,34 @@ def test_verdicts_are_counted_and_worse_is_named(tmp_path: Path) -> None:
     assert "Worse than the teacher: placebo: β shuffled." in words
 
 
+def test_the_evidence_student_has_a_verdict_a_section_and_a_table(tmp_path: Path) -> None:
+    without = read(page.write(study(), [], tmp_path)).words
+    assert not [word for word in without if "evidence" in word]
+    # The teacher has 0.60, 0.61 and 0.62.
+    tests = (0.80, 0.82, 0.81)
+    own = [
+        sure(tmp_path, evidence(seed, test=test, messages=["it has <copied>"]))
+        for seed, test in enumerate(tests)
+    ]
+    words = read(page.write([*study(), *own], [], tmp_path)).words
+    assert "The MM student beside its teacher, by task: better on 2." in words
+    assert "The evidence student beside its teacher, by task: better on 1." in words
+    assert (
+        "digits. The MM student beside its teacher: better. The evidence student beside its "
+        "teacher: better."
+    ) in words
+    assert "t. The MM student beside its teacher: better." in words
+    assert words.count("What the evidence student did") == 1
+    assert "Gains of the evidence student" in words and "evidence over MKE" in words
+    assert set(sentences(own, tmp_path)) <= set(words) and "expected calibration" in " ".join(words)
+    every = words.index("Every arm on test")
+    assert "gain of evidence" in words[:every] and "gain of evidence" not in words[every:]
+
+
+def test_the_rows_that_stand_out_are_teacher_student_and_evidence() -> None:
+    assert page.STRONG == ("UM teacher", "MM student (MKE)", "MM student (evidence)")
+
+
 def test_the_page_needs_nothing_beside_itself(tmp_path: Path) -> None:
     picture = tmp_path / "regions_digits.png"
     Figure(figsize=(1, 1)).savefig(picture)
@@ -99,6 +128,14 @@ def test_a_figure_stands_in_the_section_of_its_task(tmp_path: Path) -> None:
     Figure(figsize=(1, 1)).savefig(picture)
     text = page.write(study(), [], tmp_path, figures=[picture]).read_text(encoding="utf-8")
     assert text.index('<h2 id="digits">') < text.index('<h2 id="t">') < text.index("<img")
+
+
+def test_the_figure_of_calibration_has_a_caption_and_stands_above_all_tasks(tmp_path: Path) -> None:
+    picture = tmp_path / "reliability.png"
+    Figure(figsize=(1, 1)).savefig(picture)
+    text = page.write(study(), [], tmp_path, figures=[picture]).read_text(encoding="utf-8")
+    assert text.index("<img") < text.index('<h2 id="digits">')
+    assert "ECE is the expected calibration error" in text
 
 
 def test_equal_records_give_an_equal_page(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mke_theory.report import summary, tables
+from mke_theory.report import evidence, summary, tables
 from mke_theory.study.records import Record
-from tests.report.made_records import example, record
+from tests.report.made_records import evidence as evidence_run
+from tests.report.made_records import example, record, sure
 
 
 def counted(found: list[Record]) -> list[Record]:
@@ -27,6 +28,21 @@ def test_a_task_is_one_table_and_one_line(capsys: pytest.CaptureFixture[str]) ->
     table = tables.table(own, "digits").to_markdown()
     assert printed.startswith(f"\n## the task digits (digits)\n\n{table}\n\n")
     assert len(printed.split(table)[1].strip().splitlines()) == 1
+
+
+def test_the_evidence_student_is_told_of_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = [*example(("digits",)), *(sure(tmp_path, evidence_run(seed)) for seed in range(3))]
+    summary.show(own, tmp_path)
+    printed = capsys.readouterr().out
+    told = evidence.sentences(own, tmp_path)
+    assert printed.endswith(
+        "\n".join(["\nThe evidence student:", *(f"- {one}" for one in told), ""])
+    )
+    assert len(told) == 6 and "calibration" in printed
+    summary.show(own)  # without the folder nothing is read from it
+    assert "calibration" not in capsys.readouterr().out
 
 
 def test_the_overview_is_printed_once_for_all_tasks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +83,14 @@ def test_figures_are_those_that_the_records_allow(tmp_path: Path) -> None:
     paths = summary.figures(accounted, tmp_path)
     assert [path.name for path in paths] == ["gain_by_arm.png", "account_by_class.png"]
     assert summary.figures([record(metrics={"test": 0.5, "unlabelled": None})], tmp_path) == []
+
+
+def test_calibration_is_drawn_where_confidence_was_kept(tmp_path: Path) -> None:
+    own = [sure(tmp_path, evidence_run(seed, task)) for task in ("a", "b") for seed in (0, 1)]
+    other = [replace(one, metrics={"test": 0.5, "unlabelled": None}) for one in example(("c",), 1)]
+    names = [path.name for path in summary.figures([*own, *other], tmp_path)]
+    assert names == ["gain_by_arm.png", "reliability.png"]
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_damaged_array_is_named(tmp_path: Path) -> None:

@@ -59,6 +59,28 @@ def test_the_overview_ends_with_the_gains_of_the_student() -> None:
     assert list(tables.overview([*found, noisy]))[-3:] == gains[:3]
 
 
+def test_the_overview_ends_with_the_gains_of_evidence_where_it_was_run() -> None:
+    found = example()
+    before = tables.overview(found)
+    assert not set(tables.EVIDENCE_COMPARED_WITH) & set(before)
+    values = {one.seed: one for one in found if (one.task, one.arm) == ("digits", "mm_student")}
+    own = [
+        record("digits", "mm_student_evidence", seed, one.metrics["test"] + 0.1)
+        for seed, one in values.items()
+    ]
+    table = tables.overview([*found, *own])
+    gains = ["gain of evidence", "evidence over MKE"]
+    assert list(table)[-2:] == gains
+    # A tenth above the MM student at every seed, whose gain is known: an interval has no width.
+    assert list(table.loc["digits", gains]) == [
+        f"+30.0 [{100 * (0.3 - REACH):.1f}, {100 * (0.3 + REACH):.1f}] (3)",
+        "+10.0 (3)",
+    ]
+    assert set(table.loc["two moons", gains]) == {tables.NOT_AVAILABLE}
+    kept = [name for name in table if name in before]
+    assert list(before) == kept and table[kept].equals(before)
+
+
 def test_one_row_a_task_arm_and_seed() -> None:
     found = tables.frame(example())
     assert list(found.columns) == ["task", "arm", "seed", "test", "agreement"]

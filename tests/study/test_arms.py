@@ -9,6 +9,8 @@ import pytest
 
 from mke_theory.study.arms import (
     ARMS,
+    EVIDENCE,
+    EVIDENCE_PLACEBOS,
     MM_STUDENT,
     PLACEBOS,
     RIVALS,
@@ -19,6 +21,7 @@ from mke_theory.study.arms import (
 )
 
 # Each arm by the paper and by the question behind each placebo: (in the method, in the arm).
+EXPERTS = {"student": ("one network", "sum of experts")}
 DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "um_teacher": {
         "modalities": ("all", "teacher's"),
@@ -33,12 +36,16 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
     "mm_student_noreg": {"perturbed": (True, False)},
     "mm_student": {},
     "mm_student_sup": {"learns_from": ("pseudo labels", "truth")},
+    "mm_student_evidence": EXPERTS,
     "mm_student_shuffled": {"pairing": ("as recorded", "shuffled")},
     "mm_student_flips": {"errors": ("teacher's", "random")},
     "um_student_matched": {
         "modalities": ("all", "teacher's"),
         "size": ("task", "as MM student"),
     },
+    "mm_student_evidence_shuffled": EXPERTS | {"pairing": ("as recorded", "shuffled")},
+    "mm_student_evidence_flips": EXPERTS | {"errors": ("teacher's", "random")},
+    "mm_student_evidence_again": EXPERTS | {"pairing": ("as recorded", "α again")},
     "um_teacher_adjusted": {
         "modalities": ("all", "teacher's"),
         "learns_from": ("pseudo labels", "labels"),
@@ -48,11 +55,13 @@ DECLARED: dict[str, dict[str, tuple[Any, Any]]] = {
 }
 
 
-def test_six_arms_three_placebos_and_a_rival_by_name() -> None:
+def test_six_arms_the_evidence_arm_placebos_and_a_rival_by_name() -> None:
     assert list(ARMS) == list(DECLARED)
     assert [arm.name for arm in SIX_ARMS] == list(DECLARED)[:6]
-    assert [arm.name for arm in PLACEBOS] == list(DECLARED)[6:9]
-    assert [arm.name for arm in RIVALS] == list(DECLARED)[9:]
+    assert [EVIDENCE.name] == list(DECLARED)[6:7]
+    assert [arm.name for arm in PLACEBOS] == list(DECLARED)[7:10]
+    assert [arm.name for arm in EVIDENCE_PLACEBOS] == list(DECLARED)[10:13]
+    assert [arm.name for arm in RIVALS] == list(DECLARED)[13:]
     assert ARMS["mm_student"] is MM_STUDENT == Arm()
     assert all(arm.name == name for name, arm in ARMS.items())
 
@@ -83,6 +92,15 @@ def test_every_setting_is_used_by_some_arm_and_switches_one_thing() -> None:
     assert used == {f.name for f in fields(Arm)} - {"name", "title"}
     for arm in PLACEBOS[:2]:
         assert len(differences(arm)) == 1
+    for arm in EVIDENCE_PLACEBOS:
+        assert len(differences(arm, EVIDENCE)) == 1
+
+
+def test_a_sum_of_experts_has_rounds_of_its_own() -> None:
+    adding = {name for name, arm in ARMS.items() if arm.adds_evidence}
+    assert adding == {name for name in DECLARED if "evidence" in name}
+    assert all(ARMS[name].rounds == 0 for name in adding)
+    assert {name for name in adding if ARMS[name].needs_truth} == {"mm_student_evidence_flips"}
 
 
 def test_a_task_adapts_an_arm_by_name() -> None:

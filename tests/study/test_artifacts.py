@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from mke_theory.data.pool import Pool
+from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
-from mke_theory.study.artifacts import is_planar, keep
+from mke_theory.study.artifacts import is_planar, keep, load
 from mke_theory.study.result import Result
 from mke_theory.study.task import Recipe
 from mke_theory.tasks.toy.twomoon import TwoMoon
@@ -73,6 +73,47 @@ def test_answers_to_questions_are_decided_and_maps_have_none(tmp_path: Path) -> 
     questions = carried_out("mm_student", Questions())
     assert set(kept(questions, tmp_path)) == set()  # a row of answers is no class
     assert set(kept(carried_out("mm_student", Maps()), tmp_path)) == set()
+
+
+def test_confidence_of_the_evidence_student_and_its_teacher_on_test(tmp_path: Path) -> None:
+    result = carried_out("mm_student_evidence")
+    test = result.problem.test
+    found = kept(result, tmp_path)
+    assert set(found) == {"confidence"}
+    arrays = found["confidence"]
+    for who, model in (("student", result.model), ("teacher", result.teacher)):
+        p = torch.softmax(predict(model, test).double(), dim=1)
+        right = p.argmax(1) == test.labels
+        np.testing.assert_allclose(arrays[f"{who}_confidence"], p.max(1).values.numpy())
+        assert np.array_equal(arrays[f"{who}_right"], right.numpy())
+    # The student's outputs are log probabilities already: their exponential is the confidence.
+    log_p = predict(result.model, test)
+    np.testing.assert_allclose(arrays["student_confidence"], log_p.exp().max(1).values.numpy())
+    assert set(kept(carried_out("mm_student_evidence_shuffled"), tmp_path)) == set()
+
+
+def test_confidence_is_that_of_samples_of_known_class(tmp_path: Path) -> None:
+    result = carried_out("mm_student_evidence")
+    whole = kept(result, tmp_path)["confidence"]
+    labels = result.problem.test.labels.clone()
+    labels[[0, 5]] = UNKNOWN
+    test = result.problem.test.with_labels(labels)
+    found = kept(replace(result, problem=replace(result.problem, test=test)), tmp_path)
+    for name, x in found["confidence"].items():
+        assert len(x) == 10 and np.array_equal(x, whole[name][(labels != UNKNOWN).numpy()])
+
+
+def test_a_file_is_read_as_it_was_kept_or_named_as_damaged(moon: Result, tmp_path: Path) -> None:
+    name = keep(tmp_path, "key", moon)["regions"]
+    expected = kept(moon, tmp_path)["regions"]
+    found = load(tmp_path / name)
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[one], expected[one]) for one in found)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
+    with pytest.raises(OSError, match=r"key\.npz is damaged .* --no-resume"):
+        load(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.npz")
 
 
 @dataclass(frozen=True)

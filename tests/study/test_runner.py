@@ -110,7 +110,7 @@ def test_the_pairing_reaches_only_the_arm_that_loses_it() -> None:
 
 # --- the truth of D_u is a value apart -----------------------------------------------------------
 
-TAUGHT_BY_THE_TRUTH = ("mm_student_sup", "mm_student_flips")
+TAUGHT_BY_THE_TRUTH = ("mm_student_sup", "mm_student_flips", "mm_student_evidence_flips")
 
 
 class Watched(Truth):
@@ -143,6 +143,10 @@ ACCOUNT = ("method.algorithm", "account_of")
 READS_MORE = {
     "mm_student_sup": {("study.arm_setup", "labels_to_learn")},
     "mm_student_flips": {("study.placebos", "random_errors")},
+    "mm_student_evidence_flips": {
+        ("study.placebos", "random_errors"),
+        ("study.evidence_setup", "_teacher_of"),
+    },
 }
 
 
@@ -223,18 +227,21 @@ MAY_HAND_ON = {
     "data/problem.py": {"__post_init__", "_labels"},
     "method/algorithm.py": {"__post_init__", "_accounted"},
     "method/relatives/method.py": {"learn"},
+    "method/evidence/result.py": {"result_of"},
     "study/arm_setup.py": {"student_of", "teacher_itself", "labels_to_learn"},
+    "study/evidence_setup.py": {"judged", "_teacher_of"},
     "study/semi_supervised/setup.py": {"student_of_round", "classic_result"},
     "study/recording.py": {"_scores", "_scores_of_teacher"},
     "study/artifacts.py": {"keep"},
     "study/theory_on_runs.py": {"_appraised", "predictions_on_disk"},
 }
-"""The functions that name the truth of D_u: to judge by it, or for one of the two arms."""
+"""The functions that name the truth of D_u: to judge by it, or for one of the three arms."""
 
 MAY_READ = {
     "data/problem.py": {"__len__", "__post_init__", "_labels"},
     "method/algorithm.py": {"account_of"},
     "study/arm_setup.py": {"labels_to_learn"},
+    "study/evidence_setup.py": {"_teacher_of"},
     "study/placebos.py": {"random_errors"},
     "study/recording.py": {"_scores", "_scores_of_teacher"},
     "study/artifacts.py": {"keep"},
@@ -366,9 +373,18 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_a_teacher_is_trained_once_for_all_students_of_its_cell(trained: Counter[str]) -> None:
-    runs = [Run(Toy(), arm, seed) for seed in (0, 1) for arm in ARMS.values()]
-    found = well(run(runs, ALONE))
+    networks = [arm for arm in ARMS.values() if not arm.adds_evidence]
+    sums = [arm for arm in ARMS.values() if arm.adds_evidence]
+    found = well(run([Run(Toy(), arm, seed) for seed in (0, 1) for arm in networks], ALONE))
     assert trained == {"teacher": 2, "student": 2 * len(STUDENTS)}
+    trained.clear()
+    cells = {one.run.cell: one for one in found}
+    found += well(run([Run(Toy(), arm, seed) for seed in (0, 1) for arm in sums], ALONE))
+    # Beside the two: five for each fold of D_l, by which all but known answers are calibrated.
+    assert trained["teacher"] == 2 + 2 * 5 * (len(sums) - 1)
+    assert all(same(one.teacher, cells[one.run.cell].teacher) for one in found)
+    trained.clear()
+    found = well(run([Run(Toy(), arm, seed) for seed in (0, 1) for arm in ARMS.values()], ALONE))
     for seed in (0, 1):
         teachers = {id(one.teacher) for one in found if one.run.seed == seed}
         assert len(teachers) == 1
@@ -522,6 +538,10 @@ def test_vectorised_runs_with_own_draws_are_those_trained_one_by_one() -> None:
         for record in records:
             for name in ("key", "seconds", "training"):
                 del record[name]
+        # A share of almost nothing (at least 1e-3) magnifies rounding a thousand times.
+        notes = [record.get("extra", {}).get("evidence", {"redundancy": {}}) for record in records]
+        ratios = [[pair.pop() for pair in own["redundancy"].values()] for own in notes]
+        assert ratios[0] == pytest.approx(ratios[1], rel=1e-4), str(one.run)
         assert close(*records), str(one.run)
 
 

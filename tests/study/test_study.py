@@ -28,11 +28,12 @@ from mke_theory.tasks.toy.digits import Digits
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import TrainConfig
-from tests.study.toys import Questions, Toy
+from tests.study.toys import Maps, Questions, Toy
 
 QUICK = TrainConfig(steps=3, learning_rate=0.01)
 MOON = TwoMoon(Recipe(QUICK, QUICK), points=100)
 STUDENT = ARMS["mm_student"]
+SUMS = {name for name, arm in ARMS.items() if arm.adds_evidence}
 
 
 @dataclass(frozen=True)
@@ -116,22 +117,31 @@ def test_arms_that_need_the_truth_are_left_out_by_name() -> None:
     wanted = plan([Tiny(), Tiny(truth=False)], ARMS.values(), range(2))
     runs, lines = feasible(wanted)
     gone = {(one.task.knows_truth(), one.arm.name) for one in set(wanted) - set(runs)}
-    assert gone == {(False, "mm_student_sup"), (False, "mm_student_flips")}
+    needy = ["mm_student_sup", "mm_student_flips", "mm_student_evidence_flips"]
+    assert gone == {(False, name) for name in needy}
     assert lines == [
-        "left out tiny mm_student_sup: it needs the class of every sample of D_u",
-        "left out tiny mm_student_flips: it needs the class of every sample of D_u",
+        f"left out tiny {name}: it needs the class of every sample of D_u" for name in needy
     ]
 
 
 def test_random_errors_are_left_out_where_labels_are_no_single_class() -> None:
     threshold = Tiny(Recipe(QUICK, QUICK, Objective(pseudo_labels=PseudoLabelTerm(threshold=0.6))))
-    for task in (Questions(), threshold):
+    flips = {"mm_student_flips", "mm_student_evidence_flips"}
+    for task, gone in ((Questions(), flips | SUMS), (threshold, flips)):
         runs, lines = feasible(plan([task], ARMS.values(), range(1)))
-        assert {one.arm.name for one in runs} == set(ARMS) - {
-            "mm_student_flips",
-            "um_teacher_adjusted",
-        }
-        assert "random errors stand for labels of one class a sample" in lines[0]
+        assert {one.arm.name for one in runs} == set(ARMS) - gone - {"um_teacher_adjusted"}
+        why = "random errors stand for labels of one class a sample, without a threshold"
+        assert f"left out {task.name} mm_student_flips: {why}" in lines
+        assert len(lines) == len(gone)
+
+
+@pytest.mark.parametrize("task", [Questions(), Maps()], ids=["questions", "maps"])
+def test_sums_of_experts_are_left_out_where_a_sample_has_no_single_class(task: Task) -> None:
+    runs, lines = feasible(plan([task], ARMS.values(), range(2)))
+    assert not SUMS & {one.arm.name for one in runs}
+    why = "evidence students answer one question a sample, not one a pixel or several"
+    told = [line for line in lines if line.endswith(why)]
+    assert told == [f"left out {task.name} {name}: {why}" for name in ARMS if name in SUMS]
 
 
 def test_damaged_data_raise_before_any_work() -> None:

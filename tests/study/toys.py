@@ -241,9 +241,9 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 
 
 def close(one: Any, other: Any) -> bool:
-    """Equal, floats up to 1e-6."""
+    """Equal, floats up to 1e-6, or to 1e-6 of their size where they are above 1."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(close(v, other[k]) for k, v in one.items())
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(close, one, other))
-    return one == (pytest.approx(other, abs=1e-6) if isinstance(one, float) else other)
+    return one == (pytest.approx(other, abs=1e-6, rel=1e-6) if isinstance(one, float) else other)

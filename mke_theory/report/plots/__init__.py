@@ -15,12 +15,14 @@ from mke_theory.report.plots.methods import gain_by_method
 from mke_theory.report.plots.noise import NoiseCurve, error_against_noise
 from mke_theory.report.plots.phase import Surface, phase_diagram
 from mke_theory.report.plots.regions import Region, decision_regions
+from mke_theory.report.plots.reliability import Confidences, reliability_by_task
 from mke_theory.report.plots.scenes import Scene, predicted_scenes
 from mke_theory.report.plots.style import save
 
 __all__ = [
     "BoundPanel",
     "Comparison",
+    "Confidences",
     "Curve",
     "Frontier",
     "NoiseCurve",
@@ -40,5 +42,6 @@ __all__ = [
     "gain_by_method",
     "phase_diagram",
     "predicted_scenes",
+    "reliability_by_task",
     "save",
 ]

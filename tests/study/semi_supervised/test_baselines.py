@@ -1,4 +1,4 @@
-"""Self-training, label spreading and co-training on problems whose answer is known."""
+"""Self-training, label spreading, co-training and a mean of logits on problems of known answer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from mke_theory.study.semi_supervised.baselines import (
     Predictions,
     co_training,
     label_spreading,
+    late_average,
     self_training,
     with_the_surest,
 )
@@ -165,6 +166,13 @@ class Odds(nn.Module):
         return torch.stack([torch.zeros_like(x), x], dim=1)
 
 
+class Quiet(nn.Module):
+    """Even logits of two classes."""
+
+    def forward(self, inputs: Any) -> torch.Tensor:
+        return torch.zeros(len(inputs["a"]), 2)
+
+
 def test_of_two_views_the_surer_one_counts() -> None:
     # Each view names its two surest of every class; sample 4 has a label already.
     a = [4.0, 3.0, -1.0, 2.0, 9.0, -2.0]
@@ -206,6 +214,83 @@ def test_co_training_reads_neither_the_truth_nor_beta_of_the_labelled() -> None:
     assert torch.equal(first.predictions.test, second.predictions.test)
 
 
+# --- the mean of logits --------------------------------------------------------------------------
+
+
+def test_the_mean_of_logits_by_its_definition() -> None:
+    here, teacher = problem(1.0), Odds("a")
+    named = (here.unlabelled.inputs["a"][:, 0] > 0).long()
+    beta = here.unlabelled.only(BETA).with_labels(named)
+    at = seed_for(7, "late average")
+    second = fit_teacher(build(BETA), beta, CONFIG, seed=at).model
+    found = late_average(here, teacher, build, config=CONFIG, seed=7)
+    for pool, predicted in ((here.unlabelled, found.unlabelled), (here.test, found.test)):
+        logits = predict(teacher, pool).double() + predict(second, pool).double()
+        assert torch.equal(predicted, logits.argmax(dim=1))
+    assert not torch.equal(found.unlabelled, named)  # the second model has a say
+
+
+def test_a_second_model_without_a_say_leaves_the_teacher_and_a_loud_one_decides() -> None:
+    here = problem(1.0)
+    logits = torch.tensor([[0.0, 1e-9], [0.0, 1e9]])
+
+    class Always(nn.Module):
+        """Logits of class 1, whatever it is shown; its weight is there to be trained in vain."""
+
+        def __init__(self, row: torch.Tensor) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+            self.row = row
+
+        def forward(self, inputs: Any) -> torch.Tensor:
+            return self.row.expand(len(inputs["b"]), 2) + 0 * self.weight
+
+    once = TrainConfig(steps=1)
+    quiet, loud = (
+        late_average(here, Odds("a"), lambda _, row=row: Always(row), config=once) for row in logits
+    )
+    assert torch.equal(quiet.test, (here.test.inputs["a"][:, 0] > 0).long())
+    assert bool((loud.test == 1).all()) and bool((loud.unlabelled == 1).all())
+
+
+def test_the_mean_of_logits_is_better_than_a_poor_teacher_where_beta_is_clear() -> None:
+    here, teacher = problem(1.0), Odds("a")
+    wrong = [
+        int((predicted != here.test.labels).sum())
+        for predicted in (
+            predict(teacher, here.test).argmax(dim=1),
+            late_average(here, teacher, build, config=CONFIG).test,
+        )
+    ]
+    assert wrong[1] < wrong[0]
+
+
+def test_the_mean_of_logits_reads_neither_the_truth_nor_the_labelled() -> None:
+    here = problem()
+    blind = replace(
+        here,
+        labelled=here.labelled.with_labels(1 - here.labelled.labels),
+        truth=Truth(1 - here.truth.labels),
+    )
+    first, second = (late_average(each, Odds("a"), build, config=CONFIG) for each in (here, blind))
+    assert torch.equal(first.unlabelled, second.unlabelled)
+    assert torch.equal(first.test, second.test)
+
+
+def test_the_mean_of_logits_depends_on_its_seed_alone() -> None:
+    here = problem()
+
+    def drawn(view: tuple[str, ...]) -> nn.Module:
+        return multimodal({name: MLP([2, 4]) for name in view}, 2)
+
+    first, again, other = (
+        late_average(here, Quiet(), drawn, config=TrainConfig(steps=1), seed=seed)
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first.test, again.test)
+    assert not torch.equal(first.test, other.test)
+
+
 def test_settings_out_of_range_are_refused() -> None:
     here = problem()
     with pytest.raises(ValueError, match=r"certainty is 1\.0"):
@@ -221,6 +306,8 @@ def test_settings_out_of_range_are_refused() -> None:
     parts = {name: getattr(here, name).only(ALPHA) for name in ("labelled", "unlabelled", "test")}
     with pytest.raises(ValueError, match="second view"):
         co_training(replace(here, **parts), build)
+    with pytest.raises(ValueError, match="no second view; every modality is the teacher's"):
+        late_average(replace(here, **parts), Odds("a"), build)
     dense = torch.zeros(6, 2, dtype=torch.long)
     dense[0] = 1
     with pytest.raises(ValueError, match="one question"):

@@ -9,12 +9,15 @@ import pytest
 
 from mke_theory.data.problem import Problem
 from mke_theory.method import relatives
+from mke_theory.method.evidence import EvidenceSettings
 from mke_theory.method.objective import Objective
 from mke_theory.method.relatives import Method
 from mke_theory.method.relatives.method import STRONG, WEAK
 from mke_theory.study.semi_supervised.contestants import (
     DROPPED,
+    EXPERTS,
     Contestant,
+    Experts,
     comparable,
     contestants,
 )
@@ -31,7 +34,9 @@ def test_every_method_is_entered_with_either_sight() -> None:
     for method in relatives.methods():
         assert {f"{method.name}_alpha", f"{method.name}_both"} <= set(names)
     assert names[0] == "um_teacher"
-    assert len(set(names)) == len(names) == 1 + 2 * (len(relatives.methods()) + 1) + 4 + 1 + 3
+    assert {f"{experts.name}_both" for experts in EXPERTS} <= set(names)
+    methods, classics, more = 2 * (len(relatives.methods()) + 1), 4 + 1 + 1, 3 + len(EXPERTS)
+    assert len(set(names)) == len(names) == 1 + methods + classics + len(EXPERTS) + more
 
 
 def test_perturbations_are_the_weak_the_strong_or_none_for_all() -> None:
@@ -78,6 +83,15 @@ def test_rounds_share_the_updates_out_among_them() -> None:
         "noisy_student_both": 3,
         "noisy_student_more_alpha": 3,
         "noisy_student_more_both": 3,
+        # Two folds in a round, three rounds, and the network at the end.
+        "experts_both": 2,
+        "experts_more_both": 2,
+        "experts_corrected_both": 2,
+        "experts_corrected_more_both": 2,
+        "experts_rounds_both": 6,
+        "experts_rounds_more_both": 6,
+        "experts_distilled_both": 7,
+        "experts_distilled_more_both": 7,
         "co_training_both": 6,
         "co_training_more_both": 6,
     }
@@ -90,6 +104,23 @@ def test_co_training_shares_its_updates_out_too() -> None:
     assert found["co_training_more_both"].title == "Co-training, 6× updates"
     with pytest.raises(ValueError, match="one round"):
         Contestant("self_training", "α", each_round=True)
+
+
+def test_experts_differ_by_one_step_at_a_time_and_add_up_modalities() -> None:
+    plain, corrected, rounds, distilled = EXPERTS
+    assert replace(plain.settings, corrected=True) == corrected.settings != plain.settings
+    assert replace(corrected.settings, rounds=3) == rounds.settings == EvidenceSettings()
+    assert distilled.settings == rounds.settings
+    assert [one.distilled for one in EXPERTS] == [False, False, False, True]
+    assert all(one.adds_evidence == isinstance(one.how, Experts) for one in contestants())
+    with pytest.raises(ValueError, match=r"sees is 'α', but Experts add up modalities"):
+        Contestant(plain, "α")
+
+
+def test_the_mean_of_logits_is_entered_once_with_the_whole_budget() -> None:
+    (found,) = (one for one in contestants() if one.how == "late_average")
+    assert (found.name, found.sees, found.rounds) == ("late_average_both", "α and β", 0)
+    assert found.budget(FEW) == FEW and not found.adds_evidence
 
 
 def test_a_contestant_reads_alpha_or_everything() -> None:

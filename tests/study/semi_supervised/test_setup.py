@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,17 +15,25 @@ from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
 from mke_theory.method import relatives
 from mke_theory.method.algorithm import Expansion, account_of
+from mke_theory.method.evidence import EvidenceExpansion, carry_out, evidence_plan
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.relatives import Method
 from mke_theory.method.transforms import InputNoise, ModalityDropout
 from mke_theory.models import MLP, multimodal
+from mke_theory.study import runner
 from mke_theory.study.configuration import RunConfiguration
+from mke_theory.study.evidence_setup import build_expert, job_of
 from mke_theory.study.result import Cell, Failure, Result, Run
 from mke_theory.study.runner import run, train_teachers
 from mke_theory.study.semi_supervised import setup
-from mke_theory.study.semi_supervised.baselines import Predictions
-from mke_theory.study.semi_supervised.contestants import Contestant, comparable, contestants
-from mke_theory.study.semi_supervised.setup import build, student_of_round
+from mke_theory.study.semi_supervised.baselines import Predictions, late_average
+from mke_theory.study.semi_supervised.contestants import (
+    Contestant,
+    Experts,
+    comparable,
+    contestants,
+)
+from mke_theory.study.semi_supervised.setup import build, contestant_plan, student_of_round
 from mke_theory.study.task import Recipe, Task
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.simulated import Simulated
@@ -233,6 +242,111 @@ def test_a_classic_that_fails_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> 
     found = run([Run(WORLD, ENTERED[name], 0) for name in names], ALONE)
     assert isinstance(found[0], Failure) and found[0].error == "RuntimeError: no labels today"
     assert isinstance(found[1], Result)
+
+
+# --- sums of experts -----------------------------------------------------------------------------
+
+EXPERTS = [name for name, one in ENTERED.items() if one.adds_evidence]
+
+
+def trained_by(name: str, monkeypatch: pytest.MonkeyPatch) -> list[TrainingJob]:
+    """The jobs that a contestant asks for, but for its teachers."""
+    jobs: list[TrainingJob] = []
+    once = runner.trainer_called
+
+    def counted(*given: Any, **named: Any) -> Any:
+        def train(wanted: Sequence[TrainingJob]) -> Any:
+            jobs.extend(wanted)
+            return once(*given, **named)(wanted)
+
+        return train
+
+    monkeypatch.setattr(runner, "trainer_called", counted)
+    (found,) = run([Run(WORLD, ENTERED[name], 0)], ALONE)
+    assert isinstance(found, Result)
+    return [one for one in jobs if one.objective.pseudo_labels.view != "clean"]
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_every_training_of_an_expert_has_its_share_of_one_budget(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, one = trained_by(name, monkeypatch), ENTERED[name]
+    assert isinstance(one.how, Experts)
+    share = FEW.steps if one.each_round else FEW.steps // one.trainings
+    assert {job.config for job in jobs} == {replace(FEW, steps=share)}
+    # All trainings of one expert together spend no more than the budget. Those of another expert,
+    # and the two by which redundancy is judged, come on top.
+    of_beta = [job for job in jobs if job.samples.modalities == ("x2",)]
+    assert len(of_beta) <= one.how.settings.trainings
+    if not one.each_round:
+        assert sum(job.config.steps for job in of_beta) <= FEW.steps
+    networks = [job for job in jobs if job.samples.modalities == ("x1", "x2")]
+    assert len(networks) == int(one.how.distilled)
+
+
+def test_experts_are_those_of_the_method_with_their_settings() -> None:
+    for name in ("experts_both", "experts_rounds_both"):
+        for one in done([name], ALONE):
+            contestant = one.run.arm
+            assert isinstance(contestant, Contestant) and isinstance(contestant.how, Experts)
+            own = job_of(
+                WORLD,
+                one.run.seed,
+                one.problem,
+                one.teacher,
+                config=contestant.budget(FEW),
+                settings=contestant.how.settings,
+            )
+            (alone,) = carry_out([evidence_plan(own)])
+            assert isinstance(alone, EvidenceExpansion) and same(one.model, alone.student)
+            assert torch.equal(one.predictions["unlabelled"], alone.predictions)
+            labels = predict(one.teacher, one.problem.unlabelled).argmax(dim=1)
+            assert torch.equal(one.pseudo.hard, labels) and one.account is not None
+            assert one.account == account_of(one.problem.truth, one.pseudo, alone.predictions)
+            assert len(one.notes["evidence"]["rounds"]) <= contestant.how.settings.rounds
+
+
+def test_the_distilled_network_begins_as_every_student_and_learns_the_sums_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    last = trained_by("experts_distilled_both", monkeypatch)[-1]
+    start = build(WORLD, PROBLEM, PROBLEM.modalities, 0)
+    assert last.samples.modalities == PROBLEM.modalities and last.samples.labels.ndim == 2
+    torch.testing.assert_close(last.samples.labels.sum(1), torch.ones(40))
+    (found,) = (one for one in done(["experts_distilled_both"], ALONE) if one.run.seed == 0)
+    assert same(found.model, last.model) and not same(found.model, start)
+    assert [tuple(x.shape) for x in found.model.parameters()] == [
+        tuple(x.shape) for x in start.parameters()
+    ]
+    for part, pool in (("unlabelled", PROBLEM.unlabelled), ("test", PROBLEM.test)):
+        assert torch.equal(found.predictions[part], predict(found.model, pool).argmax(dim=1))
+
+
+def test_experts_side_by_side_are_those_trained_one_by_one() -> None:
+    names = ["experts_corrected_both", "experts_distilled_both"]
+    for one, other in zip(done(names, ALONE), done(names, TOGETHER), strict=True):
+        assert one.notes["evidence"]["verdicts"] == other.notes["evidence"]["verdicts"]
+        logits = [predict(each.model, one.problem.test) for each in (one, other)]
+        torch.testing.assert_close(*logits, rtol=1e-3, atol=1e-3)
+
+
+def test_only_sums_of_experts_have_a_plan(teacher: nn.Module) -> None:
+    with pytest.raises(TypeError, match="is no sum of experts; give Experts"):
+        next(contestant_plan(Run(WORLD, ENTERED["mke_both"], 0), PROBLEM, teacher))
+
+
+def test_the_mean_of_logits_is_that_of_the_runs_own_teacher() -> None:
+    for one in done(["late_average_both"], ALONE):
+        by_hand = late_average(
+            one.problem,
+            one.teacher,
+            lambda view: build_expert(WORLD, PROBLEM, view),
+            config=FEW,
+            seed=one.run.seed,
+        )
+        assert torch.equal(one.predictions["test"], by_hand.test) and one.fit is None
+        assert torch.equal(one.predictions["unlabelled"], by_hand.unlabelled)
 
 
 # --- identities, trained side by side ------------------------------------------------------------
