@@ -44,8 +44,10 @@ CO_TRAINING_ROUNDS = 5
 class Experts:
     """A sum of experts by its settings, as it is or `distilled` into one network.
 
-    Folds, rounds and that network share the updates out. Models of the teacher's calibration on D_l
-    are further teachers, and not counted.
+    Folds, rounds and that network share the updates out, counted a modality at a time as those of
+    co-training are. In the first round α has no expert; models that foretell β's evidence, for a
+    guard, have its place. Models of the teacher's calibration on D_l are further teachers, and not
+    counted.
     """
 
     name: str
