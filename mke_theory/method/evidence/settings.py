@@ -35,12 +35,16 @@ class EvidenceSettings:
     rounds: trainings of an expert, one after the other, each from where the last one ended.
     teacher_folds: of D_l, for the teacher's calibration. noise: on an expert's inputs in training,
     in units of mean|x|. All were fixed on worlds and on tasks at seeds 100 to 107.
+
+    guards: False trusts every modality, whatever its verdict would be. It is there to measure what
+    the guards are worth (`experiments/evidence_guards.py`), and for no other use.
     """
 
     folds: int = 2
     rounds: int = 3
     teacher_folds: int = 5
     noise: float = 1.0
+    guards: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("folds", 1), ("rounds", 1), ("teacher_folds", 2)):
