@@ -63,6 +63,7 @@ from mke_theory.synthetic.gaussian import Gaussian
 
 ARM = "evidence_phase"
 FIRST_SEED = 200
+UNLABELLED = 440
 JOINT: dict[str, Method] = {
     "copy": relatives.mke.method((), gamma=0.0),
     "MKE": relatives.mke.method(STRONG, gamma=0.0),
@@ -81,12 +82,11 @@ class Sweep:
 
     knob: str
     places: dict[float, tuple[Gaussian, int]]
-    unlabelled: int = 440
     log: bool = False
 
 
 def sweeps() -> dict[str, Sweep]:
-    """The seven sweeps. Where nothing else is said m = (1, 1), D_l has 60 and D_u 440 samples."""
+    """The seven sweeps. Where nothing else is said m = (1, 1), and D_l has 60 samples."""
     even = (1.0, 1.0)
     return {
         "noise in common": Sweep(
@@ -115,7 +115,6 @@ def sweeps() -> dict[str, Sweep]:
                 float(k): (Gaussian((1.5, 1.5), dims=(24, 24), classes=k), 200)
                 for k in (2, 3, 5, 8, 12, 20)
             },
-            unlabelled=2000,
             log=True,
         ),
         "rare class": Sweep(
@@ -207,7 +206,7 @@ def settings(options: Options) -> Iterator[Block]:
                     world,
                     f"{title}, {value:g}",
                     labelled=labelled,
-                    unlabelled=sweep.unlabelled,
+                    unlabelled=UNLABELLED,
                     steps=60 if quick else 600,
                 ),
                 tuple(range(FIRST_SEED, FIRST_SEED + count)),

@@ -22,6 +22,8 @@ from pathlib import Path
 import certificates
 import dependence
 import equal_prior
+import evidence_guards
+import evidence_phase
 import pandas as pd
 import perturbation_law
 import semi_supervised
@@ -79,6 +81,9 @@ AS_WRITTEN = (
 )
 """Files kept of the studies of worlds, whose thousands of records stay where they were made."""
 
+EVIDENCE = ("evidence_guards", "evidence_phase")
+"""Studies of evidence students, of which a row a seed is kept."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -106,6 +111,10 @@ class Options:
     """Output folder of tightness.py."""
     synthetic: Path | None = None
     """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
+    evidence_guards: Path | None = None
+    """Output folder of evidence_guards.py."""
+    evidence_phase: Path | None = None
+    """Output folder of evidence_phase.py."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,6 +167,10 @@ def _as_written(options: Options) -> list[Path]:
         found += [options.tightness / name for name in ("tightness.md", "tightness.png")]
     if options.synthetic is not None:
         found += [options.synthetic / study / name for study, name in AS_WRITTEN]
+    for study in EVIDENCE:
+        folder: Path | None = getattr(options, study)
+        if folder is not None:
+            found += [folder / f"{study}{ending}" for ending in (".csv", ".png")]
     return found
 
 
@@ -235,6 +248,7 @@ def build() -> dict[str, str]:
     """Every table that the committed records decide, as Markdown by the name of its file."""
     real, benchmarks = runs("real"), runs("benchmarks")
     contestants = semi_supervised.in_order(committed("semi_supervised"))
+    seeds = {study: pd.read_csv(RESULTS / f"{study}.csv") for study in EVIDENCE}
     return {
         "overview.md": _overview(real),
         "overview_few_labels.md": _overview(runs("few")),
@@ -254,6 +268,8 @@ def build() -> dict[str, str]:
         "semi_supervised_against_mke.md": semi_supervised.against_mke(contestants) + "\n",
         "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
         "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
+        "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
+        "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),
     }
 
 

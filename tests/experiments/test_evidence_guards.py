@@ -48,6 +48,7 @@ def test_both_errors_by_hand() -> None:
     assert redundant["calls, needed"] == "50.0% (1 of 2)"
     assert redundant["calls, not needed"] == "0.0% (0 of 2)"
     assert redundant["guarded − unguarded, needed"] == "+8.0 (1)"
+    assert redundant["per seed, needed"] == "+4.0"
     assert redundant["guarded − unguarded, not needed"] == "none"
     assert (weak["calls, needed"], weak["calls, not needed"]) == (
         "0.0% (0 of 2)",
@@ -66,7 +67,8 @@ def test_a_guard_is_needed_by_the_mean_of_its_setting() -> None:
 
 def test_kinds_of_worlds_show_their_worst_setting() -> None:
     (line,) = experiment.by_kind(experiment.by_setting(rows())).to_dict("records")
-    assert (line["settings"], line["needed"]) == ("2", "1")
+    # The first setting is 1 point below its teacher with guards, no more than that.
+    assert (line["settings"], line["needed"], line["below −1, guarded"]) == ("2", "1", "0")
     assert (line["trusted"], line["weak"], line["redundant"]) == ("50%", "25%", "25%")
     assert (line["worst setting, guarded"], line["worst setting, unguarded"]) == ("-1.0", "-5.0")
 
@@ -119,6 +121,6 @@ def test_the_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 def test_worlds_have_names_of_their_own() -> None:
     blocks = list(experiment.settings(experiment.Options()))
     names = [block.task.name for block in blocks]
-    assert len(set(names)) == len(names) == 6 * sum(map(len, experiment.WORLDS.values()))
+    assert len(set(names)) == len(names) == 4 * sum(map(len, experiment.WORLDS.values()))
     assert set(experiment.SMALL) <= {block.about["world"] for block in blocks}
     assert all(min(block.seeds) > 115 for block in blocks)  # thresholds were chosen on 100 to 115
