@@ -13,8 +13,11 @@ MKE stands three times: hard pseudo labels alone ("copy"), with noise of strengt
 ("MKE"), and as in the semi-supervised comparison, with modalities dropped and the consistency term
 as well ("MKE, dropping"). All students have one network, one budget and one teacher.
 
-Hardware: one CPU core, about HOURS; it can be stopped and goes on where it was.
-Expected: `docs/results/generated/evidence_phase.md`.
+Hardware: one CPU core, a quarter of an hour; it can be stopped and goes on where it was.
+Expected, over 44 points of 10 seeds: evidence students are ahead of MKE at 30, and at none behind
+by more than chance. Behind MKE that drops modalities they are at 3, where a third or more of the
+signal is common; behind co-training at 4, where α and β share nearly everything, or where 10
+samples carry a label.
 """
 
 from __future__ import annotations
@@ -324,9 +327,10 @@ def won(rows: pd.DataFrame) -> pd.DataFrame:
     """A line a method: points at which evidence students are ahead, behind, or neither.
 
     Ahead and behind: the paired 95% interval of the difference leaves out 0 (not corrected for the
-    number of points). The mean difference is over points, with its spread between them.
+    number of points). The mean difference is over points, with its spread between them. A point
+    that several sweeps have in common counts once.
     """
-    lines = []
+    rows, lines = rows.drop_duplicates(["seed", *METHODS]), []
     for other in ("teacher", *OTHERS):
         signs, means = [], []
         for _, own in rows.groupby(["sweep", "value"], sort=False):

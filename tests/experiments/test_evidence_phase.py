@@ -55,6 +55,7 @@ def test_points_won_by_hand() -> None:
         {
             "sweep": "weak β",
             "value": [0.0] * 3 + [0.5] * 3,
+            "seed": [0, 1, 2] * 2,
             "evidence": [0.79, 0.80, 0.81, 0.60, 0.70, 0.80],
             "teacher": 0.70,
             **dict.fromkeys(experiment.OTHERS, 0.70),
@@ -67,6 +68,8 @@ def test_points_won_by_hand() -> None:
         "+0.0",
         "+10.0",
     )
+    again = pd.concat([rows, rows.iloc[:3].assign(sweep="few labels", value=60.0)])
+    assert experiment.won(again).equals(experiment.won(rows))  # one point of two sweeps
     swapped = rows.rename(columns={"evidence": "teacher", "teacher": "evidence"})
     assert experiment.won(swapped).iloc[0]["behind"] == "1"
 
