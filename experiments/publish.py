@@ -22,6 +22,8 @@ from pathlib import Path
 import certificates
 import dependence
 import equal_prior
+import evidence_guards
+import evidence_phase
 import evidence_tables
 import pandas as pd
 import perturbation_law
@@ -81,6 +83,9 @@ AS_WRITTEN = (
 )
 """Files kept of the studies of worlds, whose thousands of records stay where they were made."""
 
+STUDIES_OF_EVIDENCE = ("evidence_guards", "evidence_phase")
+"""Studies of evidence students, of which a row a seed is kept."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -114,6 +119,10 @@ class Options:
     """Output folder of tightness.py."""
     synthetic: Path | None = None
     """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
+    evidence_guards: Path | None = None
+    """Output folder of evidence_guards.py."""
+    evidence_phase: Path | None = None
+    """Output folder of evidence_phase.py."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,6 +178,10 @@ def _as_written(options: Options) -> list[Path]:
         found += [options.own_data / name for name in ("own_data.md", "own_data.png")]
     if options.synthetic is not None:
         found += [options.synthetic / study / name for study, name in AS_WRITTEN]
+    for study in STUDIES_OF_EVIDENCE:
+        folder: Path | None = getattr(options, study)
+        if folder is not None:
+            found += [folder / f"{study}{ending}" for ending in (".csv", ".png")]
     return found
 
 
@@ -246,6 +259,7 @@ def build() -> dict[str, str]:
     """Every table that the committed records decide, as Markdown by the name of its file."""
     real, benchmarks = runs("real"), runs("benchmarks")
     contestants = semi_supervised.in_order(committed("semi_supervised"))
+    seeds = {study: pd.read_csv(RESULTS / f"{study}.csv") for study in STUDIES_OF_EVIDENCE}
     return {
         "overview.md": _overview(real),
         "overview_few_labels.md": _overview(runs("few")),
@@ -270,6 +284,8 @@ def build() -> dict[str, str]:
         + "\n",
         "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
         "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
+        "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
+        "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),
     }
 
 

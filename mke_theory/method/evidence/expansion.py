@@ -16,7 +16,7 @@ asks for training jobs and is sent their fits, so that folds, seeds and students
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -41,6 +41,7 @@ from mke_theory.method.evidence.verdicts import judge
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.training.loop import Fit, TrainConfig
 
+T = TypeVar("T")
 Plan = Generator[list[TrainingJob], list[Fit], EvidenceExpansion]
 
 
@@ -96,13 +97,13 @@ def expand_by_evidence(
 
 
 def carry_out(
-    plans: Sequence[Plan], trainer: Trainer = one_by_one
-) -> list[EvidenceExpansion | Exception]:
+    plans: Sequence[Generator[list[TrainingJob], list[Fit], T]], trainer: Trainer = one_by_one
+) -> list[T | Exception]:
     """Every plan's result or error, in order; the jobs that they ask for are trained together.
 
     Raises ValueError where the trainer returns another number of outcomes than it was given jobs.
     """
-    done: dict[int, EvidenceExpansion | Exception] = {}
+    done: dict[int, T | Exception] = {}
     wanted: dict[int, list[TrainingJob]] = {}
 
     def go_on(i: int, fits: list[Fit] | None) -> None:

@@ -56,6 +56,9 @@ class EvidenceSettings:
     in units of mean|x|. corrected: in the first round experts learn the class behind the teacher's
     answers, through its confusion; else the answers as they are.
     All were fixed on worlds and on tasks at seeds 100 to 107.
+
+    guards: False trusts every modality, whatever its verdict would be. It is there to measure what
+    the guards are worth (`experiments/evidence_guards.py`), and for no other use.
     """
 
     folds: int = 2
@@ -63,6 +66,7 @@ class EvidenceSettings:
     teacher_folds: int = 5
     noise: float = 1.0
     corrected: bool = True
+    guards: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("folds", 1), ("rounds", 1), ("teacher_folds", 2)):

@@ -11,7 +11,7 @@ from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import pair_likelihood
 from mke_theory.method.evidence.experts import has_all
 from mke_theory.method.evidence.guards import USEFUL, Redundancy, redundancy, usefulness
-from mke_theory.method.evidence.settings import Group
+from mke_theory.method.evidence.settings import Group, Verdict
 from mke_theory.method.evidence.state import State
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
@@ -31,12 +31,17 @@ def judge(state: State) -> Generator[list[TrainingJob], list[Fit], None]:
         foretold = state.predictions(trained[others], others)
         state.redundancy[beta] = _redundancy(state, beta, foretold, rows)
     for beta in state.betas:
-        if state.redundancy[beta].refuted:
-            state.verdicts[beta] = "redundant"
-        else:
-            state.verdicts[beta] = "trusted" if state.usefulness[beta] >= USEFUL else "weak"
+        found = verdict(state.usefulness[beta], state.redundancy[beta])
+        state.verdicts[beta] = found if state.settings.guards else "trusted"
     if state.all_weak:
         state.forget_temperature_by_pairs()
+
+
+def verdict(usefulness: float, redundancy: Redundancy) -> Verdict:
+    """The verdict that both guards together come to."""
+    if redundancy.refuted:
+        return "redundant"
+    return "trusted" if usefulness >= USEFUL else "weak"
 
 
 def _others(state: State, beta: Group) -> tuple[Group, Tensor]:

@@ -7,7 +7,7 @@ the view of Î² starts without one: its first labels are those that the view of Î
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for, torch_seed
-from mke_theory.method.algorithm import fit_teacher, pseudo_label
+from mke_theory.method.algorithm import fit_teacher, pseudo_label, teacher_job
+from mke_theory.method.evidence import carry_out
+from mke_theory.method.job import TrainingJob
 from mke_theory.method.relatives.method import alpha_alone
-from mke_theory.training.loop import TrainConfig
+from mke_theory.training.loop import Fit, TrainConfig
 from mke_theory.training.predict import predict
 
 Floats = NDArray[np.float64]
@@ -117,6 +119,28 @@ def co_training(
     looks at a small pool refilled from D_u, and takes of each class in proportion to its prior.
     `build(modalities)` makes a fresh model. Ref: blum1998combining, Table 1.
     """
+    plan = co_training_plan(
+        problem, build, rounds=rounds, per_class=per_class, config=config, seed=seed
+    )
+    (done,) = carry_out([plan])
+    if isinstance(done, Exception):
+        raise done
+    return done
+
+
+def co_training_plan(
+    problem: Problem,
+    build: Callable[[tuple[str, ...]], nn.Module],
+    *,
+    rounds: int,
+    per_class: int,
+    config: TrainConfig | None,
+    seed: int,
+) -> Generator[list[TrainingJob], list[Fit], CoTraining]:
+    """`co_training` step by step: each `yield` asks for training jobs and is sent their fits.
+
+    So that seeds train side by side; arguments and errors are those of `co_training`.
+    """
     alpha = problem.teacher_modalities
     beta = tuple(name for name in problem.modalities if name not in alpha)
     if not beta:
@@ -126,18 +150,20 @@ def co_training(
             raise ValueError(f"{name} is {value}; it has to be at least 1")
     labels = torch.full((len(problem.unlabelled),), UNKNOWN)
 
-    def trained(view: tuple[str, ...], number: int) -> nn.Module:
+    def job(view: tuple[str, ...], number: int) -> TrainingJob:
         samples = _labelled_so_far(problem, labels, view)
         at = seed_for(seed, "co-training", number, *view)
-        return fit_teacher(build(view), samples, config, seed=at).model
+        return teacher_job(build(view), samples, config or TrainConfig(), seed=at)
 
     for number in range(rounds):
         views = [alpha] if bool((labels == UNKNOWN).all()) else [alpha, beta]
-        models = [trained(view, number) for view in views]
+        fits = yield [job(view, number) for view in views]
+        models = [fit.model for fit in fits]
         labels = with_the_surest(problem, labels, views, models, per_class)
         if not bool((labels == UNKNOWN).any()):
             break
-    first, second = (trained(view, rounds) for view in (alpha, beta))
+    fits = yield [job(view, rounds) for view in (alpha, beta)]
+    first, second = (fit.model for fit in fits)
     both = (_product(first, second, pool) for pool in (problem.unlabelled, problem.test))
     return CoTraining(first, second, labels, Predictions(*both))
 

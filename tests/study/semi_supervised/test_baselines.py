@@ -17,10 +17,13 @@ from mke_theory.data.pool import Pool, join
 from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import fit_teacher, pseudo_label
+from mke_theory.method.evidence import carry_out
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.semi_supervised.baselines import (
+    CoTraining,
     Predictions,
     co_training,
+    co_training_plan,
     label_spreading,
     late_average,
     self_training,
@@ -28,6 +31,7 @@ from mke_theory.study.semi_supervised.baselines import (
 )
 from mke_theory.training.loop import TrainConfig
 from mke_theory.training.predict import predict
+from mke_theory.training.vectorised.engine import side_by_side
 
 ALPHA, BETA = ("a",), ("b",)
 CONFIG = TrainConfig(steps=60, learning_rate=0.05)
@@ -152,6 +156,19 @@ def test_co_training_by_its_definition() -> None:
     models = trained(ALPHA, join(own, pool(ALPHA)), 2), trained(BETA, pool(BETA), 2)
     p = [torch.softmax(predict(model, here.test), dim=1) for model in models]
     assert torch.equal(found.predictions.test, (p[0] * p[1]).argmax(dim=1))
+
+
+def test_co_training_side_by_side_is_that_one_by_one() -> None:
+    given: dict[str, Any] = {"rounds": 2, "per_class": 4, "config": CONFIG, "seed": 7}
+    other = Problem.of(moons(6, 3), moons(60, 4), moons(40, 5), ALPHA, 2)
+    problems = [problem(1.0), other]
+    alone = [co_training(here, build, **given) for here in problems]
+    plans = [co_training_plan(here, build, **given) for here in problems]
+    for found, expected in zip(carry_out(plans, side_by_side), alone, strict=True):
+        assert isinstance(found, CoTraining)
+        assert torch.equal(found.labels, expected.labels)
+        assert torch.equal(found.predictions.test, expected.predictions.test)
+    assert not torch.equal(alone[0].labels, alone[1].labels)
 
 
 class Odds(nn.Module):
