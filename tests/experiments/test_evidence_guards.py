@@ -121,6 +121,6 @@ def test_the_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 def test_worlds_have_names_of_their_own() -> None:
     blocks = list(experiment.settings(experiment.Options()))
     names = [block.task.name for block in blocks]
-    assert len(set(names)) == len(names) == 3 * sum(map(len, experiment.WORLDS.values()))
+    assert len(set(names)) == len(names) == 4 * sum(map(len, experiment.WORLDS.values()))
     assert set(experiment.SMALL) <= {block.about["world"] for block in blocks}
     assert all(min(block.seeds) > 115 for block in blocks)  # thresholds were chosen on 100 to 115
