@@ -17,7 +17,7 @@ from torch import Tensor
 from mke_theory.method.evidence.arithmetic import posterior
 
 USEFUL = 2.0
-"""A modality whose `usefulness` is lower takes no part in rounds."""
+"""A modality whose `usefulness` is lower drops out of the sum."""
 SHARED = 0.18
 DOUBLED = 1.0
 """Evidence is called redundant above both: a share of its spread within classes that the others

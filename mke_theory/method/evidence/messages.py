@@ -37,8 +37,7 @@ def messages(state: State) -> Iterator[str]:
         elif verdict == "weak":
             yield (
                 f"{name} says nothing of the teacher's answers that can be told from chance "
-                f"(z = {z:.1f}): its expert is no better than the classes' shares, and it took no "
-                "part in rounds"
+                f"(z = {z:.1f}): its expert is no better than the classes' shares, and drops out"
             )
         if verdict == "redundant":
             found = state.redundancy[beta]

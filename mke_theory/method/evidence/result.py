@@ -34,7 +34,7 @@ def student_of(state: State) -> ExpertSum:
             )
         )
     for group, models in state.models.items():
-        redundant = state.verdicts.get(group) == "redundant"
+        verdict = state.verdicts.get(group)
         experts.append(
             Expert(
                 models,
@@ -42,8 +42,8 @@ def student_of(state: State) -> ExpertSum:
                 state.log_prior,
                 exponent=state.exponents[group],
                 offsets=state.evidence(group).offsets,
-                confusion=state.confusion if redundant else None,
-                share=1 - state.teacher_share if group == job.alpha else 1.0,
+                confusion=state.confusion if verdict == "redundant" else None,
+                share=1 - state.teacher_share if group == job.alpha else float(verdict != "weak"),
             )
         )
     weights = [p for models in state.models.values() for m in models for p in m.parameters()]

@@ -210,8 +210,10 @@ class State:
         return 0.0 if isinstance(self.job.teacher, Answers) else TEACHER_SHARE
 
     def values(self, group: Group) -> Tensor:
-        """The log evidence that the sum counts for a modality beside α [n, k]."""
+        """The log evidence that the sum counts for a modality beside α [n, k]; 0 if it is weak."""
         found = self.evidence(group).values
+        if self.verdicts.get(group) == "weak":
+            return torch.zeros_like(found)
         if self.verdicts.get(group) == "redundant":
             found = arithmetic.as_answered(found, self.log_prior, self.confusion)
             found[~self.present[group]] = 0.0
