@@ -36,7 +36,7 @@ from mke_theory.method.evidence.settings import (
     Group,
     Retrain,
 )
-from mke_theory.method.evidence.state import State
+from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.evidence.verdicts import judge
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.training.loop import Fit, TrainConfig
@@ -138,7 +138,7 @@ def evidence_plan(job: EvidenceJob) -> Plan:
     """The algorithm of this module, step by step; each `yield` asks for training jobs."""
     refuse(job)
     honest = yield from honest_answers(job)
-    state = State(job, honest)
+    state = EvidenceState(job, honest)
     yield from state.first_round()
     yield from judge(state)
     while state.goes_on:

@@ -10,7 +10,7 @@ import torch
 from mke_theory.data.pool import UNKNOWN
 
 if TYPE_CHECKING:
-    from mke_theory.method.evidence.state import State
+    from mke_theory.method.evidence.state import EvidenceState
 
 COPIED = 0.995
 """A student that agrees with its teacher on so much of D_u has copied it."""
@@ -22,7 +22,7 @@ draws of Gaussian worlds without a difference (40 or 100 labels, 2 or 5 classes)
 with shares of 0.85 and 0.15 on D_u for halves on D_l it passed 4 in more than half of 20."""
 
 
-def messages(state: State) -> Iterator[str]:
+def messages(state: EvidenceState) -> Iterator[str]:
     """A line for everything that went another way than it should, or rests on little."""
     alpha = " and ".join(state.job.alpha)
     yield from _calibration(state)
@@ -59,7 +59,7 @@ def messages(state: State) -> Iterator[str]:
         yield f"it names class {', '.join(map(str, absent))} for no unlabelled sample"
 
 
-def _calibration(state: State) -> Iterator[str]:
+def _calibration(state: EvidenceState) -> Iterator[str]:
     if state.honest is None:
         how = "is 1, since pairs tell nothing" if state.all_weak else "was chosen by the pairs"
         yield (
@@ -76,7 +76,7 @@ def _calibration(state: State) -> Iterator[str]:
         yield f"classes with fewer than {FEW} labels have uncertain shares: {', '.join(few)}"
 
 
-def _shift(state: State) -> Iterator[str]:
+def _shift(state: EvidenceState) -> Iterator[str]:
     """A line where the teacher's answers on D_u have other means than its honest ones on D_l."""
     if state.honest is None or state.prior_from != "labels of D_l":
         return

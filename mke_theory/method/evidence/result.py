@@ -13,12 +13,12 @@ from mke_theory.method.evidence.expert_sum import Expert, ExpertSum, Tempered
 from mke_theory.method.evidence.learning import objective_on
 from mke_theory.method.evidence.messages import messages
 from mke_theory.method.evidence.settings import EvidenceExpansion
-from mke_theory.method.evidence.state import State
+from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit, TrainConfig
 
 
-def student_of(state: State) -> ExpertSum:
+def student_of(state: EvidenceState) -> ExpertSum:
     """The sum of the experts as a model, with a copy of the teacher and where the experts are."""
     job, experts = state.job, []
     if state.teacher_share > 0:
@@ -68,7 +68,7 @@ def distilling_job(
     return TrainingJob(network, samples, objective, config, seed_for(seed, "distilled"))
 
 
-def result_of(state: State) -> EvidenceExpansion:
+def result_of(state: EvidenceState) -> EvidenceExpansion:
     """The student with its account on D_u."""
     student = student_of(state).eval()
     predictions = predictions_of(student, state.job.unlabelled)

@@ -53,7 +53,7 @@ TEACHER_SHARE = 0.5
 """α's evidence is half the teacher's own and half that of the expert that learned on."""
 
 
-class State:
+class EvidenceState:
     """The state of a plan: experts, their predictions on D_u, exponents and verdicts.
 
     The experts' predictions of a sample are of the model that was kept from the sample's fold.

@@ -12,12 +12,12 @@ from mke_theory.method.evidence.arithmetic import pair_likelihood
 from mke_theory.method.evidence.experts import has_all
 from mke_theory.method.evidence.guards import USEFUL, Redundancy, redundancy, usefulness
 from mke_theory.method.evidence.settings import Group, Verdict
-from mke_theory.method.evidence.state import State
+from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
 
 
-def judge(state: State) -> Generator[list[TrainingJob], list[Fit], None]:
+def judge(state: EvidenceState) -> Generator[list[TrainingJob], list[Fit], None]:
     """Give every modality its verdict; models that read all others foretell its evidence."""
     alpha = state.present[state.job.alpha]
     for beta in state.betas:
@@ -44,7 +44,7 @@ def verdict(usefulness: float, redundancy: Redundancy) -> Verdict:
     return "trusted" if usefulness >= USEFUL else "weak"
 
 
-def _others(state: State, beta: Group) -> tuple[Group, Tensor]:
+def _others(state: EvidenceState, beta: Group) -> tuple[Group, Tensor]:
     """All modalities but one, and the samples [n] that have them and it; α where those are few."""
     pool = state.job.unlabelled
     rows = has_all(pool, pool.modalities)
@@ -53,7 +53,7 @@ def _others(state: State, beta: Group) -> tuple[Group, Tensor]:
     return state.job.alpha, state.present[state.job.alpha] & state.present[beta]
 
 
-def _redundancy(state: State, beta: Group, foretold: Tensor, rows: Tensor) -> Redundancy:
+def _redundancy(state: EvidenceState, beta: Group, foretold: Tensor, rows: Tensor) -> Redundancy:
     own, rest = state.evidence(beta).values, state.others(beta)
     others = sum(rest[1:], rest[0])
     likelihood = float(pair_likelihood([own[rows], others[rows]], state.log_prior).mean())

@@ -21,7 +21,7 @@ from mke_theory.method.evidence.checks import (
     refuse_expert,
     teachers_logits,
 )
-from mke_theory.method.evidence.state import State
+from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob
 from tests.method.evidence.small import Reads
 
@@ -133,7 +133,7 @@ def test_a_prior_is_a_share_above_0_for_each_class() -> None:
         with pytest.raises(ValueError, match="give 2 shares above 0"):
             given_prior(torch.tensor(bad), 2)
     with pytest.raises(ValueError, match="give 2 shares above 0"):
-        State(job(prior=torch.ones(3)), None)
+        EvidenceState(job(prior=torch.ones(3)), None)
 
 
 def test_the_number_of_classes_of_a_classifier() -> None:
@@ -184,6 +184,9 @@ def test_truth_and_labels_together_are_refused() -> None:
 def test_a_d_u_that_cannot_be_cross_fitted() -> None:
     one = hide(pool(1))[0]
     with pytest.raises(ValueError, match="D_u has 1 sample"):
-        State(job(unlabelled=one, truth=Truth(one.labels)), None)
+        EvidenceState(job(unlabelled=one, truth=Truth(one.labels)), None)
     alone = EvidenceSettings(folds=1)
-    assert State(job(unlabelled=one, truth=Truth(one.labels), settings=alone), None).fold_count == 1
+    assert (
+        EvidenceState(job(unlabelled=one, truth=Truth(one.labels), settings=alone), None).fold_count
+        == 1
+    )

@@ -15,7 +15,7 @@ from mke_theory.method.evidence import Answers, EvidenceSettings
 from mke_theory.method.evidence.arithmetic import posterior
 from mke_theory.method.evidence.experts import Through
 from mke_theory.method.evidence.settings import Honest
-from mke_theory.method.evidence.state import FIRST_SHARE, GROWTH, State
+from mke_theory.method.evidence.state import FIRST_SHARE, GROWTH, EvidenceState
 from mke_theory.method.job import Outcome, Trainer, TrainingJob
 from mke_theory.training.loop import Fit
 from tests.method.evidence.small import Reads, readable, reading, still
@@ -35,8 +35,8 @@ def carried_out(
         return end.value
 
 
-def begun(pool: Pool, honest: Honest | None = None, **changes: Any) -> State:
-    state = State(reading(pool, **changes), honest)
+def begun(pool: Pool, honest: Honest | None = None, **changes: Any) -> EvidenceState:
+    state = EvidenceState(reading(pool, **changes), honest)
     carried_out(state.first_round())
     return state
 
@@ -46,7 +46,7 @@ def begun(pool: Pool, honest: Honest | None = None, **changes: Any) -> State:
 
 def test_the_teacher_alone_before_any_round() -> None:
     pool = readable(N, 0)
-    state = State(reading(pool), None)
+    state = EvidenceState(reading(pool), None)
     expected = torch.softmax(pool.inputs["a"].double(), 1)
     torch.testing.assert_close(state.prior, expected.mean(0))
     assert state.prior_from == "mean answer of the teacher" and state.teacher_share == 1.0
@@ -59,11 +59,11 @@ def test_the_temperature_is_that_of_honest_answers() -> None:
     pool = readable(2000, 1)
     honest = Honest(pool.inputs["a"].double() * 3, pool.labels)  # three times the exact logits
     # The standard error of log T is about 0.04 for 2,000 labels.
-    assert State(reading(pool), honest).temperature == pytest.approx(3.0, rel=0.15)
+    assert EvidenceState(reading(pool), honest).temperature == pytest.approx(3.0, rel=0.15)
 
 
 def test_shares_that_are_given() -> None:
-    state = State(reading(readable(N, 0), prior=torch.tensor([3.0, 1.0])), None)
+    state = EvidenceState(reading(readable(N, 0), prior=torch.tensor([3.0, 1.0])), None)
     assert state.prior.tolist() == [0.75, 0.25] and state.prior_from == "given"
 
 
@@ -80,7 +80,7 @@ def test_a_class_that_the_teacher_never_answers_has_a_share_nevertheless() -> No
 def test_a_sample_that_the_teacher_cannot_read_has_the_shares_as_its_answer() -> None:
     pool = readable(N, 0)
     pool.inputs["a"][::3] = torch.nan
-    state = State(reading(pool), None)
+    state = EvidenceState(reading(pool), None)
     torch.testing.assert_close(state.answers[::3], state.prior.expand(N // 3, 2))
     assert state.pseudo.hard[::3].unique().tolist() == [int(state.prior.argmax())]
     assert float(state.pseudo.confidence[0]) == pytest.approx(float(state.prior.max()))
@@ -124,7 +124,7 @@ def test_evidence_of_a_sample_is_by_a_model_that_was_never_trained_on_it(folds: 
         build=lambda names: Remembers(names[0]),
         settings=EvidenceSettings(folds=folds, rounds=4),
     )
-    state = State(job, None)
+    state = EvidenceState(job, None)
     carried_out(state.first_round(), by_heart)
     state.verdicts[("b",)] = "trusted"
     while state.goes_on:
@@ -148,7 +148,7 @@ def test_one_fold_answers_its_own_samples() -> None:
         build=lambda names: Remembers(names[0]),
         settings=EvidenceSettings(folds=1),
     )
-    state = State(job, None)
+    state = EvidenceState(job, None)
     carried_out(state.first_round(), by_heart)
     assert state.log_p["b",].argmax(1).tolist() == [1] * N
 
@@ -161,7 +161,7 @@ def test_fewer_groups_than_folds() -> None:
         build=lambda names: Remembers(names[0]),
         settings=EvidenceSettings(folds=5),
     )
-    state = State(job, None)
+    state = EvidenceState(job, None)
     carried_out(state.first_round(), by_heart)
     assert state.fold_count == 3 and len(state.models["b",]) == 3
     assert state.log_p["b",].argmax(1).tolist() == [0] * N
@@ -205,7 +205,7 @@ def test_every_round_learns_from_more_of_each_class() -> None:
     known.labels[0] = UNKNOWN
     known.inputs["a"][1] = torch.nan
     job = reading(pool, labelled=known, settings=EvidenceSettings(rounds=5))
-    state = State(job, None)
+    state = EvidenceState(job, None)
     carried_out(state.first_round(), noted)
     state.verdicts["b",] = "trusted"
     shares = []
