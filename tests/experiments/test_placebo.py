@@ -29,5 +29,5 @@ def test_placebo_has_every_arm_beside_the_exact_errors(
     assert "| XOR " in page
     assert "50.0" in page  # α alone says nothing of an XOR
     table = pd.read_csv(tmp_path / "placebo.csv")
-    assert len(table) == 8  # every arm but the teacher
+    assert len(table) == 12  # every arm but the teacher, and the rival that repeats it here
     assert (tmp_path / "placebo.png").exists()

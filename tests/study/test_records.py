@@ -88,6 +88,8 @@ def test_a_record_that_makes_no_sense_is_refused(change: Mapping[str, Any], mess
 COMMITTED = (
     "benchmarks",
     "certificates",
+    "entrants",
+    "evidence",
     "few",
     "perturbation_law",
     "prior",
