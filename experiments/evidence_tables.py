@@ -16,20 +16,19 @@ from mke_theory.evaluation.stats import summarise
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record
 
-RIVALS = (
-    "noisy_student_both",
-    "noisy_student_more_both",
-    "co_training_both",
-    "co_training_more_both",
+EQUAL = (
+    ("noisy_student_both", "co_training_both"),
+    (
+        "experts_both",
+        "experts_corrected_both",
+        "experts_rounds_both",
+        "experts_distilled_both",
+        "late_average_both",
+    ),
 )
-ENTRANTS = (
-    "experts_both",
-    "experts_corrected_both",
-    "experts_rounds_both",
-    "experts_rounds_more_both",
-    "experts_distilled_both",
-    "late_average_both",
-)
+"""Rivals and entrants of equal updates: one budget, shared out."""
+MORE = (("noisy_student_more_both", "co_training_more_both"), ("experts_rounds_more_both",))
+"""Those with the whole budget in each of their trainings."""
 
 
 def beside_mke(rows: Sequence[Record]) -> str:
@@ -57,25 +56,21 @@ def beside_mke(rows: Sequence[Record]) -> str:
 def among_methods(rows: Sequence[Record]) -> str:
     """A line a problem: the best of Noisy Student and co-training, and each entrant's difference.
 
-    The best is that of the greatest mean on test: chosen with test in sight, in its favour.
+    At equal updates first, then with the whole budget in each training. The best is that of the
+    greatest mean on test: chosen with test in sight, in its favour.
     """
     lines = []
     for task in dict.fromkeys(row.task for row in rows):
-        by_arm = {arm: of_arm(rows, task, arm) for arm in (REFERENCE, *RIVALS, *ENTRANTS)}
-        rivals = {arm: by_arm[arm] for arm in RIVALS if by_arm[arm]}
-        if not rivals:
-            continue
-        best = max(rivals, key=lambda arm: summarise(tests(rivals[arm])).mean)
-        line = {
-            "problem": task,
-            "teacher": percent(tests(by_arm[REFERENCE])),
-            "best of Noisy Student and co-training": (
-                f"{percent(tests(rivals[best]))}, {rivals[best][0].arm_title}"
-            ),
-        }
-        for arm in ENTRANTS:
-            if by_arm[arm]:
-                line[by_arm[arm][0].arm_title] = gain(difference(by_arm[arm], rivals[best]))
+        line = {"problem": task, "teacher": percent(tests(of_arm(rows, task, REFERENCE)))}
+        for title, (rivals, entrants) in (("best rival", EQUAL), ("best, more updates", MORE)):
+            found = [own for arm in rivals if (own := of_arm(rows, task, arm))]
+            if not found:
+                continue
+            best = max(found, key=lambda own: summarise(tests(own)).mean)
+            line[title] = f"{percent(tests(best))}, {best[0].arm_title}"
+            for arm in entrants:
+                if own := of_arm(rows, task, arm):
+                    line[own[0].arm_title] = gain(difference(own, best))
         lines.append(line)
     return table(pd.DataFrame(lines).fillna("not available"))
 
