@@ -28,6 +28,14 @@ def interrupted(folder: Path | None = None) -> int:
     return 130
 
 
+def until_interrupted(folder: Path, study: Callable[[], int]) -> int:
+    """The exit code of a study whose records are in `folder`; 130 where Ctrl-C ends it."""
+    try:
+        return study()
+    except KeyboardInterrupt:
+        return interrupted(folder)
+
+
 def finished(study: Callable[[], Iterable[Path]]) -> int:
     """Do a study and print its files: 0, 1 where it failed half-way, 2 for a bad call."""
     try:

@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import tyro
-from calls import interrupted, ready_tasks, refused
+from calls import ready_tasks, refused, until_interrupted
 
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import clopper_pearson, summarise
@@ -83,10 +83,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where all went well, 1 where something failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:

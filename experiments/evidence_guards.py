@@ -32,24 +32,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from calls import finished, interrupted, refuse_below_one
+from calls import finished, refuse_below_one, until_interrupted
 from evidence_on_worlds import (
     Block,
     begun,
     evidence_students,
-    percent,
-    points,
+    files_of,
+    markdown_of,
     recorded,
     task_of,
 )
 from matplotlib.figure import Figure
+from semi_supervised import gain, percent
 
 from mke_theory.evaluation.stats import paired_difference
 from mke_theory.method.evidence import EvidenceExpansion, EvidenceSettings
-from mke_theory.report.plots import gain_against_shared, save
+from mke_theory.report.plots import gain_against_shared
 from mke_theory.study.keys import config_hash
 from mke_theory.study.processes import available_cores
-from mke_theory.study.records import Record, write_atomic
+from mke_theory.study.records import Record
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.gaussian import Gaussian
 from mke_theory.synthetic.world import World
@@ -134,10 +135,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where one failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return finished(partial(run, options))
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(finished, partial(run, options)))
 
 
 def run(options: Options) -> list[Path]:
@@ -151,12 +149,7 @@ def run(options: Options) -> list[Path]:
     rows = recorded(blocks, ARM, carried_out, options.out, options.workers)
     text = markdown(rows)
     print(text)
-    table = rows.to_csv(index=False, lineterminator="\n", float_format="%.6g")
-    return [
-        write_atomic(options.out / "evidence_guards.csv", table),
-        write_atomic(options.out / "evidence_guards.md", text),
-        save(figure(rows), options.out / "evidence_guards.png"),
-    ]
+    return files_of(rows, text, figure(rows), options.out, "evidence_guards")
 
 
 def settings(options: Options) -> Iterator[Block]:
@@ -252,11 +245,11 @@ def markdown(rows: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             "### Both errors",
-            _plain(errors(found)),
+            markdown_of(errors(found)),
             "### By kind of world",
-            _plain(by_kind(found)),
+            markdown_of(by_kind(found)),
             "### Every setting",
-            _plain(every_setting(found)),
+            markdown_of(every_setting(found)),
             "",
         ]
     )
@@ -350,11 +343,7 @@ def _effect(called: pd.DataFrame) -> str:
     """The difference that the calls made, in points, with its interval over the seeds called."""
     if called.empty:
         return "none"
-    return points(paired_difference(called["guarded"], called["unguarded"]))
-
-
-def _plain(table: pd.DataFrame) -> str:
-    return str(table.to_markdown(index=False, disable_numparse=True))
+    return gain(paired_difference(called["guarded"], called["unguarded"]))
 
 
 def figure(rows: pd.DataFrame) -> Figure:

@@ -15,31 +15,28 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
+from matplotlib.figure import Figure
 from semi_supervised import WHOLE
 from torch import nn
 from tqdm import tqdm
 
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
-from mke_theory.data.rng import seed_for
-from mke_theory.evaluation.stats import PairedDifference, summarise
-from mke_theory.method.algorithm import predictions_of, teacher_job
+from mke_theory.method.algorithm import predictions_of
 from mke_theory.method.evidence import (
     EvidenceExpansion,
-    EvidenceJob,
     EvidenceSettings,
     carry_out,
     evidence_plan,
 )
-from mke_theory.method.job import TrainingJob
-from mke_theory.report.tables import cell
+from mke_theory.report.plots import save
 from mke_theory.study import records
 from mke_theory.study.arm_setup import teacher_of
+from mke_theory.study.evidence_setup import job_of
 from mke_theory.study.keys import config_hash, run_key, versions
 from mke_theory.study.processes import over_processes
-from mke_theory.study.records import Record
+from mke_theory.study.records import Record, write_atomic
 from mke_theory.study.semi_supervised.contestants import comparable
-from mke_theory.study.semi_supervised.setup import build
 from mke_theory.study.task import Recipe
 from mke_theory.synthetic.simulated import Simulated
 from mke_theory.synthetic.world import World
@@ -121,33 +118,19 @@ def begun(block: Block) -> list[Start]:
 def evidence_students(
     block: Block, starts: Sequence[Start], settings: EvidenceSettings
 ) -> list[EvidenceExpansion]:
-    """The evidence student of every start. Raises RuntimeError where one fails."""
-    plans = [evidence_plan(evidence_job(start, settings)) for start in starts]
+    """The evidence student of every start, whose experts share one student's budget out.
+
+    Raises RuntimeError where one fails.
+    """
+    whole = block.task.recipe.student
+    config = replace(whole, steps=max(1, whole.steps // settings.trainings))
+    plans = [
+        evidence_plan(
+            job_of(s.task, s.seed, s.problem, s.teacher, config=config, settings=settings)
+        )
+        for s in starts
+    ]
     return sound(carry_out(plans, TRAINER), block)
-
-
-def evidence_job(start: Start, settings: EvidenceSettings) -> EvidenceJob:
-    """The job of an evidence student whose experts share one student's budget out."""
-    task, problem, seed = start.task, start.problem, start.seed
-    whole = task.recipe.student
-
-    def retrain(part: Pool, number: int) -> TrainingJob:
-        again = seed_for(seed, "retrained", number)
-        model = build(task, problem, problem.teacher_modalities, again)
-        return teacher_job(model, part, task.recipe.teacher, seed=again)
-
-    return EvidenceJob(
-        start.teacher,
-        problem.unlabelled,
-        problem.truth,
-        problem.teacher_modalities,
-        partial(task.model, problem),
-        replace(whole, steps=max(1, whole.steps // settings.trainings)),
-        seed_for(seed, "student"),
-        problem.labelled,
-        retrain,
-        settings,
-    )
 
 
 def sound(outcomes: Sequence[T | Exception], block: Block) -> list[T]:
@@ -186,17 +169,16 @@ def recorded(
     return pd.DataFrame(rows)
 
 
-# Cells of tables
+def files_of(rows: pd.DataFrame, text: str, drawn: Figure, out: Path, name: str) -> list[Path]:
+    """The rows as a table of numbers, the page and the figure, written in that order."""
+    table = rows.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    return [
+        write_atomic(out / f"{name}.csv", table),
+        write_atomic(out / f"{name}.md", text),
+        save(drawn, out / f"{name}.png"),
+    ]
 
 
-def percent(values: Sequence[float]) -> str:
-    """Mean ± sd (n) in percent."""
-    found = summarise(values)
-    return cell({"mean": found.mean, "sd": found.sd, "n": found.n})
-
-
-def points(found: PairedDifference) -> str:
-    """A difference in percentage points with its 95% interval: "+4.7 [1.2, 8.2] (10)"."""
-    ends = found.interval
-    interval = "" if ends is None else f" [{100 * ends.low:.1f}, {100 * ends.high:.1f}]"
-    return f"{100 * found.mean:+.1f}{interval} ({found.n})"
+def markdown_of(table: pd.DataFrame) -> str:
+    """A table as Markdown, its cells as they are."""
+    return str(table.to_markdown(index=False, disable_numparse=True))

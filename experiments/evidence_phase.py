@@ -32,21 +32,21 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from calls import finished, interrupted, refuse_below_one
+from calls import finished, refuse_below_one, until_interrupted
 from evidence_on_worlds import (
     TRAINER,
     Block,
     Start,
     begun,
     evidence_students,
-    percent,
-    points,
+    files_of,
+    markdown_of,
     recorded,
     sound,
     task_of,
 )
 from matplotlib.figure import Figure
-from scipy.special import logit, ndtr
+from semi_supervised import gain, percent
 from torch import Tensor
 
 from mke_theory.data.rng import seed_for
@@ -55,14 +55,15 @@ from mke_theory.method import relatives
 from mke_theory.method.algorithm import predictions_of
 from mke_theory.method.evidence import EvidenceSettings, carry_out
 from mke_theory.method.relatives.method import STRONG, Method, round_job
-from mke_theory.report.plots import AccuracyPanel, Curve, accuracy_along_knobs, save
+from mke_theory.report.plots import AccuracyPanel, Curve, accuracy_along_knobs
 from mke_theory.study.keys import config_hash
 from mke_theory.study.processes import available_cores
-from mke_theory.study.records import Record, write_atomic
+from mke_theory.study.records import Record
 from mke_theory.study.semi_supervised.baselines import co_training_plan
 from mke_theory.study.semi_supervised.contestants import CO_TRAINING_ROUNDS, DROPPED, Contestant
 from mke_theory.study.semi_supervised.setup import build
 from mke_theory.synthetic.gaussian import Gaussian
+from mke_theory.theory.gaussian.evidence_sum import EvidenceSum
 
 ARM = "evidence_phase"
 FIRST_SEED = 200
@@ -139,21 +140,14 @@ def common(share: float) -> Gaussian:
 def sum_error(world: Gaussian) -> float | None:
     """The error of the sum of both exact experts, or None where there is no closed form.
 
-    Of two classes ∓1 half the sum's log odds, without the prior's, have mean ±(A + B) and variance
-    A + B + 2C, with A = m_α² + s², B = m_β² + s², C = ρ m_α m_β + s². With C = 0 it is the Bayes
-    classifier, of any classes.
+    Where they are independent given y it is the Bayes classifier, of any classes; else two classes
+    have one.
     """
-    (m_alpha, m_beta), s = world.signal, world.shared
-    overlap = world.correlation * m_alpha * m_beta + s**2
-    if overlap == 0:
+    m_alpha, m_beta = world.signal
+    both = EvidenceSum(m_alpha, m_beta, world.shared, world.correlation)
+    if both.overlap == 0:
         return float(world.bayes_error())
-    if world.classes > 2:
-        return None
-    mean = m_alpha**2 + m_beta**2 + 2 * s**2
-    shift = logit(world.priors[1]) / 2
-    sd = np.sqrt(mean + 2 * overlap)
-    wrong = ndtr(-(mean + np.array([-shift, shift])) / sd)
-    return float(world.priors @ wrong)
+    return both.error(share=float(world.priors[1])) if world.classes == 2 else None
 
 
 @dataclass(frozen=True)
@@ -173,10 +167,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where one failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return finished(partial(run, options))
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(finished, partial(run, options)))
 
 
 def run(options: Options) -> list[Path]:
@@ -189,12 +180,7 @@ def run(options: Options) -> list[Path]:
     rows = recorded(list(settings(options)), ARM, carried_out, options.out, options.workers)
     text = markdown(rows)
     print(text)
-    table = rows.to_csv(index=False, lineterminator="\n", float_format="%.6g")
-    return [
-        write_atomic(options.out / "evidence_phase.csv", table),
-        write_atomic(options.out / "evidence_phase.md", text),
-        save(figure(rows), options.out / "evidence_phase.png"),
-    ]
+    return files_of(rows, text, figure(rows), options.out, "evidence_phase")
 
 
 def settings(options: Options) -> Iterator[Block]:
@@ -313,13 +299,16 @@ def balanced(found: Tensor, truth: Tensor) -> float:
 
 def markdown(rows: pd.DataFrame) -> str:
     """The page of results: won and lost, then a table for every sweep."""
-    parts = ["### Points won and lost", _plain(won(rows))]
+    parts = ["### Points won and lost", markdown_of(won(rows))]
     for title, own in rows.groupby("sweep", sort=False):
-        parts += [f"### {str(title).capitalize()}", _plain(accuracies(own, sweeps()[str(title)]))]
+        parts += [
+            f"### {str(title).capitalize()}",
+            markdown_of(accuracies(own, sweeps()[str(title)])),
+        ]
     rare = rows[rows["sweep"] == "rare class"]
     if len(rare):
         text = "Along the same knob, the mean over both classes of the share that is right:"
-        parts += [text, _plain(accuracies(rare, sweeps()["rare class"], "balanced "))]
+        parts += [text, markdown_of(accuracies(rare, sweeps()["rare class"], "balanced "))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -371,7 +360,7 @@ def accuracies(own: pd.DataFrame, sweep: Sweep, kind: str = "") -> pd.DataFrame:
             line["sum of exact experts"] = "" if np.isnan(exact) else f"{100 * exact:.1f}"
         line |= {name: percent(cell[f"{kind}{name}"].tolist()) for name in METHODS}
         line |= {
-            f"evidence − {name}": points(
+            f"evidence − {name}": gain(
                 paired_difference(cell[f"{kind}evidence"], cell[f"{kind}{name}"])
             )
             for name in ("MKE", "MKE, dropping", "co-training")
@@ -408,10 +397,6 @@ def curve(label: str, x: np.ndarray, values: pd.core.groupby.SeriesGroupBy) -> C
         low.append(ends.low)
         high.append(ends.high)
     return Curve(label, x, np.array(middle), np.array(low), np.array(high))
-
-
-def _plain(table: pd.DataFrame) -> str:
-    return str(table.to_markdown(index=False, disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -23,12 +23,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import tyro
-from calls import interrupted, ready_tasks, refuse_below_one, refused
+from calls import ready_tasks, refuse_below_one, refused, until_interrupted
 from npz_tasks import TASKS, Cut
 
 from mke_theory.evaluation.stats import summarise
@@ -39,7 +40,6 @@ from mke_theory.study.arms import ARMS, REFERENCE
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.processes import available_cores
 from mke_theory.study.records import Record
-from mke_theory.study.result import Failure
 from mke_theory.study.study import execute, feasible, plan
 from mke_theory.tasks.registry import data_root_or_default
 
@@ -77,15 +77,8 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    return main_study(tyro.cli(Options, args=argv, description=__doc__))
-
-
-def main_study(options: Options) -> int:
-    """Check the call, do what is missing, report on all; the exit code of `main`."""
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:
@@ -113,11 +106,6 @@ def run_all(options: Options) -> int:
         except OSError as problem:
             print(f"error: {problem}; what is recorded stays", file=sys.stderr)
             return 1
-    return told(failures)
-
-
-def told(failures: Sequence[Failure]) -> int:
-    """0, or 1 after a line on each run that failed."""
     for failure in failures:
         print(f"failed: {failure.run}: {failure.error}", file=sys.stderr)
     return 1 if failures else 0

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from calls import interrupted, refuse_below_one, refused
+from calls import refuse_below_one, refused, until_interrupted
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
@@ -148,10 +148,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:

@@ -23,12 +23,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import tyro
-from calls import interrupted, ready_tasks, refuse_below_one, refuse_unknown, refused
+from calls import ready_tasks, refuse_below_one, refuse_unknown, refused, until_interrupted
 from cluster import spread
 
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
@@ -96,10 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def main_study(options: Options) -> int:
     """Check the call, do what is missing, report on all; the exit code of `main`."""
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:

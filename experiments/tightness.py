@@ -23,14 +23,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tyro
-from calls import interrupted, refuse_below_one, refused
+from calls import refuse_below_one, refused, until_interrupted
 from scipy.optimize import nnls
 from sklearn.datasets import make_moons
 from sklearn.neighbors import KNeighborsClassifier
@@ -100,10 +100,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where no bound is broken, 1 where one is, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:

@@ -19,11 +19,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import tyro
-from calls import interrupted, refuse_below_one, refused
+from calls import refuse_below_one, refused, until_interrupted
 
 from mke_theory.evaluation import stats
 from mke_theory.report import summary as report
@@ -73,10 +74,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options = tyro.cli(Options, args=argv, description=__doc__)
-    try:
-        return run_all(options)
-    except KeyboardInterrupt:
-        return interrupted(options.out)
+    return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:

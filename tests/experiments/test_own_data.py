@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments import own_data
-from experiments.own_data import Options, main, main_study, markdown
+from experiments.own_data import Options, main, markdown, run_all
 from mke_theory.study import records, study
 from mke_theory.study.arms import ARMS, REFERENCE
 from mke_theory.study.records import Record
@@ -29,7 +29,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def call(out: Path, *sets: str, **changed: Any) -> int:
     options = Options(quick=True, sets=sets or ("wine",), out=out, workers=1)
-    return main_study(replace(options, **changed))
+    return run_all(replace(options, **changed))
 
 
 def test_the_teacher_and_the_students_are_compared() -> None:
@@ -145,7 +145,7 @@ def test_an_interruption_ends_with_130_and_a_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(own_data, "run_all", interrupted)
-    assert call(tmp_path) == 130
+    assert main(["--out", str(tmp_path)]) == 130
     assert "goes on from there" in capsys.readouterr().err
 
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import logit, ndtr
 
 from mke_theory.theory.gaussian.closed_form import difference
 
@@ -84,9 +84,19 @@ class EvidenceSum:
         w, a, b, c = exponent, self.alpha, self.beta, self.overlap
         return (a + w * b) ** 2 / (a + 2 * w * c + w**2 * b)
 
-    def error(self, exponent: float = 1.0) -> float:
-        """P(sign(z_α + w z_β) ≠ y) = Φ(−√q(w))."""
-        return float(ndtr(-np.sqrt(self.separation(exponent))))
+    def error(self, exponent: float = 1.0, share: float = 0.5) -> float:
+        """P(sign(z_α + w z_β + ½ logit π) ≠ y), Φ(−√q(w)) at equal odds; π, `share`, is P(y = 1).
+
+        Given y the sum has mean ±(A + wB) and variance A + 2wC + w²B: the prior counts once, as a
+        shift of half its log odds. Raises ValueError for a share outside (0, 1).
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share is {share}; it has to lie strictly between 0 and 1")
+        root = np.sqrt(self.separation(exponent))
+        if np.isinf(exponent) or share == 0.5:
+            return float(ndtr(-root))
+        shift = logit(share) / 2 * root / (self.alpha + exponent * self.beta)
+        return float(share * ndtr(-root - shift) + (1 - share) * ndtr(-root + shift))
 
     @property
     def alpha_error(self) -> float:
