@@ -54,7 +54,7 @@ class Views:
     test: Array | None = None
 
 
-# What ships inside scikit-learn
+# Sets that ship inside scikit-learn
 
 
 def digits_halves(root: Path) -> Views:

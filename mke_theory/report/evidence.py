@@ -38,8 +38,8 @@ _MEASURED = re.compile(r"(?<== )-?\d+(?:\.\d+)?|-?\d+(?:\.\d+)?(?=%| times)")
 def sentences(own: Sequence[Record], folder: Path | None = None) -> list[str]:
     """Sentences on the evidence student of one task, over all its seeds; none where it was not run.
 
-    `folder` is that of the records: with it the calibration on test is told too, from the files
-    beside them. Numbers are mean ± sd (seeds).
+    `folder` is that of the records: with it there is a sentence on calibration on test too, from
+    the files beside them. Numbers are mean ± sd (seeds).
     """
     runs = of_student(own)
     if not runs:
@@ -169,25 +169,25 @@ def _verdicts(runs: Sequence[Record]) -> list[str]:
 def _teacher(runs: Sequence[Record]) -> list[str]:
     """The teacher's temperature, and its accuracy on labels that it was not trained on."""
     heat = _number(_notes(runs, "temperature"))
-    told = f"The teacher's temperature is {heat}; above 1 it is surer than it is right."
+    line = f"The teacher's temperature is {heat}; above 1 it is surer than it is right."
     honest = [x for x in _notes(runs, "honest_accuracy") if x is not None]
     if not honest:
-        return [f"{told} Nobody answered labels of D_l that were not trained on."]
-    return [f"{told} Of labels of D_l that it was not trained on it knows {_percent(honest)}."]
+        return [f"{line} Nobody answered labels of D_l that were not trained on."]
+    return [f"{line} Of labels of D_l that it was not trained on it knows {_percent(honest)}."]
 
 
 def _messages(runs: Sequence[Record]) -> list[str]:
     """The messages, and at how many seeds each came up.
 
-    Those that differ in measured numbers alone are told once, with the numbers of the first seed.
+    Those that differ in measured numbers alone are listed once, with the numbers of the first seed.
     """
-    told: dict[str, list[tuple[int, str]]] = {}
+    by_form: dict[str, list[tuple[int, str]]] = {}
     for record in runs:
         own = {_MEASURED.sub("#", text): text for text in record.extra[NOTES]["messages"]}
         for form, text in own.items():
-            told.setdefault(form, []).append((record.seed, text))
+            by_form.setdefault(form, []).append((record.seed, text))
     found = []
-    for some in told.values():
+    for some in by_form.values():
         first, text = some[0]
         also = "" if len({one for _, one in some}) == 1 else f" (the numbers are of seed {first})"
         found.append(f"At {len(some)} of {tables.seeds(len(runs))}: {text}{also}.")

@@ -145,8 +145,8 @@ def _task(
     ]
     if warnings := cautions(own):
         lines += [html.text("h3", "Read with care"), html.bullets(warnings)]
-    if told := evidence.sentences(own, folder):
-        lines += [html.text("h3", "What the evidence student did"), html.bullets(told)]
+    if sentences := evidence.sentences(own, folder):
+        lines += [html.text("h3", "What the evidence student did"), html.bullets(sentences)]
     if tables.has_more_scores(own):
         scores = tables.scores(own, task).rename(index=titles)
         lines += [html.text("h3", "Every metric on test"), html.table(scores, STRONG)]

@@ -26,8 +26,8 @@ def show(records: Sequence[Record], folder: Path | None = None) -> None:
         print(f"\n## {own[0].title} ({task})\n")
         print(tables.table(own, task).to_markdown())
         print(f"\n{differences.beyond_declared(own)}")
-        if told := evidence.sentences(own, folder):
-            print("\nThe evidence student:", *told, sep="\n- ")
+        if sentences := evidence.sentences(own, folder):
+            print("\nThe evidence student:", *sentences, sep="\n- ")
 
 
 def show_overview(records: Sequence[Record]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import UNKNOWN, Inputs, Pool
-from mke_theory.data.problem import Problem, Truth
+from mke_theory.data.pool import Inputs, Pool
+from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import account_of, predictions_of, pseudo_label, teacher_job
 from mke_theory.method.evidence import (
@@ -18,6 +18,7 @@ from mke_theory.method.evidence import (
     EvidenceExpansion,
     EvidenceJob,
     EvidenceSettings,
+    Plan,
     evidence_plan,
 )
 from mke_theory.method.job import TrainingJob
@@ -26,13 +27,11 @@ from mke_theory.models import MultimodalModel
 from mke_theory.study.arms import Arm
 from mke_theory.study.placebos import random_errors, shuffle_pairs
 from mke_theory.study.task import Recipe, Task
-from mke_theory.training.loop import Fit, TrainConfig
+from mke_theory.training.loop import TrainConfig
 
 AGAIN = "α again"
 """The name of a second modality that is α once more, in the placebo of that name."""
 RATE = 3e-3
-
-Plan = Generator[list[TrainingJob], list[Fit], EvidenceExpansion]
 
 
 def plan_of(task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module) -> Plan:
@@ -83,12 +82,10 @@ def job_of(
             augment=objective.augment,
         )
 
-    pool = problem.unlabelled if pool is None else pool
-    blind = pool.with_labels(torch.full_like(problem.unlabelled.labels, UNKNOWN))
     return EvidenceJob(
         teacher,
-        blind,
-        Truth(blind.labels),
+        problem.unlabelled if pool is None else pool,
+        problem.blind.truth,
         problem.teacher_modalities,
         build,
         config or training_of(task.recipe),
@@ -102,10 +99,15 @@ def job_of(
 def build_expert(task: Task, problem: Problem, group: tuple[str, ...]) -> nn.Module:
     """A fresh expert of some modalities; a modality that is missing counts as zero."""
     names = tuple(problem.teacher_modalities[0] if name == AGAIN else name for name in group)
-    model = task.model(problem, names)
-    if isinstance(model, MultimodalModel) and model.missing == "refuse":
-        model.missing = "zero"
+    model = with_zeros(task.model(problem, names))
     return Renamed(model, dict(zip(group, names, strict=True))) if AGAIN in group else model
+
+
+def with_zeros(model: nn.Module) -> nn.Module:
+    """The model, in which a missing modality counts as zero where it was refused."""
+    if isinstance(model, MultimodalModel) and model.missing == "refuse":
+        model.missing = "zero"  # the same weights: zeros need no token
+    return model
 
 
 def training_of(recipe: Recipe) -> TrainConfig:
@@ -139,7 +141,7 @@ def _teacher_of(
         return teacher
     labels = random_errors(problem.truth, pseudo, seed_for(seed, "flips"))
     right = float((labels == problem.truth.labels).double().mean())
-    right = min(max(right, 1e-3), 1 - 1e-3)
+    right = min(max(right, 1.01 / problem.classes), 1 - 1e-3)  # else it would name another class
     answers = torch.full((len(labels), problem.classes), (1 - right) / (problem.classes - 1))
     answers[torch.arange(len(labels)), labels] = right
     return Answers.of_probabilities(answers.double())

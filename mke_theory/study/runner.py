@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from mke_theory.data.problem import Problem
 from mke_theory.method import algorithm
 from mke_theory.method.algorithm import Expansion, ExpansionJob, predictions_of
-from mke_theory.method.evidence import EvidenceExpansion, carry_out
+from mke_theory.method.evidence import EvidenceExpansion, Plan, carry_out
 from mke_theory.method.job import TrainingJob
 from mke_theory.study.arm_setup import student_of, teacher_itself, teacher_of
 from mke_theory.study.arms import Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
-from mke_theory.study.evidence_setup import Plan, notes_of, plan_of
+from mke_theory.study.evidence_setup import notes_of, plan_of
 from mke_theory.study.recording import key_of
 from mke_theory.study.result import Cell, Failure, Result, Run
 from mke_theory.study.semi_supervised.setup import (

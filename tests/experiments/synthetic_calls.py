@@ -9,6 +9,7 @@ SIBLINGS = (
     "cluster",
     "closed_form",
     "dependence",
+    "evidence_tables",
     "multi_view",
     "npz_tasks",
     "phase",

@@ -53,7 +53,7 @@ def test_a_quick_run_leaves_files_records_table_and_figure(
     assert text == markdown(found) and text in capsys.readouterr().out
     assert "| wine, six columns → + seven columns | 15 / 104 / 59 " in text
     assert (tmp_path / "own_data.png").stat().st_size > 10_000
-    # What lies in the folder is what anybody may give to the arrays task.
+    # Anybody may give the files in this folder to the arrays task.
     for row in found:
         file = tmp_path / "files" / f"{row.task}_{row.seed}.npz"
         assert Arrays(file=str(file)).problem(0).split_hash == row.split_hash

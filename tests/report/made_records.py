@@ -50,7 +50,7 @@ def example(tasks: tuple[str, ...] = ("digits", "twomoon"), seeds: int = 3) -> l
 
 
 def notes(**changes: Any) -> dict[str, Any]:
-    """What an evidence student says of itself, with some parts changed."""
+    """The notes of an evidence student on itself, with some parts changed."""
     labels = {
         "n": 100,
         "changed": 20,

@@ -1,7 +1,7 @@
 """Evidence students: an expert for each modality, added up, with nothing to tune."""
 
 from mke_theory.method.evidence.arithmetic import soft_confusion
-from mke_theory.method.evidence.expansion import carry_out, evidence_plan, expand_by_evidence
+from mke_theory.method.evidence.expansion import Plan, carry_out, evidence_plan, expand_by_evidence
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum
 from mke_theory.method.evidence.experts import Answers, FromClassifier
 from mke_theory.method.evidence.result import distilling_job
@@ -22,6 +22,7 @@ __all__ = [
     "Expert",
     "ExpertSum",
     "FromClassifier",
+    "Plan",
     "Round",
     "carry_out",
     "distilling_job",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,6 @@ from mke_theory.method.evidence.settings import EvidenceJob, Honest
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
-
-Training = Generator[list[TrainingJob], list[Fit], Any]
-"""A step that asks for training jobs to be carried out, is sent their fits, and has a result."""
 
 
 def folds_of(pool: Pool, folds: int, seed: int) -> Tensor:

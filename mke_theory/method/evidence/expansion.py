@@ -43,6 +43,7 @@ from mke_theory.training.loop import Fit, TrainConfig
 
 T = TypeVar("T")
 Plan = Generator[list[TrainingJob], list[Fit], EvidenceExpansion]
+"""A student in the making: it asks for training jobs, is sent their fits, ends in its result."""
 
 
 def expand_by_evidence(

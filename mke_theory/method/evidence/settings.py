@@ -106,7 +106,7 @@ class EvidenceJob:
 
 @dataclass(frozen=True)
 class Round:
-    """One round: the exponents by expert, and what the sum then said of D_u.
+    """One round: the exponents by expert, and the sum on D_u after it.
 
     information: the mean pair likelihood, in nats. changed: the share of D_u whose class differs
     from the teacher's. named: the number of classes that the posterior names at all.

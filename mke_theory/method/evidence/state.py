@@ -187,7 +187,7 @@ class EvidenceState:
             result[rows] = torch.log_softmax(logits, 1)
         return result
 
-    # What the experts say
+    # The experts' evidence
 
     def evidence(self, group: Group, exponent: float | None = None) -> arithmetic.Evidence:
         """The evidence of an expert on D_u."""

@@ -19,10 +19,9 @@ from mke_theory.method.algorithm import (
     predictions_of,
     pseudo_label,
 )
-from mke_theory.method.evidence import distilling_job, evidence_plan
+from mke_theory.method.evidence import Plan, distilling_job, evidence_plan
 from mke_theory.method.relatives.method import Method, round_job
-from mke_theory.models import MultimodalModel
-from mke_theory.study.evidence_setup import Plan, build_expert, job_of, judged
+from mke_theory.study.evidence_setup import build_expert, job_of, judged, with_zeros
 from mke_theory.study.result import Result, Run
 from mke_theory.study.semi_supervised.baselines import (
     Predictions,
@@ -68,10 +67,8 @@ def contestant_plan(run: Run, problem: Problem, teacher: nn.Module) -> Plan:
     experts = contestant.how
     if not isinstance(experts, Experts):
         raise TypeError(f"{contestant.title} is no sum of experts; give Experts")
-    config, pseudo = (
-        contestant.budget(run.task.recipe.student),
-        pseudo_label(teacher, problem.unlabelled),
-    )
+    config = contestant.budget(run.task.recipe.student)
+    pseudo = pseudo_label(teacher, problem.unlabelled)
     job = job_of(run.task, run.seed, problem, teacher, config=config, settings=experts.settings)
     found = yield from evidence_plan(job)
     student = found.student
@@ -88,10 +85,7 @@ def build(
     """A fresh student of a round, the same for all methods; a missing modality counts as zero."""
     start = task.init_seed("student", seed)
     with torch_seed(start if number == 1 else seed_for(start, "round", number - 1)):
-        model = task.model(problem, used)
-    if isinstance(model, MultimodalModel) and model.missing == "refuse":
-        model.missing = "zero"  # the same weights: zeros need no token
-    return model
+        return with_zeros(task.model(problem, used))
 
 
 def classic_result(run: Run, problem: Problem, teacher: Fit) -> Result:

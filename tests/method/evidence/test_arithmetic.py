@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -24,6 +25,7 @@ from mke_theory.method.evidence.arithmetic import (
     surest,
     temperature_of,
 )
+from mke_theory.theory import evidence as exact
 
 HALVES = torch.tensor([0.5, 0.5], dtype=torch.float64)
 THREE = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.2, 0.8]], dtype=torch.float64)
@@ -323,3 +325,29 @@ def test_the_surest_are_surer_than_the_rest_of_their_class(seed: int, share: flo
         assert int(inside.sum()) == max(1, round(share * int((named == k).sum())))
         if bool(outside.any()):
             assert float(confidence[inside].min()) >= float(confidence[outside].max())
+
+
+# --- the theory, in other code --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_numbers_are_those_of_the_theory_on_a_population_of_these_samples(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    first, second = draw.dirichlet([1.0, 2.0, 0.5], size=(2, 40))
+    prior = draw.dirichlet([3.0, 3.0, 3.0])
+    alpha, beta, pi = (torch.from_numpy(x) for x in (first, second, prior))
+    np.testing.assert_allclose(soft_confusion(alpha), exact.soft_confusion(first), rtol=1e-12)
+    np.testing.assert_allclose(hard_confusion(alpha), exact.hard_confusion(first), rtol=1e-12)
+    np.testing.assert_allclose(
+        posterior([(alpha / pi).log(), (beta / pi).log()], pi.log()).exp(),
+        exact.posterior_of_sum([first, second], prior),
+        rtol=1e-10,
+    )
+    for w in (0.3, 1.0, 2.0):
+        own, other = evidence(alpha, pi), evidence(beta, pi, w)
+        theirs = exact.tempered(exact.evidence_of(second, prior), w)
+        np.testing.assert_allclose(other.exp(), theirs, rtol=1e-10)
+        found = float(pair_likelihood([own, other], pi.log()).mean())
+        assert found == pytest.approx(
+            exact.pair_likelihood(own.exp().numpy(), theirs, prior), rel=1e-10, abs=1e-12
+        )

@@ -79,7 +79,7 @@ def test_no_exponents_of_a_grid_do_better(seed: int) -> None:
     grid = product(np.linspace(0, 4, 9), repeat=2)
     assert found.gain >= max(gain_of(table, pair) for pair in grid) - 1e-9
     assert found.gain == pytest.approx(gain_of(table, found.values), abs=1e-12)  # type: ignore[arg-type]
-    # Where neither is at an end, the sum expects of each modality's evidence what it does itself.
+    # With neither at an end, the sum expects of each modality's evidence what it does itself.
     q = posterior_of_sum([world.alpha, world.beta], world.priors, found.values)
     for w, p in zip(found.values, (world.alpha, world.beta), strict=True):
         expected = (world.shares[:, None] * (q - p) * np.log(p / world.priors)).sum()
