@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from mke_theory.data.pool import UNKNOWN, Pool
+from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.algorithm import decided, predictions_of
+from mke_theory.method.evidence import classified
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.result import Result
 from mke_theory.training.predict import embed, predict
@@ -105,12 +106,15 @@ def _on_unlabelled(result: Result) -> Arrays:
 def _confidence(result: Result) -> Arrays:
     """The probability that student and teacher give to their class on test, and whether it is true.
 
-    All are [n], over the samples of known class. The teacher is as it was trained, untempered.
+    All are [n], over the samples of known class; of pixels, over some of every sample, and of
+    several questions over all answers. The teacher is as it was trained, untempered.
     """
     test, arrays = result.problem.test, Arrays()
-    known = test.labels != UNKNOWN
+    multilabel = result.run.task.recipe.objective.multilabel
     for who, model in (("student", result.model), ("teacher", result.teacher)):
-        confidence, classes = torch.softmax(predict(model, test).double(), dim=1).max(dim=1)
-        arrays[f"{who}_confidence"] = confidence[known].numpy()
-        arrays[f"{who}_right"] = (classes == test.labels)[known].numpy()
+        logits = predict(model, test)
+        scores, labels = classified(logits, test.labels, multilabel=multilabel)
+        confidence, classes = torch.softmax(scores.double(), dim=1).max(dim=1)
+        arrays[f"{who}_confidence"] = confidence.numpy()
+        arrays[f"{who}_right"] = (classes == labels).numpy()
     return arrays

@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import Inputs, Pool
+from mke_theory.data.pool import UNKNOWN, Inputs, Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for, torch_seed
-from mke_theory.method.algorithm import account_of, predictions_of, pseudo_label, teacher_job
+from mke_theory.method.algorithm import (
+    account_of,
+    decided,
+    predictions_of,
+    pseudo_label,
+    teacher_job,
+)
 from mke_theory.method.evidence import (
     Answers,
     EvidenceExpansion,
@@ -20,8 +26,11 @@ from mke_theory.method.evidence import (
     EvidenceSettings,
     Plan,
     evidence_plan,
+    settings_for,
 )
+from mke_theory.method.evidence.questions import scores_of
 from mke_theory.method.job import TrainingJob
+from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import PseudoLabels
 from mke_theory.models import MultimodalModel
 from mke_theory.study.arms import Arm
@@ -36,7 +45,8 @@ RATE = 3e-3
 
 def plan_of(task: Task, arm: Arm, seed: int, problem: Problem, teacher: nn.Module) -> Plan:
     """The evidence student of an arm, judged on D_u as it was recorded."""
-    pseudo = pseudo_label(teacher, problem.unlabelled)
+    multilabel = task.recipe.objective.multilabel
+    pseudo = pseudo_label(teacher, problem.unlabelled, Objective(multilabel=multilabel))
     given, pool = _teacher_of(arm, problem, pseudo, teacher, seed), problem.unlabelled
     if arm.pairing == "shuffled":
         pool = shuffle_pairs(pool, problem.teacher_modalities, seed_for(seed, "shuffle"))
@@ -79,6 +89,7 @@ def job_of(
             samples,
             task.recipe.teacher,
             seed=seed_for(seed, "teacher", number),
+            multilabel=objective.multilabel,
             augment=objective.augment,
         )
 
@@ -92,7 +103,9 @@ def job_of(
         seed_for(seed, "evidence"),
         problem.labelled.only(problem.teacher_modalities),
         retrain,
-        settings or EvidenceSettings(),
+        settings or settings_for(problem.unlabelled),
+        multilabel=objective.multilabel,
+        augment=objective.augment,
     )
 
 
@@ -125,8 +138,10 @@ def judged(
     found: EvidenceExpansion, student: nn.Module, problem: Problem, pseudo: PseudoLabels
 ) -> EvidenceExpansion:
     """The expansion with the account of `student` on D_u as recorded, against the teacher."""
-    predictions = predictions_of(student, problem.unlabelled)
-    account = account_of(problem.truth, pseudo, predictions)
+    multilabel = found.multilabel
+    predictions = predictions_of(student, problem.unlabelled, multilabel=multilabel)
+    classes = decided(predictions, multilabel=multilabel)
+    account = account_of(problem.truth, pseudo, classes)
     fit = replace(found.fit, model=student)
     return replace(
         found, student=student, pseudo=pseudo, predictions=predictions, account=account, fit=fit
@@ -140,11 +155,13 @@ def _teacher_of(
     if arm.errors != "random":
         return teacher
     labels = random_errors(problem.truth, pseudo, seed_for(seed, "flips"))
-    right = float((labels == problem.truth.labels).double().mean())
+    known = problem.truth.labels != UNKNOWN
+    right = float((labels == problem.truth.labels)[known].double().mean())
     right = min(max(right, 1.01 / problem.classes), 1 - 1e-3)  # else it would name another class
-    answers = torch.full((len(labels), problem.classes), (1 - right) / (problem.classes - 1))
-    answers[torch.arange(len(labels)), labels] = right
-    return Answers.of_probabilities(answers.double())
+    labels = torch.where(known, labels, pseudo.hard.to(labels.dtype))  # void: the teacher's own
+    answers = torch.nn.functional.one_hot(labels.long(), problem.classes).movedim(-1, 1).double()
+    wrong = (1 - right) / (problem.classes - 1)
+    return Answers.of_probabilities(wrong + (right - wrong) * answers)
 
 
 class Renamed(nn.Module):
@@ -198,20 +215,23 @@ def notes_of(found: EvidenceExpansion) -> dict[str, Any]:
 def labels_of(found: EvidenceExpansion) -> dict[str, Any]:
     """The record of the labels on D_u that differ from the teacher's, in plain values.
 
-    n: samples. changed: those to which the student gives another class than the teacher. by_class:
-    a row [samples, changed] for each class of the teacher. confidence_kept and confidence_changed:
-    the mean probability of the student's class, by models that did not train on the sample (with
-    shuffled pairs, of the pairs that they learned from), None where there is no such sample.
+    n: samples, pixels, or answers to several questions. changed: those to which the student gives
+    another class than the teacher. by_class: a row [samples, changed] for each class of the teacher
+    (no and yes, of several questions). confidence_kept and confidence_changed: the mean probability
+    of the student's class, by models that did not train on the sample (with shuffled pairs, of the
+    pairs that they learned from), None where there is no such sample.
     """
-    teacher, student = found.pseudo.hard.long(), found.predictions.long()
+    teacher = found.pseudo.hard.long()
+    student = decided(found.predictions, multilabel=found.multilabel).long()
     changed = student != teacher
-    sureness = found.posterior.exp().gather(1, student[:, None])[:, 0]
+    table = scores_of(found.posterior, multilabel=found.multilabel).float().log_softmax(-1)
+    sureness = table.gather(-1, student.unsqueeze(-1)).squeeze(-1).exp()
     counts = [
-        torch.bincount(classes, minlength=found.pseudo.classes)
+        torch.bincount(classes.flatten(), minlength=found.pseudo.classes)
         for classes in (teacher, teacher[changed])
     ]
     return {
-        "n": len(teacher),
+        "n": teacher.numel(),
         "changed": int(changed.sum()),
         "by_class": torch.stack(counts, dim=1).tolist(),
         "confidence_kept": _mean(sureness[~changed]),

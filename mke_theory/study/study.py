@@ -78,16 +78,16 @@ def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     The first problem of every task is drawn on the way, its teacher is built and its data are
     hashed, so that what is damaged, absent or impossible raises here, before any work has started.
     """
-    knows: dict[Task, tuple[bool, bool]] = {}
+    knows: dict[Task, bool] = {}
     for one in runs:
         if one.task not in knows:
             # Kept by nobody: runs may have processes of their own.
             problem = one.task.problem(one.seed)
             teacher_of(one.task, one.seed, problem)
             one.task.data_hash()  # where the weights are, for instance
-            knows[one.task] = one.task.knows_truth(), problem.labelled.labels.ndim == 1
+            knows[one.task] = one.task.knows_truth()
     reasons = {
-        one: _unfit(one.arm, one.task, *knows[one.task]) for one in runs if isinstance(one.arm, Arm)
+        one: _unfit(one.arm, one.task, knows[one.task]) for one in runs if isinstance(one.arm, Arm)
     }
     lines = dict.fromkeys(
         f"left out {one.task.name} {one.arm.name}: {why}" for one, why in reasons.items() if why
@@ -95,10 +95,8 @@ def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return [one for one in runs if reasons.get(one) is None], list(lines)
 
 
-def _unfit(arm: Arm, task: Task, knows_truth: bool, one_class: bool) -> str | None:
-    """The reason why the arm cannot run on the task, or None; `one_class` is that of a sample."""
-    if arm.adds_evidence and not one_class:
-        return "evidence students answer one question a sample, not one a pixel or several"
+def _unfit(arm: Arm, task: Task, knows_truth: bool) -> str | None:
+    """The reason why the arm cannot run on the task, or None."""
     if arm.needs_truth and not knows_truth:
         return "it needs the class of every sample of D_u"
     objective = task.recipe.objective

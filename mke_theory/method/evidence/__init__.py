@@ -4,6 +4,7 @@ from mke_theory.method.evidence.arithmetic import soft_confusion
 from mke_theory.method.evidence.expansion import Plan, carry_out, evidence_plan, expand_by_evidence
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum
 from mke_theory.method.evidence.experts import Answers, FromClassifier
+from mke_theory.method.evidence.questions import classified
 from mke_theory.method.evidence.result import distilling_job
 from mke_theory.method.evidence.settings import (
     EXPERTS,
@@ -11,6 +12,7 @@ from mke_theory.method.evidence.settings import (
     EvidenceJob,
     EvidenceSettings,
     Round,
+    settings_for,
 )
 
 __all__ = [
@@ -25,8 +27,10 @@ __all__ = [
     "Plan",
     "Round",
     "carry_out",
+    "classified",
     "distilling_job",
     "evidence_plan",
     "expand_by_evidence",
+    "settings_for",
     "soft_confusion",
 ]

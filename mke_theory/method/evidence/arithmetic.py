@@ -9,7 +9,9 @@ by itself. The pair likelihood log Σ_k π_k Π_m r_m(k | x) is what such eviden
 occurring together: its mean is greatest for the true r_m, so exponents w are found without a label.
 
 Shapes: n samples, k classes, float64. Evidence is kept as its logarithm, 0 where it is missing.
-`folds` [n] says which of an expert's models a sample was kept from.
+`folds` [n] says which of an expert's models a sample was kept from. Where [n, k] is written, axes
+may stand between the two, such as the questions of `questions.py`, of which each is a problem of
+its own: [n, q, 2], with a prior of [q, 2].
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def evidence_of(
     tempered = exponent * (log_p - log_prior)
     values = torch.zeros_like(tempered)
     count = int(folds.max()) + 1
-    offsets = torch.zeros(count, log_p.shape[1], dtype=log_p.dtype)
+    offsets = torch.zeros(count, *log_p.shape[1:], dtype=log_p.dtype)
     met = torch.zeros(count, dtype=torch.bool)
     for fold in range(count):
         here = (folds == fold) & present
@@ -60,12 +62,12 @@ def evidence_of(
 
 def posterior(parts: Sequence[Tensor], log_prior: Tensor) -> Tensor:
     """Log p(k | x) [n, k] of the sum of the parts' log evidence."""
-    return torch.log_softmax(log_prior + sum(parts[1:], parts[0]), dim=1)
+    return torch.log_softmax(log_prior + sum(parts[1:], parts[0]), dim=-1)
 
 
 def pair_likelihood(parts: Sequence[Tensor], log_prior: Tensor) -> Tensor:
     """Log Σ_k π_k Π_m r_m(k | x) [n]; its mean estimates the information that parts share by y."""
-    return torch.logsumexp(log_prior + sum(parts[1:], parts[0]), dim=1)
+    return torch.logsumexp(log_prior + sum(parts[1:], parts[0]), dim=-1)
 
 
 def best_exponent(likelihood: Callable[[float], float]) -> float:
@@ -79,9 +81,11 @@ def soft_confusion(probabilities: Tensor) -> Tensor:
     `probabilities` [n, k] are its answers on D_u. Where they are calibrated, S[y] is E[p | y]: no
     label is needed. A class without any mass has the mean answer of all.
     """
-    mass = probabilities.sum(0)
-    table = (probabilities.T @ probabilities) / mass.clamp(min=_LEAST).unsqueeze(1)
-    return torch.where(mass.unsqueeze(1) > _LEAST, table, probabilities.mean(0).expand_as(table))
+    mass = probabilities.sum(0).unsqueeze(-1)
+    together = probabilities.movedim(0, -2)
+    table = (together.mT @ together) / mass.clamp(min=_LEAST)
+    everywhere = probabilities.mean(0).unsqueeze(-2).expand_as(table)
+    return torch.where(mass > _LEAST, table, everywhere)
 
 
 def hard_confusion(probabilities: Tensor) -> Tensor:
@@ -89,10 +93,16 @@ def hard_confusion(probabilities: Tensor) -> Tensor:
 
     `probabilities` [n, k] are its answers on D_u. The row of a class without any mass is 0.
     """
-    called = torch.nn.functional.one_hot(probabilities.argmax(1), probabilities.shape[1])
-    return (probabilities.T @ called.to(probabilities)) / (
-        probabilities.sum(0).clamp(min=_LEAST).unsqueeze(1)
-    )
+    called = torch.nn.functional.one_hot(probabilities.argmax(-1), probabilities.shape[-1])
+    counts = probabilities.movedim(0, -2).mT @ called.to(probabilities).movedim(0, -2)
+    return counts / probabilities.sum(0).clamp(min=_LEAST).unsqueeze(-1)
+
+
+def through(probabilities: Tensor, confusion: Tensor) -> Tensor:
+    """Σ_y p(y) S[y, ·]: probabilities of the class [n, k] as those of the teacher's answer."""
+    if confusion.ndim == 2:
+        return probabilities @ confusion
+    return (probabilities.unsqueeze(-2) @ confusion).squeeze(-2)
 
 
 def as_answered(values: Tensor, log_prior: Tensor, confusion: Tensor) -> Tensor:
@@ -102,9 +112,9 @@ def as_answered(values: Tensor, log_prior: Tensor, confusion: Tensor) -> Tensor:
     counts what the modality says no more than the teacher's own answers bear out. It is divided by
     the answers' own frequency p(ỹ) = Σ_y π_y S[y, ỹ], so that what says nothing of y says nothing.
     """
-    p = torch.softmax(log_prior + values, dim=1)
-    answers = (log_prior.exp() @ confusion).clamp(min=_LEAST)
-    return torch.log((p @ confusion).clamp(min=_LEAST)) - answers.log()
+    p = torch.softmax(log_prior + values, dim=-1)
+    answers = through(log_prior.exp(), confusion).clamp(min=_LEAST)
+    return torch.log(through(p, confusion).clamp(min=_LEAST)) - answers.log()
 
 
 def temperature_of(logits: Tensor, labels: Tensor) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import UNKNOWN, Pool
+from mke_theory.data.pool import Pool
 from mke_theory.data.rng import seed_for
 from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted, has_all
+from mke_theory.method.evidence.questions import classified, known_samples
 from mke_theory.method.evidence.settings import EvidenceJob, Honest
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
@@ -38,8 +39,8 @@ def folds_of(pool: Pool, folds: int, seed: int) -> Tensor:
 
 
 def known_rows(labelled: Pool, alpha: Sequence[str]) -> Tensor:
-    """The rows of D_l whose label is known and that have every modality of the teacher."""
-    return ((labelled.labels != UNKNOWN) & has_all(labelled, alpha)).nonzero()[:, 0]
+    """The rows of D_l that have a known label and every modality of the teacher."""
+    return (known_samples(labelled.labels) & has_all(labelled, alpha)).nonzero()[:, 0]
 
 
 def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], Honest | None]:
@@ -53,11 +54,12 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
     if labelled is None:
         return None
     known = known_rows(labelled, job.alpha)
-    labels = labelled.labels[known].long()
+    labels = labelled.labels[known]
     if len(known) < 2:
         return None
     if isinstance(teacher, Answers):
-        return _handed_in(teacher, known, labels)
+        given = teacher.labelled
+        return None if given is None else _honest(job, given[known].double(), labels)
     if job.retrain is None and not isinstance(teacher, FromClassifier):
         return None
     samples = labelled.only(job.alpha).rows(known)
@@ -69,11 +71,11 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
         parts.append(predict(model, samples.rows(rows[-1])).double())
     logits = torch.empty_like(torch.cat(parts))
     logits[torch.cat(rows)] = torch.cat(parts)
-    return Honest(logits, labels)
+    return _honest(job, logits, labels)
 
 
-def _handed_in(teacher: Answers, known: Tensor, labels: Tensor) -> Honest | None:
-    return None if teacher.labelled is None else Honest(teacher.labelled[known].double(), labels)
+def _honest(job: EvidenceJob, logits: Tensor, labels: Tensor) -> Honest:
+    return Honest(*classified(logits, labels, multilabel=job.multilabel, seed=job.seed))
 
 
 def _cross_fitted(

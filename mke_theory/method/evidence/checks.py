@@ -27,21 +27,32 @@ def refuse(job: EvidenceJob) -> None:
             f"the teacher is a {type(job.teacher).__name__}; give a module, Answers or, of a "
             "fitted classifier, FromClassifier(classifier, alpha, classes)"
         )
-    _refuse_labels("D_u", job.unlabelled)
+    _refuse_labels("D_u", job.unlabelled, multilabel=job.multilabel)
     if job.labelled is not None:
         _refuse_labelled(job, job.labelled)
 
 
-def _refuse_labels(name: str, pool: Pool) -> None:
-    if pool.labels.ndim != 1 or pool.labels.is_floating_point():
+def _refuse_labels(name: str, pool: Pool, *, multilabel: bool) -> None:
+    labels = pool.labels
+    if multilabel:
+        wanted, right = "answers [n, q] to several questions", labels.ndim == 2
+    else:
+        wanted = "class numbers [n], or [n, h, w] for pixels"
+        right = labels.ndim in (1, 3) and not labels.is_floating_point()
+    if not right:
         raise ValueError(
-            "evidence students answer one question a sample: labels have to be class numbers [n]; "
-            f"those of {name} are {pool.labels.dtype} {tuple(pool.labels.shape)}"
+            f"labels have to be {wanted}; those of {name} are {labels.dtype} "
+            f"{tuple(labels.shape)}, and multilabel is {multilabel}"
         )
 
 
 def _refuse_labelled(job: EvidenceJob, labelled: Pool) -> None:
-    _refuse_labels("D_l", labelled)
+    _refuse_labels("D_l", labelled, multilabel=job.multilabel)
+    if labelled.labels.ndim != job.unlabelled.labels.ndim:
+        raise ValueError(
+            f"labels of D_l are {tuple(labelled.labels.shape)}, those of D_u "
+            f"{tuple(job.unlabelled.labels.shape)}; both have to be of samples, or of pixels"
+        )
     absent = set(job.alpha) - set(labelled.modalities)
     if absent:
         raise ValueError(
@@ -68,10 +79,10 @@ def classes_with(classifier: Any, labelled: Pool | None, prior: Tensor | None) -
 
 
 def teachers_logits(job: EvidenceJob, present: Tensor) -> Tensor:
-    """The teacher's logits on D_u [n, k], 0 where its modality is missing.
+    """The teacher's logits on D_u [n, k, ...], 0 where its modality is missing.
 
-    Raises ValueError where no sample has it, or the logits are not finite numbers [n, k] of at
-    least the classes that D_l has.
+    Of pixels they are in single precision. Raises ValueError where no sample has it, or the logits
+    are not finite numbers of the form of the labels, of at least the classes that D_l has.
     """
     teacher, pool = job.teacher, job.unlabelled
     if not bool(present.any()):
@@ -82,43 +93,62 @@ def teachers_logits(job: EvidenceJob, present: Tensor) -> Tensor:
             raise ValueError(
                 f"there are {len(teacher.unlabelled)} answers for {len(pool)} samples of D_u"
             )
-        found = teacher.unlabelled.detach().cpu().double()[rows]
+        found = teacher.unlabelled.detach().cpu()[rows]
     else:
-        found = predict(teacher, pool.only(job.alpha).rows(rows)).double()
-    if found.ndim != 2 or found.shape[1] < 2:
-        raise ValueError(
-            f"the teacher's logits are {tuple(found.shape)}; they have to be [n, k], k at least 2"
-        )
+        found = predict(teacher, pool.only(job.alpha).rows(rows))
+    found = found.float() if found.ndim > 2 else found.double()
+    _refuse_shape(found, pool.labels, multilabel=job.multilabel)
     if not bool(torch.isfinite(found).all()):
         raise ValueError("the teacher's logits are not all finite")
-    last = UNKNOWN if job.labelled is None else int(job.labelled.labels.max())
+    known = job.labelled is not None and not job.multilabel
+    last = int(job.labelled.labels.max()) if job.labelled is not None and known else UNKNOWN
     if last >= found.shape[1]:
         raise ValueError(
             f"D_l has class {last}; the teacher has outputs for 0 to {found.shape[1] - 1} alone"
         )
-    logits = torch.zeros(len(pool), found.shape[1], dtype=torch.float64)
+    logits = torch.zeros(len(pool), *found.shape[1:], dtype=found.dtype)
     logits[rows] = found
     return logits
 
 
-def given_prior(prior: Any, classes: int) -> Tensor:
+def _refuse_shape(logits: Tensor, labels: Tensor, *, multilabel: bool) -> None:
+    """Raise ValueError where a teacher's logits do not have the form of the labels."""
+    least, rest = (1, logits.shape[1:]) if multilabel else (2, logits.shape[2:])
+    if logits.ndim < 2 or logits.shape[1] < least or rest != labels.shape[1:]:
+        wanted = "[n, q] as the labels are" if multilabel else "[n, k, ...], k at least 2"
+        raise ValueError(
+            f"the teacher's logits are {tuple(logits.shape)} for labels of {tuple(labels.shape)}; "
+            f"they have to be {wanted}"
+        )
+
+
+def given_prior(prior: Any, classes: int, *, multilabel: bool = False) -> Tensor:
     """The classes' shares as they are given [k], summing to 1.
 
-    Raises ValueError where they are not finite numbers above 0, one a class.
+    Of several questions they are the shares answered by yes [q], and become those of no and yes
+    [q, 2]. Raises ValueError where they are not finite numbers above 0, and then below 1.
     """
     shares = torch.as_tensor(np.asarray(prior), dtype=torch.float64)
     good = shares.shape == (classes,) and bool(torch.isfinite(shares).all())
-    if not good or not float(shares.min()) > 0:
-        raise ValueError(f"prior is {prior}; give {classes} shares above 0")
-    return shares / shares.sum()
+    if not good or not float(shares.min()) > 0 or (multilabel and not float(shares.max()) < 1):
+        wanted = "above 0 and below 1" if multilabel else "above 0"
+        raise ValueError(f"prior is {prior}; give {classes} shares {wanted}")
+    return torch.stack([1 - shares, shares], dim=-1) if multilabel else shares / shares.sum()
 
 
-def refuse_expert(model: Any, group: Group, one: Pool, classes: int) -> None:
-    """Raise where a fresh expert is no model, or has other outputs than the teacher has classes.
+def refuse_expert(
+    model: Any, group: Group, one: Pool, shape: tuple[int, ...], *, multilabel: bool = False
+) -> None:
+    """Raise where a fresh expert is no model, or has other outputs than the teacher's `shape`.
 
-    `one` is a sample of its modalities.
+    That is (k, ...). `one` is a sample of its modalities. A classifier answers one class a sample.
     """
     if is_classifier(model):
+        if multilabel or len(shape) > 1:
+            raise ValueError(
+                f"build({group}) made a classifier of scikit-learn, which answers one class a "
+                "sample; pixels and several questions need a network"
+            )
         return
     if not isinstance(model, nn.Module):
         raise TypeError(
@@ -127,10 +157,9 @@ def refuse_expert(model: Any, group: Group, one: Pool, classes: int) -> None:
         )
     _refuse_precision(model, group, one)
     outputs = tuple(predict(model, one).shape[1:])
-    if outputs != (classes,):
+    if outputs != shape:
         raise ValueError(
-            f"the expert of {', '.join(group)} has outputs {outputs}; the teacher has {classes} "
-            "classes"
+            f"the expert of {', '.join(group)} has outputs {outputs}; the teacher has {shape}"
         )
 
 

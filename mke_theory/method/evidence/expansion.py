@@ -23,6 +23,7 @@ from torch import Tensor
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth, hide
 from mke_theory.method.algorithm import sole_truth
+from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.calibration import honest_answers
 from mke_theory.method.evidence.checks import classes_with, refuse
 from mke_theory.method.evidence.experts import Answers, FromClassifier, is_classifier
@@ -35,6 +36,7 @@ from mke_theory.method.evidence.settings import (
     EvidenceSettings,
     Group,
     Retrain,
+    settings_for,
 )
 from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.evidence.verdicts import judge
@@ -57,6 +59,8 @@ def expand_by_evidence(
     config: TrainConfig = EXPERTS,
     settings: EvidenceSettings | None = None,
     prior: Tensor | None = None,
+    multilabel: bool = False,
+    augment: tuple[Augmentation, ...] = (),
     seed: int = 0,
     truth: Truth | None = None,
     trainer: Trainer = one_by_one,
@@ -67,12 +71,14 @@ def expand_by_evidence(
     side by side), or `Answers` where there is no model at hand. `build(modalities)` makes a fresh
     expert. `labelled` is D_l; with it and `retrain` (a classifier needs none) the teacher is
     calibrated on labels that it was not trained on. As for `expand`, labels of `unlabelled` are
-    taken off and serve the account alone.
+    taken off and serve the account alone. Labels are a class for each sample, [n], or pixel,
+    [n, h, w]; with `multilabel` answers in [0, 1] to several questions, [n, q]. `augment` changes
+    samples and labels together while experts learn.
 
-    Raises ValueError where no modality is left beside `alpha`, the labels are not one class a
-    sample, D_l lacks `alpha` or has a class beyond the teacher's, the teacher's answers are not
-    finite, an expert has other classes than the teacher or is not fresh, or no sample is left for
-    an expert; TypeError where the teacher or an expert is no model.
+    Raises ValueError where no modality is left beside `alpha`, labels have another form, D_l lacks
+    `alpha` or has a class beyond the teacher's, the teacher's answers are not finite, an expert has
+    other classes than the teacher or is not fresh, or no sample is left for an expert; TypeError
+    where the teacher or an expert is no model.
     """
     unlabelled, own = hide(unlabelled)
     group = (alpha,) if isinstance(alpha, str) else tuple(alpha)
@@ -88,8 +94,10 @@ def expand_by_evidence(
         seed,
         labelled,
         retrain,
-        settings or EvidenceSettings(),
+        settings or settings_for(unlabelled),
         prior,
+        multilabel,
+        augment,
     )
     (done,) = carry_out([evidence_plan(job)], trainer)
     if isinstance(done, Exception):

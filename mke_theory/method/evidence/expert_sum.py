@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import Inputs, is_present
 from mke_theory.method.evidence.arithmetic import as_answered
+from mke_theory.method.evidence.questions import logits_of, table_of
 from mke_theory.training.ema import answer
 
 
@@ -18,7 +19,8 @@ class Expert(nn.Module):
     Each model was kept from one fold of D_u; a new sample has the mean of all. `exponent`,
     `offsets` [f, k] and `log_prior` [k] are those of `arithmetic.evidence_of`. With `confusion` it
     is evidence of the teacher's answer. `share` in [0, 1] is what counts of it in the sum, where
-    two experts read the same modalities. Where a modality is missing the evidence is 0.
+    two experts read the same modalities. Where a modality is missing the evidence is 0. With
+    `pixels` it is a table [n, h, w, k], and with a prior [q, 2] of several questions [n, q, 2].
     """
 
     log_prior: Tensor
@@ -37,14 +39,16 @@ class Expert(nn.Module):
         offsets: Tensor | None = None,
         confusion: Tensor | None = None,
         share: float = 1.0,
+        pixels: bool = False,
     ) -> None:
         super().__init__()
         self.models, self.modalities = nn.ModuleList(models), tuple(modalities)
+        self.pixels = pixels
         # Buffers, so that a state dictionary holds all that decides the answers.
         self.register_buffer("exponent", torch.tensor(float(exponent), dtype=torch.float64))
         self.register_buffer("share", torch.tensor(float(share), dtype=torch.float64))
         self.register_buffer("log_prior", log_prior.double())
-        zeros = torch.zeros(len(models), len(log_prior), dtype=torch.float64)
+        zeros = torch.zeros(len(models), *log_prior.shape, dtype=torch.float64)
         self.register_buffer("offsets", zeros if offsets is None else offsets.double())
         self.register_buffer("confusion", None if confusion is None else confusion.double())
 
@@ -52,7 +56,8 @@ class Expert(nn.Module):
         names = [name for name in self.modalities if name in inputs]
         anyone = next(iter(inputs.values()))
         prior = self.log_prior.double()
-        result = torch.zeros(len(anyone), len(prior), dtype=prior.dtype, device=anyone.device)
+        axes = (1, 1) if self.pixels else ()  # stand for any height and width
+        result = prior.new_zeros(len(anyone), *axes, *prior.shape, device=anyone.device)
         if len(names) < len(self.modalities):
             return result
         here = torch.ones(len(anyone), dtype=torch.bool, device=anyone.device)
@@ -61,23 +66,27 @@ class Expert(nn.Module):
         if bool(here.any()):
             own = {name: inputs[name][here] for name in names}
             found = [
-                self.exponent * (torch.log_softmax(answer(model, own).double(), dim=1) - prior)
-                - offset
+                self.exponent * (self._log_p(answer(model, own)) - prior) - offset
                 for model, offset in zip(self.models, self.offsets, strict=True)
             ]
             values = torch.stack(found).mean(0)
             if self.confusion is not None:
                 values = as_answered(values, prior, self.confusion.double())
+            result = result.expand(-1, *values.shape[1:]).clone()
             result[here] = (self.share * values).double()
         return result
+
+    def _log_p(self, logits: Tensor) -> Tensor:
+        return table_of(logits.double(), multilabel=self.log_prior.ndim == 2)
 
 
 class ExpertSum(nn.Module):
     """The student: log p(k | x) [n, k] = log π_k + Σ_m log r_m(k | x), normalised.
 
-    It reads any subset of its modalities: one that is absent, or NaN throughout a sample, drops out
-    there. A sample with none of them has the classes' frequency as its answer; where no modality of
-    a batch is one of its own ValueError says so.
+    Of pixels these are [n, k, h, w]; of several questions it gives the log odds [n, q]. It reads
+    any subset of its modalities: one that is absent, or NaN throughout a sample, drops out there. A
+    sample with none of them has the classes' frequency as its answer; where no modality of a batch
+    is one of its own ValueError says so.
     """
 
     log_prior: Tensor
@@ -99,7 +108,11 @@ class ExpertSum(nn.Module):
         total = self.log_prior.double()
         for expert in self.experts:
             total = total + expert(inputs)
-        return torch.log_softmax(total, dim=1)
+        if total.shape[1:3] == (1, 1):  # pictures of which no expert has a modality
+            height, width = next(iter(inputs.values())).shape[-2:]
+            total = total.expand(-1, height, width, -1)
+        table = torch.log_softmax(total, dim=-1)
+        return logits_of(table, multilabel=self.log_prior.ndim == 2)
 
 
 class Tempered(nn.Module):

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import Inputs, Pool, is_present
 from mke_theory.data.rng import seed32_for
+from mke_theory.method.evidence.arithmetic import through
+from mke_theory.method.evidence.questions import logits_of, scores_of
 
 _LEAST = 1e-6
 """Probabilities count as at least this much: a class that a classifier has never met has 0."""
@@ -25,6 +27,7 @@ class Answers:
     """A teacher known by its answers alone: logits on D_u [n, k] and, if there are any, on D_l.
 
     `labelled` [n_l, k] are answers for D_l of a model that was not trained on it (cross-fitted).
+    Both are [n, k, h, w] where every pixel has a class, and [n, q] for q questions.
     The row of a sample that lacks the teacher's modality is not read.
 
     Raises TypeError where they are no tensors, ValueError where a number is not finite or shapes do
@@ -43,23 +46,30 @@ class Answers:
                 raise TypeError(
                     f"{name} answers are a {type(x).__name__}; give a tensor: torch.as_tensor(x)"
                 )
-            if x.ndim != 2 or x.shape[1] < 2:
+            if x.ndim not in (2, 4) or x.shape[1] < 2:
                 raise ValueError(
-                    f"{name} answers are {tuple(x.shape)}; they have to be [n, k], k at least 2"
+                    f"{name} answers are {tuple(x.shape)}; they have to be [n, k], or [n, k, h, w] "
+                    "for pixels, k at least 2"
                 )
             if not bool(torch.isfinite(x).all()):
                 raise ValueError(
                     f"{name} answers hold a number that is not finite; where the teacher cannot "
                     "answer, mark its modality as missing in the pool and put zeros here"
                 )
-        if self.labelled is not None and self.labelled.shape[1] != self.unlabelled.shape[1]:
-            raise ValueError("answers on D_l and on D_u have different numbers of classes")
+        if self.labelled is not None and self.labelled.shape[1:] != self.unlabelled.shape[1:]:
+            raise ValueError(
+                f"answers on D_l are {tuple(self.labelled.shape)}, on D_u "
+                f"{tuple(self.unlabelled.shape)}; but for n they have to be equal"
+            )
 
     @classmethod
     def of_probabilities(
         cls, unlabelled: Tensor | NDArray[Any], labelled: Tensor | NDArray[Any] | None = None
     ) -> Answers:
-        """Answers given as probabilities; ValueError where rows do not sum to 1 within 1e-3."""
+        """Answers given as probabilities of classes; ValueError where they do not sum to 1 ± 1e-3.
+
+        Of several questions give logits.
+        """
         parts = [None if x is None else _logarithms(x) for x in (unlabelled, labelled)]
         assert parts[0] is not None
         return cls(parts[0], parts[1])
@@ -67,10 +77,10 @@ class Answers:
 
 def _logarithms(given: Tensor | NDArray[Any]) -> Tensor:
     x = torch.as_tensor(np.asarray(given), dtype=torch.float64)
-    if x.ndim != 2 or float(x.min()) < 0 or float((x.sum(1) - 1).abs().max()) > 1e-3:
+    if x.ndim not in (2, 4) or float(x.min()) < 0 or float((x.sum(1) - 1).abs().max()) > 1e-3:
         raise ValueError(
-            "probabilities are [n, k], at least 0, and every row sums to 1; for logits build "
-            "Answers(logits)"
+            "probabilities are [n, k] or [n, k, h, w], at least 0, and sum to 1 over the classes; "
+            "for logits build Answers(logits)"
         )
     return x.clamp(min=_LEAST).log()
 
@@ -180,17 +190,20 @@ def decided(samples: Pool) -> Pool:
 class Through(nn.Module):
     """Predictions of the teacher's answer: log Σ_y p(y | x) S[y, ·], of a model that predicts y.
 
-    Trained on ỹ, the model inside learns y: the forward correction. Ref: patrini2017making.
+    Trained on ỹ, the model inside learns y: the forward correction. Of several questions each has
+    an S of its own, [q, 2, 2]. Ref: patrini2017making.
     """
 
     def __init__(self, model: nn.Module, confusion: Tensor) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.multilabel = model, confusion.ndim == 3
         self.register_buffer("confusion", confusion.float())
 
     def forward(self, inputs: Inputs, *more: Any) -> Tensor:
-        p = torch.softmax(self.model(inputs, *more), dim=1)
-        return torch.log((p @ self.get_buffer("confusion").to(p.dtype)).clamp(min=1e-8))
+        scores = scores_of(self.model(inputs, *more), multilabel=self.multilabel)
+        p = torch.softmax(scores, dim=-1)
+        answers = through(p, self.get_buffer("confusion").to(p.dtype))
+        return logits_of(torch.log(answers.clamp(min=1e-8)), multilabel=self.multilabel)
 
 
 class Unmixed(nn.Module):

@@ -32,11 +32,18 @@ class Redundancy:
 
     shared: the share of the evidence's spread within classes that the others explain, less what
     they would explain under conditional independence; about 0 there. ratio: that share as
-    information, −½ log(1 − shared), over the pair likelihood, the information by the class.
+    information, −½ log(1 − shared), over the pair likelihood, the information by the class. Over
+    several questions both `shared` and the pair likelihood are means.
     """
 
     shared: float
     ratio: float
+
+    @classmethod
+    def of(cls, shared: float, likelihood: float) -> Redundancy:
+        """The two numbers of a share and of the mean pair likelihood."""
+        information = -0.5 * math.log(1.0 - min(max(shared, 0.0), 0.999))
+        return cls(shared, information / max(likelihood, 1e-3))
 
     @property
     def refuted(self) -> bool:
@@ -44,16 +51,18 @@ class Redundancy:
         return self.shared > SHARED and self.ratio > DOUBLED
 
 
-def usefulness(answers: Tensor, values: Tensor) -> float:
+def usefulness(answers: Tensor, values: Tensor, each: int = 1) -> float:
     """Z of the covariance between the teacher's probabilities and a modality's log evidence.
 
-    Both are [n, k] on samples that the modality's model was not trained on. About standard normal
+    Both are [n, k], or [n, q, 2], on samples that the modality's model was not trained on; with
+    `each` every such number of rows, the pixels of a picture, are one sample. About standard normal
     where the modality says nothing of ỹ, if samples are independent; large where it does. 0 where
     there are fewer than two samples, or nothing varies.
     """
-    if len(values) < 2:
+    if len(values) < 2 * each:
         return 0.0
-    scores = ((answers - answers.mean(0)) * (values - values.mean(0))).sum(1)
+    scores = ((answers - answers.mean(0)) * (values - values.mean(0))).flatten(1).sum(1)
+    scores = scores.reshape(-1, each).mean(1)
     spread = float(scores.std())
     return float(scores.mean()) / spread * math.sqrt(len(scores)) if spread > 0 else 0.0
 
@@ -87,9 +96,7 @@ def redundancy(
             shuffled[rows] = values[rows[torch.from_numpy(rng.permutation(len(rows)))]]
         again = posterior([shuffled, others], log_prior).exp()
         null.append(_explained(_by_fold(_centred(shuffled), folds), x, again))
-    shared = found - float(np.mean(null))
-    information = -0.5 * math.log(1.0 - min(max(shared, 0.0), 0.999))
-    return Redundancy(shared, information / max(likelihood, 1e-3))
+    return Redundancy.of(found - float(np.mean(null)), likelihood)
 
 
 def _centred(log_p: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from mke_theory.data.pool import Pool, join
+from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.calibration import known_rows
 from mke_theory.method.evidence.experts import Constant, fitted
 from mke_theory.method.evidence.settings import EvidenceJob, Group
@@ -15,8 +16,10 @@ from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise
 
 
-def samples_for(job: EvidenceJob, group: Group, rows: Tensor, targets: Tensor) -> Pool:
-    """The samples of D_u at `rows` [n] with their targets; for α, if those are classes, D_l before.
+def samples_for(
+    job: EvidenceJob, group: Group, rows: Tensor, targets: Tensor, *, labels: bool = False
+) -> Pool:
+    """The samples of D_u at `rows` [n] with their targets; for α, with `labels`, D_l before them.
 
     Raises ValueError where there are none.
     """
@@ -28,17 +31,31 @@ def samples_for(job: EvidenceJob, group: Group, rows: Tensor, targets: Tensor) -
             "modality out, or give more samples"
         )
     samples = job.unlabelled.only(group).rows(at).with_labels(targets[at])
-    if group != job.alpha or job.labelled is None or targets.is_floating_point():
+    if group != job.alpha or job.labelled is None or not labels:
         return samples
     known = known_rows(job.labelled, group)
-    return join(job.labelled.only(group).rows(known), samples) if len(known) else samples
+    if len(known) == 0:
+        return samples
+    own = job.labelled.only(group).rows(known)
+    return join(own.with_labels(own.labels.to(targets.dtype)), samples)
 
 
-def objective_on(samples: Pool, noise: float) -> Objective:
+def objective_on(
+    samples: Pool,
+    noise: float,
+    *,
+    multilabel: bool = False,
+    augment: tuple[Augmentation, ...] = (),
+) -> Objective:
     """Cross-entropy to classes, or KL to probabilities, on inputs with noise."""
     kind: Literal["hard", "soft"] = "soft" if samples.labels.is_floating_point() else "hard"
     steps = (InputNoise(noise),) if noise > 0 else ()
-    return Objective(pseudo_labels=PseudoLabelTerm(kind=kind), transform=steps)
+    return Objective(
+        pseudo_labels=PseudoLabelTerm(kind=kind),
+        transform=steps,
+        multilabel=multilabel,
+        augment=augment,
+    )
 
 
 def fitted_or_constant(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.pool import UNKNOWN, Pool
 
 if TYPE_CHECKING:
     from mke_theory.method.evidence.state import EvidenceState
@@ -45,14 +45,15 @@ def messages(state: EvidenceState) -> Iterator[str]:
                 "in full it would count twice, so the student keeps close to its teacher; look "
                 "up about twenty labels to know more"
             )
-    named, known = state.posterior().argmax(1), state.present[state.job.alpha]
-    agrees = float((named == state.pseudo.hard)[known].double().mean())
+    named = state.posterior().argmax(-1)
+    known = state.sites.repeated(state.present[state.job.alpha])
+    agrees = float((named == state.site_scores.argmax(-1))[known].double().mean())
     if agrees >= COPIED:
         yield (
             f"it has copied its teacher: on {agrees:.1%} of the unlabelled samples that the "
             "teacher can read it names the same class"
         )
-    absent = sorted(set(range(state.classes)) - set(named.unique().tolist()))
+    absent = sorted(set(range(state.classes)) - set(state.classes_among(named)))
     if absent:
         yield f"it names class {', '.join(map(str, absent))} for no unlabelled sample"
 
@@ -68,15 +69,26 @@ def _calibration(state: EvidenceState) -> Iterator[str]:
     labelled = state.job.labelled
     if state.prior_from != "labels of D_l" or labelled is None:
         return
-    counts = torch.bincount(labelled.labels[labelled.labels != UNKNOWN], minlength=state.classes)
-    few = [f"{k} ({int(n)})" for k, n in enumerate(counts) if n < FEW]
+    few = [f"{k} ({int(n)})" for k, n in enumerate(_counts(state, labelled)) if n < FEW]
     if few:
         yield f"classes with fewer than {FEW} labels have uncertain shares: {', '.join(few)}"
 
 
+def _counts(state: EvidenceState, labelled: Pool) -> list[int]:
+    """The labels of each class in D_l, or for several questions those that say yes."""
+    labels = labelled.labels
+    if state.job.multilabel:
+        return (labels >= 0.5).sum(0).tolist()
+    return torch.bincount(labels[labels != UNKNOWN].long(), minlength=state.classes).tolist()
+
+
 def _shift(state: EvidenceState) -> Iterator[str]:
-    """A line where the teacher's answers on D_u have other means than its honest ones on D_l."""
-    if state.honest is None or state.prior_from != "labels of D_l":
+    """A line where the teacher's answers on D_u have other means than its honest ones on D_l.
+
+    For one class a sample: neighbouring pixels are no independent samples.
+    """
+    one_class = state.logits.ndim == 2 and not state.job.multilabel
+    if state.honest is None or state.prior_from != "labels of D_l" or not one_class:
         return
     on_l = torch.softmax(state.honest.logits / state.temperature, 1)
     on_u = torch.softmax(state.logits[state.present[state.job.alpha]] / state.temperature, 1)

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth
 from mke_theory.method.algorithm import Expansion
+from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.experts import Answers
 from mke_theory.method.evidence.guards import Redundancy
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import TrainConfig
 
 Build = Callable[[tuple[str, ...]], Any]
-"""From modalities to a fresh model: a module from a dictionary of inputs to logits [n, k], or a
-classifier of scikit-learn."""
+"""From modalities to a fresh model: a module from a dictionary of inputs to logits [n, k, ...], or
+a classifier of scikit-learn."""
 
 Retrain = Callable[[Pool, int], TrainingJob]
 """From some samples of D_l, in α, and a number to the job of a teacher that learns from them."""
@@ -34,7 +35,8 @@ EXPERTS = TrainConfig(steps=300, batch_size=128, learning_rate=3e-3, weight_deca
 class Honest:
     """A teacher's answers on D_l by models that were not trained on the sample they answer.
 
-    logits: [n_l, k]. labels: [n_l]. The error of `logits` is an honest one.
+    logits: [n_l, k]. labels: [n_l]. The error of `logits` is an honest one. Rows are pixels drawn
+    from every sample where each has a class, and questions, with k = 2, where there are several.
     """
 
     logits: Tensor
@@ -54,8 +56,8 @@ class EvidenceSettings:
     rounds: trainings of an expert, one after the other, each from where the last one ended.
     teacher_folds: of D_l, for the teacher's calibration. noise: on an expert's inputs in training,
     in units of mean|x|. corrected: in the first round experts learn the class behind the teacher's
-    answers, through its confusion; else the answers as they are.
-    All were fixed on worlds and on tasks at seeds 100 to 107.
+    answers, through its confusion; else the answers as they are, not calibrated either.
+    All were fixed on worlds and on tasks at seeds 100 to 107, but for those of pixels.
 
     guards: False trusts every modality, whatever its verdict would be. It is there to measure what
     the guards are worth (`experiments/evidence_guards.py`), and for no other use.
@@ -81,6 +83,17 @@ class EvidenceSettings:
         return self.folds * self.rounds
 
 
+PIXELS = EvidenceSettings(folds=1, rounds=1, teacher_folds=3, noise=0.0, corrected=False)
+"""The settings where every pixel has a class. Chosen on NYU Depth V2 at seeds 100 to 102, by D_u:
+there a confusion of 13 classes is too flat to be undone, nothing is memorised, and further rounds
+bring nothing."""
+
+
+def settings_for(unlabelled: Pool) -> EvidenceSettings:
+    """The settings for samples with labels [n, ...] of this form, where no others are given."""
+    return PIXELS if unlabelled.labels.ndim > 2 else EvidenceSettings()
+
+
 @dataclass(frozen=True)
 class EvidenceJob:
     """All that decides an evidence student, and the truth for its account.
@@ -88,7 +101,8 @@ class EvidenceJob:
     teacher: a module, a fitted classifier as `FromClassifier`, or `Answers`. alpha: its modalities.
     labelled: D_l, in α at least. retrain: the job of a teacher on a part of D_l, for calibration.
     prior: the classes' shares [k] where they are known; else they are those of D_l, or without D_l
-    of the teacher's mean answer. config: of one training of one expert.
+    of the teacher's mean answer. config: of one training of one expert. multilabel: labels are
+    answers to several questions [n, q]. augment: changes of a sample and its label together.
     """
 
     teacher: nn.Module | Answers
@@ -102,6 +116,8 @@ class EvidenceJob:
     retrain: Retrain | None = None
     settings: EvidenceSettings = EvidenceSettings()
     prior: Tensor | None = None
+    multilabel: bool = False
+    augment: tuple[Augmentation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,9 +140,10 @@ class EvidenceExpansion(Expansion):
     """An evidence student, its account, and how it came about.
 
     verdicts, usefulness, redundancy: by modality. temperature: of the teacher. honest: its answers
-    on D_l by models that did not train on them, or None. prior [k]: π, and where it is from.
-    posterior: log p(k | x) on D_u [n, k] by models that were not trained on the sample. messages:
-    what a reader should know, in words.
+    on D_l by models that did not train on them, or None. prior [k]: π, and where it is from; of
+    several questions [q, 2]. posterior: log p(k | x) on D_u [n, k, ...] by models that were not
+    trained on the sample; of several questions the log odds [n, q]; of pixels in half precision.
+    messages: what a reader should know, in words.
     """
 
     rounds: tuple[Round, ...]
@@ -139,3 +156,8 @@ class EvidenceExpansion(Expansion):
     prior_from: str
     posterior: Tensor
     messages: tuple[str, ...]
+
+    @property
+    def multilabel(self) -> bool:
+        """True for several questions a sample."""
+        return self.prior.ndim == 2

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.pool import Pool
 from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import account_of
 from mke_theory.method.evidence import arithmetic
@@ -32,6 +32,17 @@ from mke_theory.method.evidence.learning import (
     refuse_again,
     samples_for,
 )
+from mke_theory.method.evidence.questions import (
+    Sites,
+    beside,
+    known_samples,
+    logits_of,
+    prior_of,
+    probabilities_of,
+    scores_of,
+    table_of,
+    targets_of,
+)
 from mke_theory.method.evidence.settings import (
     EvidenceJob,
     Group,
@@ -51,12 +62,16 @@ LEAST_SHARE = 1e-9
 """A class that the teacher never answers at all counts as this much."""
 TEACHER_SHARE = 0.5
 """α's evidence is half the teacher's own and half that of the expert that learned on."""
+_AT_A_TIME = 8
+"""Samples whose pixels are added up together."""
 
 
 class EvidenceState:
     """The state of a plan: experts, their predictions on D_u, exponents and verdicts.
 
-    The experts' predictions of a sample are of the model that was kept from the sample's fold.
+    The experts' predictions of a sample are of the model that was kept from the sample's fold. They
+    are tables (see `questions`): `log_p` of the sites, on which all statistics rest, and `whole` of
+    all pixels, in half precision, where these are more.
     """
 
     def __init__(self, job: EvidenceJob, honest: Honest | None) -> None:
@@ -74,16 +89,19 @@ class EvidenceState:
             )
         self.logits = teachers_logits(job, self.present[job.alpha])
         self.classes = self.logits.shape[1]
+        self.sites = Sites.drawn(self._scores().shape, job.seed)
+        self.site_folds = self.sites.repeated(self.folds)
+        self.site_scores = self.sites.of(self._scores())
         self.prior, self.prior_from = self._class_shares()
         self.log_prior = self.prior.log()
-        here = self.present[job.alpha].unsqueeze(1)  # elsewhere the teacher knows the shares alone
-        self.pseudo = label(torch.where(here, self.logits, self.log_prior), Objective())
+        self.pseudo = label(self._logits_or_shares(), Objective(multilabel=job.multilabel))
         account_of(job.truth, self.pseudo, self.pseudo.hard)  # refuses a strange truth before work
         self.temperature = 1.0
         if honest is not None:
             self.temperature = arithmetic.temperature_of(honest.logits, honest.labels)
         self.models: dict[Group, list[nn.Module]] = {}
         self.log_p: dict[Group, Tensor] = {}
+        self.whole: dict[Group, Tensor] = {}
         self.exponents: dict[Group, float] = {}
         self.verdicts: dict[Group, Verdict] = {}
         self.usefulness: dict[Group, float] = {}
@@ -92,27 +110,43 @@ class EvidenceState:
         self.fits: list[Fit] = []
         self.calibrate(self.temperature)
 
+    def _scores(self, rows: slice = slice(None)) -> Tensor:
+        return scores_of(self.logits[rows], multilabel=self.job.multilabel)
+
     def _class_shares(self) -> tuple[Tensor, str]:
-        given, labelled = self.job.prior, self.job.labelled
+        given, labelled, multilabel = self.job.prior, self.job.labelled, self.job.multilabel
         if given is not None:
-            return given_prior(given, self.classes), "given"
-        if labelled is not None:
-            labels = labelled.labels[labelled.labels != UNKNOWN]
-            if len(labels):
-                return arithmetic.prior_of(labels, self.classes), "labels of D_l"
+            return given_prior(given, self.classes, multilabel=multilabel), "given"
+        if labelled is not None and bool(known_samples(labelled.labels).any()):
+            found = prior_of(labelled.labels, self.classes, multilabel=multilabel)
+            return found, "labels of D_l"
+        here = self.sites.repeated(self.present[self.job.alpha])
+        shares = torch.softmax(self.site_scores[here], -1).mean(0).clamp(min=LEAST_SHARE)
+        return shares / shares.sum(-1, keepdim=True), "mean answer of the teacher"
+
+    def _logits_or_shares(self) -> Tensor:
+        """The teacher's logits; it knows the classes' shares alone where it lacks its modality."""
         here = self.present[self.job.alpha]
-        shares = torch.softmax(self.logits[here], 1).mean(0).clamp(min=LEAST_SHARE)
-        return shares / shares.sum(), "mean answer of the teacher"
+        if bool(here.all()):
+            return self.logits
+        shares = logits_of(self.log_prior.unsqueeze(0), multilabel=self.job.multilabel)
+        axes = [1] * (self.logits.ndim - 2)
+        shares = shares.reshape(1, -1, *axes).to(self.logits)
+        return torch.where(here.reshape(-1, 1, *axes), self.logits, shares)
 
     def calibrate(self, temperature: float) -> None:
-        """The teacher's evidence, answers [n, k] and soft confusion at this temperature."""
-        here = self.present[self.job.alpha]
+        """The teacher's evidence, answers (a table) and soft confusion at this temperature."""
         self.temperature = temperature
-        self.teacher_log_p = torch.log_softmax(self.logits / temperature, 1)
-        # Not brought to mean 1: alone it has to give the teacher's own answers.
-        self.teacher = torch.where(here[:, None], self.teacher_log_p - self.log_prior, 0.0)
+        self.teacher_log_p = torch.log_softmax(self.site_scores / temperature, -1)
+        here = self.sites.repeated(self.present[self.job.alpha])
+        self.teacher = self._of_teacher(self.teacher_log_p, here)
         self.answers = arithmetic.posterior([self.teacher], self.log_prior).exp()
         self.confusion = arithmetic.soft_confusion(self.answers[here])
+
+    def _of_teacher(self, log_p: Tensor, here: Tensor) -> Tensor:
+        """The teacher's log evidence for its calibrated log p, 0 where it lacks its modality."""
+        # Not brought to mean 1: alone it has to give the teacher's own answers.
+        return torch.where(beside(here, log_p), log_p - self.log_prior, 0.0)
 
     # Training
 
@@ -124,13 +158,15 @@ class EvidenceState:
         corrected: bool = False,
         learn_on: bool = True,
         constant: bool = False,
+        labels: bool = False,
     ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
         """A model for each fold of every (modalities, rows, targets), trained outside its fold.
 
-        `rows` [n] says which samples take part; targets are classes [n] or probabilities [n, k].
-        α's expert learns D_l too. With `corrected` targets are the teacher's answers, and models
-        learn the class behind them. With `learn_on` experts begin as they are, where they are. With
-        `constant` a classifier that meets one class is a constant, elsewhere an error (ValueError).
+        `rows` [n] says which samples take part; targets are classes [n, ...] or probabilities
+        [n, k, ...]. With `labels` α's expert learns D_l too. With `corrected` targets are the
+        teacher's answers, and models learn the class behind them. With `learn_on` experts begin as
+        they are, where they are. With `constant` a classifier that meets one class is a constant,
+        elsewhere an error (ValueError).
         """
         jobs: list[TrainingJob] = []
         models: dict[Group, list[Any]] = {}
@@ -138,7 +174,8 @@ class EvidenceState:
             models[group] = []
             for fold in range(self.fold_count):
                 seed = seed_for(self.job.seed, name, *group, fold)
-                samples = samples_for(self.job, group, rows & self._outside(fold), targets)
+                inside = rows & self._outside(fold)
+                samples = samples_for(self.job, group, inside, targets, labels=labels)
                 model = self._begun(group, fold, seed, learn_on=learn_on)
                 if is_classifier(model):
                     samples, place = decided(samples), f"{name}, expert of {', '.join(group)}"
@@ -150,11 +187,17 @@ class EvidenceState:
                 made = [*models.values(), *self.models.values()]
                 refuse_again(model, [self.job.teacher, *(other for some in made for other in some)])
                 models[group].append(model)
-                objective = objective_on(samples, self.settings.noise)
+                objective = self._objective(samples)
                 learner = Through(model, self.confusion) if corrected else model
                 jobs.append(TrainingJob(learner, samples, objective, self.job.config, seed))
         self.fits += yield jobs
         return models
+
+    def _objective(self, samples: Pool) -> Objective:
+        job = self.job
+        return objective_on(
+            samples, self.settings.noise, multilabel=job.multilabel, augment=job.augment
+        )
 
     def _begun(self, group: Group, fold: int, seed: int, *, learn_on: bool) -> Any:
         """The expert as it is so far, or a new one."""
@@ -164,7 +207,8 @@ class EvidenceState:
         with torch_seed(seed):
             model = self.job.build(group)
         one = has_all(self.job.unlabelled, group).nonzero()[:1, 0]
-        refuse_expert(model, group, self.job.unlabelled.only(group).rows(one), self.classes)
+        sample, shape = self.job.unlabelled.only(group).rows(one), tuple(self.logits.shape[1:])
+        refuse_expert(model, group, sample, shape, multilabel=self.job.multilabel)
         return model
 
     def _outside(self, fold: int) -> Tensor:
@@ -172,19 +216,29 @@ class EvidenceState:
 
     def _called(self) -> Tensor:
         """The share of each class that the teacher calls each class [k, k]."""
-        return arithmetic.hard_confusion(self.answers[self.present[self.job.alpha]])
+        here = self.sites.repeated(self.present[self.job.alpha])
+        return arithmetic.hard_confusion(self.answers[here])
 
     def predictions(self, models: Sequence[nn.Module], group: Group) -> Tensor:
-        """Log p [n, k] of a group of modalities on D_u, each sample by the model kept from it."""
-        result = torch.zeros(len(self.folds), self.classes, dtype=torch.float64)
+        """A table of log p of a group of modalities on D_u, by models kept from the sample.
+
+        Of pixels it is in half precision.
+        """
+        kind = torch.float64 if self.sites.index is None else torch.float16
+        result = torch.zeros(self._scores().shape, dtype=kind)
+
+        def table(logits: Tensor) -> Tensor:
+            wide = logits.double() if self.sites.index is None else logits.float()
+            return table_of(wide, multilabel=self.job.multilabel).to(kind)
+
         here = has_all(self.job.unlabelled, group)
         for fold, model in enumerate(models):
             inside = here & (self.folds == fold)
             rows = inside.nonzero()[:, 0]
             if len(rows) == 0:
                 continue
-            logits = predict(model, self.job.unlabelled.only(group).rows(rows)).double()
-            result[rows] = torch.log_softmax(logits, 1)
+            samples = self.job.unlabelled.only(group).rows(rows)
+            result[rows] = predict(model, samples, then=table)
         return result
 
     # The experts' evidence
@@ -192,7 +246,8 @@ class EvidenceState:
     def evidence(self, group: Group, exponent: float | None = None) -> arithmetic.Evidence:
         """The evidence of an expert on D_u."""
         w = self.exponents.get(group, 1.0) if exponent is None else exponent
-        return evidence_of(self.log_p[group], self.log_prior, w, self.folds, self.present[group])
+        here = self.sites.repeated(self.present[group])
+        return evidence_of(self.log_p[group], self.log_prior, w, self.site_folds, here)
 
     def alpha(self, exponent: float | None = None) -> Tensor:
         """The log evidence of α [n, k]: the teacher's, and half of it that of α's expert."""
@@ -211,12 +266,16 @@ class EvidenceState:
 
     def values(self, group: Group) -> Tensor:
         """The log evidence that the sum counts for a modality beside α [n, k]; 0 if it is weak."""
-        found = self.evidence(group).values
+        here = self.sites.repeated(self.present[group])
+        return self._trusted_part(group, self.evidence(group).values, here)
+
+    def _trusted_part(self, group: Group, found: Tensor, here: Tensor) -> Tensor:
+        """The part of a modality's log evidence that its verdict leaves."""
         if self.verdicts.get(group) == "weak":
             return torch.zeros_like(found)
         if self.verdicts.get(group) == "redundant":
             found = arithmetic.as_answered(found, self.log_prior, self.confusion)
-            found[~self.present[group]] = 0.0
+            return torch.where(beside(here, found), found, 0.0)
         return found
 
     def others(self, group: Group) -> list[Tensor]:
@@ -242,15 +301,52 @@ class EvidenceState:
         return [self.alpha(), *(self.values(beta) for beta in self.betas)]
 
     def posterior(self) -> Tensor:
-        """Log p(k | x) on D_u [n, k], by models that were not trained on the sample."""
+        """Log p(k | x) of the sites, by models that were not trained on the sample."""
         return arithmetic.posterior(self.parts(), self.log_prior)
+
+    def part(self, group: Group) -> Tensor:
+        """The log evidence that the sum counts for a modality, or for α."""
+        return self.alpha() if group == self.job.alpha else self.values(group)
+
+    def everywhere(self, groups: Sequence[Group]) -> Tensor:
+        """The posterior of some modalities on all of D_u, as a table; of pixels in half precision.
+
+        The same as `posterior` of the same modalities at the sites.
+        """
+        if self.sites.index is None:
+            return arithmetic.posterior([self.part(group) for group in groups], self.log_prior)
+        offsets = {group: self.evidence(group).offsets for group in groups if group in self.whole}
+        tables = []
+        for start in range(0, len(self.logits), _AT_A_TIME):
+            rows = slice(start, start + _AT_A_TIME)
+            parts = [self._of_pixels(group, rows, offsets) for group in groups]
+            tables.append(arithmetic.posterior(parts, self.log_prior).half())
+        return torch.cat(tables)
+
+    def _of_pixels(self, group: Group, rows: slice, offsets: Mapping[Group, Tensor]) -> Tensor:
+        """The log evidence that the sum counts for a modality at all pixels of some samples."""
+        here, found = self.present[group][rows], torch.zeros((), dtype=torch.float64)
+        if group in self.whole:
+            log_p = self.whole[group][rows].double()
+            own = self.exponents.get(group, 1.0) * (log_p - self.log_prior)
+            own = own - beside(offsets[group][self.folds[rows]], own)
+            found = torch.where(beside(here, own), own, 0.0)
+        if group != self.job.alpha:
+            return self._trusted_part(group, found, here)
+        log_p = torch.log_softmax(self._scores(rows).double() / self.temperature, -1)
+        share = self.teacher_share
+        return share * self._of_teacher(log_p, here) + (1 - share) * found
+
+    def target(self, groups: Sequence[Group]) -> Tensor:
+        """The probabilities of some modalities on D_u, as an expert learns them."""
+        return probabilities_of(self.everywhere(groups), multilabel=self.job.multilabel)
 
     # The steps
 
     def first_round(self) -> Generator[list[TrainingJob], list[Fit], None]:
         """Experts of the other modalities learn the teacher's answers."""
         alpha = self.present[self.job.alpha]
-        answers = self.answers.float()
+        answers = self._answers_to_learn()
         wanted = [(beta, alpha & self.present[beta], answers) for beta in self.betas]
         trained = yield from self.train(wanted, "round 1", corrected=self.settings.corrected)
         self._take(trained)
@@ -258,6 +354,13 @@ class EvidenceState:
             self._temperature_by_pairs()
         self.fit_exponents(self.betas)
         self._note(1)
+
+    def _answers_to_learn(self) -> Tensor:
+        """The teacher's answers: calibrated, where they are learned through S; else as they are."""
+        if self.settings.corrected:
+            return self.target([self.job.alpha])
+        table = table_of(self._logits_or_shares(), multilabel=self.job.multilabel)
+        return probabilities_of(table, multilabel=self.job.multilabel)
 
     def _temperature_by_pairs(self) -> None:
         """Without honest answers: the temperature of the greatest pair likelihood."""
@@ -280,7 +383,10 @@ class EvidenceState:
     def _take(self, trained: Mapping[Group, list[nn.Module]]) -> None:
         for group, models in trained.items():
             self.models[group] = models
-            self.log_p[group] = self.predictions(models, group)
+            table = self.predictions(models, group)
+            self.log_p[group] = self.sites.of(table)
+            if self.sites.index is not None:
+                self.whole[group] = table
 
     @property
     def trusted(self) -> list[Group]:
@@ -300,14 +406,19 @@ class EvidenceState:
     def next_round(self) -> Generator[list[TrainingJob], list[Fit], None]:
         """All experts that are trusted learn on from the posterior's surest labels."""
         number = len(self.rounds)
-        log_p = self.posterior()
-        chosen = arithmetic.surest(log_p, min(1.0, FIRST_SHARE + GROWTH * (number - 1)))
-        classes = log_p.argmax(1)
+        targets = self._named(min(1.0, FIRST_SHARE + GROWTH * (number - 1)))
+        chosen = known_samples(targets)
         groups = [self.job.alpha, *self.trusted]
-        wanted = [(group, chosen & self.present[group], classes) for group in groups]
-        self._take((yield from self.train(wanted, f"round {number + 1}")))
+        wanted = [(group, chosen & self.present[group], targets) for group in groups]
+        self._take((yield from self.train(wanted, f"round {number + 1}", labels=True)))
         self.fit_exponents([*self.trusted, self.job.alpha])
         self._note(number + 1)
+
+    def _named(self, share: float) -> Tensor:
+        """The classes that the posterior names, for the surest `share` of each."""
+        table = self.everywhere([self.job.alpha, *self.betas])
+        targets = targets_of(table, share, multilabel=self.job.multilabel)
+        return targets if targets.is_floating_point() else targets.to(self.pseudo.hard.dtype)
 
     def expert_in_the_teachers_place(self) -> Generator[list[TrainingJob], list[Fit], None]:
         """An expert of α where the teacher is known by answers alone and no round made one.
@@ -316,29 +427,36 @@ class EvidenceState:
         """
         if self.job.alpha in self.models:
             return
-        classes = self.posterior().argmax(1)
-        rows = self.present[self.job.alpha]
-        self._take((yield from self.train([(self.job.alpha, rows, classes)], "in its place")))
+        rows, name = self.present[self.job.alpha], "in its place"
+        wanted = [(self.job.alpha, rows, self._named(1.0))]
+        self._take((yield from self.train(wanted, name, labels=True)))
+        sites = self.sites.repeated(rows)
 
         # By pairs α's evidence would vanish beside modalities that say nothing; it is to say what
         # the calibrated teacher says.
         def likelihood(w: float) -> float:
             own = self.evidence(self.job.alpha, w).values
             log_p = arithmetic.posterior([own], self.log_prior)
-            return float((self.answers * log_p)[rows].sum())
+            return float((self.answers * log_p)[sites].sum())
 
         self.exponents[self.job.alpha] = best_exponent(likelihood)
 
     def _note(self, number: int) -> None:
         parts = self.parts()
-        named = arithmetic.posterior(parts, self.log_prior).argmax(1)
-        known = self.present[self.job.alpha]
+        named = arithmetic.posterior(parts, self.log_prior).argmax(-1)
+        known = self.sites.repeated(self.present[self.job.alpha])
         self.rounds.append(
             Round(
                 number,
                 {"+".join(group): w for group, w in self.exponents.items()},
                 float(pair_likelihood(parts, self.log_prior).mean()),
-                float((named != self.logits.argmax(1))[known].double().mean()),
-                len(named.unique()),
+                float((named != self.site_scores.argmax(-1))[known].double().mean()),
+                len(self.classes_among(named)),
             )
         )
+
+    def classes_among(self, named: Tensor) -> list[int]:
+        """The classes in a table's argmax; of several questions those answered by yes."""
+        if self.job.multilabel:
+            return (named == 1).any(0).nonzero()[:, 0].tolist()
+        return named.unique().tolist()

@@ -7,7 +7,6 @@ from collections.abc import Generator
 from torch import Tensor
 
 from mke_theory.data.rng import seed_for
-from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import pair_likelihood
 from mke_theory.method.evidence.experts import has_all
 from mke_theory.method.evidence.guards import USEFUL, Redundancy, redundancy, usefulness
@@ -22,9 +21,10 @@ def judge(state: EvidenceState) -> Generator[list[TrainingJob], list[Fit], None]
     alpha = state.present[state.job.alpha]
     for beta in state.betas:
         own, here = state.evidence(beta).values, alpha & state.present[beta]
-        state.usefulness[beta] = usefulness(state.answers[here], own[here])
+        sites = state.sites.repeated(here)
+        state.usefulness[beta] = usefulness(state.answers[sites], own[sites], state.sites.each)
         others, rows = _others(state, beta)
-        target = arithmetic.posterior([own], state.log_prior).exp().float()
+        target = state.target([beta])
         trained = yield from state.train(
             [(others, rows, target)], f"foretell {beta[0]}", learn_on=False, constant=True
         )
@@ -54,15 +54,20 @@ def _others(state: EvidenceState, beta: Group) -> tuple[Group, Tensor]:
 
 
 def _redundancy(state: EvidenceState, beta: Group, foretold: Tensor, rows: Tensor) -> Redundancy:
-    own, rest = state.evidence(beta).values, state.others(beta)
-    others = sum(rest[1:], rest[0])
-    likelihood = float(pair_likelihood([own[rows], others[rows]], state.log_prior).mean())
-    return redundancy(
-        own[rows],
-        others[rows],
-        [state.teacher_log_p[rows], foretold[rows]],
-        state.log_prior,
-        state.folds[rows],
-        likelihood=likelihood,
-        seed=seed_for(state.job.seed, "shuffle", *beta),
-    )
+    """The redundancy on samples [n]; over several questions that of their mean share."""
+    rows, rest = state.sites.repeated(rows), state.others(beta)
+    own, others = state.evidence(beta).values[rows], sum(rest[1:], rest[0])[rows]
+    likelihood = float(pair_likelihood([own, others], state.log_prior).mean())
+    tables = [own, others, state.teacher_log_p[rows], state.sites.of(foretold)[rows]]
+    folds, seed = state.site_folds[rows], seed_for(state.job.seed, "shuffle", *beta)
+
+    def of(own: Tensor, others: Tensor, *read: Tensor, prior: Tensor) -> Redundancy:
+        return redundancy(own, others, read, prior, folds, likelihood=likelihood, seed=seed)
+
+    if not state.job.multilabel:
+        return of(*tables, prior=state.log_prior)
+    by_question = [
+        of(*parts, prior=prior)
+        for *parts, prior in zip(*(x.unbind(1) for x in tables), state.log_prior, strict=True)
+    ]
+    return Redundancy.of(sum(one.shared for one in by_question) / len(by_question), likelihood)

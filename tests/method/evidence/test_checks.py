@@ -52,7 +52,7 @@ ONE_LESS = torch.zeros(N - 1, 2)
         ({"alpha": ()}, r"alpha is \(\); D_u has the modalities \['a', 'b'\]"),
         ({"alpha": ("z",)}, r"alpha is \('z',\)"),
         ({"alpha": ("a", "b")}, "every modality of D_u is the teacher's"),
-        ({"unlabelled": pool().with_labels(torch.zeros(N, 3, 3).long())}, r"those of D_u are"),
+        ({"unlabelled": pool().with_labels(torch.zeros(N, 3).long())}, r"those of D_u are"),
         ({"unlabelled": pool().with_labels(torch.zeros(N, 2))}, "have to be class numbers"),
         ({"labelled": pool().with_labels(torch.rand(N, 2))}, r"those of D_l are torch.float32"),
         ({"labelled": pool().with_labels(torch.zeros(N, 4).long())}, "those of D_l are"),
@@ -147,12 +147,16 @@ def test_the_number_of_classes_of_a_classifier() -> None:
 
 def test_experts_that_are_refused() -> None:
     one = pool(1).only("b")
-    refuse_expert(Reads("b"), ("b",), one, 2)
-    refuse_expert(LogisticRegression(), ("b",), one, 2)
-    with pytest.raises(ValueError, match=r"the expert of b has outputs \(2,\); the teacher has 3"):
-        refuse_expert(Reads("b"), ("b",), one, 3)
+    refuse_expert(Reads("b"), ("b",), one, (2,))
+    refuse_expert(Reads("b"), ("b",), one, (2,), multilabel=True)
+    refuse_expert(LogisticRegression(), ("b",), one, (2,))
+    with pytest.raises(ValueError, match=r"of b has outputs \(2,\); the teacher has \(3,\)"):
+        refuse_expert(Reads("b"), ("b",), one, (3,))
     with pytest.raises(TypeError, match="made a NoneType; it has to make a module or"):
-        refuse_expert(None, ("b",), one, 2)
+        refuse_expert(None, ("b",), one, (2,))
+    for shape, multilabel in (((2,), True), ((2, 4, 5), False)):
+        with pytest.raises(ValueError, match="pixels and several questions need a network"):
+            refuse_expert(LogisticRegression(), ("b",), one, shape, multilabel=multilabel)
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def test_answers_are_logits() -> None:
     [
         (torch.zeros(3), None, r"unlabelled answers are \(3,\)"),
         (torch.zeros(3, 1), None, r"k at least 2"),
-        (torch.zeros(3, 2, 4, 4), None, r"have to be \[n, k\]"),
+        (torch.zeros(3, 2, 4), None, r"have to be \[n, k\], or \[n, k, h, w\] for pixels"),
         (torch.tensor([[0.0, torch.nan]]), None, "unlabelled answers hold a number that is not"),
         (torch.zeros(3, 2), torch.tensor([[0.0, torch.inf]]), "labelled answers hold"),
-        (torch.zeros(3, 2), torch.zeros(3, 3), "different numbers of classes"),
+        (torch.zeros(3, 2), torch.zeros(3, 3), "but for n they have to be equal"),
     ],
 )
 def test_answers_that_are_refused(unlabelled: Tensor, labelled: Tensor, message: str) -> None:

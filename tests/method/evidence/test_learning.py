@@ -28,15 +28,15 @@ def test_samples_with_their_targets() -> None:
     assert torch.equal(found.inputs["b"], pool.inputs["b"][ROWS])
 
 
-def test_α_learns_the_labels_of_d_l_beside_classes_and_not_beside_probabilities() -> None:
+def test_α_learns_the_labels_of_d_l_where_that_is_asked_for() -> None:
     known = readable(3, 1).only(("a",)).with_labels(torch.tensor([1, UNKNOWN, 0]))
-    job = reading(readable(6, 0), labelled=known)
-    assert samples_for(job, ("a",), ROWS, torch.ones(6).long()).labels.tolist() == [1, 0, 1, 1, 1]
-    soft = torch.full((6, 2), 0.5)
-    assert samples_for(job, ("a",), ROWS, soft).labels.shape == (3, 2)
-    assert len(samples_for(job, ("b",), ROWS, torch.ones(6).long())) == 3
+    job, ones = reading(readable(6, 0), labelled=known), torch.ones(6).long()
+    found = samples_for(job, ("a",), ROWS, ones, labels=True)
+    assert found.labels.tolist() == [1, 0, 1, 1, 1]
+    assert len(samples_for(job, ("a",), ROWS, ones)) == 3
+    assert len(samples_for(job, ("b",), ROWS, ones, labels=True)) == 3
     nobody = reading(readable(6, 0), labelled=known.with_labels(torch.full((3,), UNKNOWN)))
-    assert len(samples_for(nobody, ("a",), ROWS, torch.ones(6).long())) == 3
+    assert len(samples_for(nobody, ("a",), ROWS, ones, labels=True)) == 3
 
 
 def test_no_sample_is_an_error() -> None:
