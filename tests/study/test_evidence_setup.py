@@ -13,7 +13,12 @@ from torch import nn
 
 from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.rng import seed_for, torch_seed
-from mke_theory.method.algorithm import account_of, pseudo_label, teacher_job
+from mke_theory.method.algorithm import (
+    account_of,
+    predictions_of,
+    pseudo_label,
+    teacher_job,
+)
 from mke_theory.method.evidence import (
     Answers,
     EvidenceExpansion,
@@ -40,13 +45,23 @@ from mke_theory.study.evidence_setup import (
 )
 from mke_theory.study.keys import canonical
 from mke_theory.study.placebos import random_errors, shuffle_pairs
+from mke_theory.study.recording import record_of
 from mke_theory.study.result import Cell, Result
 from mke_theory.study.runner import train_teachers
-from mke_theory.study.task import Recipe
+from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.training.loop import Fit, TrainConfig
 from mke_theory.training.predict import predict
-from tests.study.toys import ALONE, SHORT, Toy, carried_out, close, same
+from tests.study.toys import (
+    ALONE,
+    SHORT,
+    Maps,
+    Questions,
+    Toy,
+    carried_out,
+    close,
+    same,
+)
 
 EVIDENCE = "mm_student_evidence"
 TOY = Toy()
@@ -289,6 +304,45 @@ def test_labels_by_hand(teacher: nn.Module) -> None:
     )
     copied = labels_of(replace(made, predictions=hard))
     assert copied["changed"] == 0 and copied["confidence_changed"] is None
+
+
+# --- pixels and questions ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "numbers"), [(Maps(), 16 * 20), (Questions(), 28 * 2)], ids=["maps", "questions"]
+)
+def test_sums_of_experts_run_where_a_sample_has_no_single_class(task: Task, numbers: int) -> None:
+    for arm in (name for name, arm in ARMS.items() if arm.adds_evidence):
+        if arm == f"{EVIDENCE}_flips" and isinstance(task, Questions):
+            continue  # random errors are those of single classes
+        found = carried_out(arm, task)
+        multilabel = isinstance(task, Questions)
+        for part, pool in (("unlabelled", found.problem.unlabelled), ("test", found.problem.test)):
+            expected = predictions_of(found.model, pool, multilabel=multilabel)
+            assert torch.equal(found.predictions[part], expected)
+        labels, account = found.notes["evidence"]["labels"], found.account
+        assert account is not None and labels["n"] == numbers
+        assert labels["changed"] / numbers == pytest.approx(1 - account.agreement)
+        assert torch.tensor(labels["by_class"]).sum(0).tolist() == [numbers, labels["changed"]]
+        record = record_of(found, ALONE)
+        assert json.loads(json.dumps(record.to_dict()))["extra"] == canonical(found.notes)
+
+
+def test_random_errors_of_pixels_are_as_many_as_the_teachers() -> None:
+    task, arm = Maps(), ARMS[f"{EVIDENCE}_flips"]
+    teacher = carried_out("um_teacher", task).model
+    problem = task.problem(0)
+    pseudo = pseudo_label(teacher, problem.unlabelled)
+    given = evidence_setup._teacher_of(arm, problem, pseudo, teacher, 0)
+    assert isinstance(given, Answers)
+    answers, truth = given.unlabelled.exp(), problem.truth.labels
+    known = truth != UNKNOWN
+    errors = int((pseudo.hard != truth)[known].sum())
+    assert int((answers.argmax(1) != truth)[known].sum()) == errors > 0
+    assert torch.equal(answers.argmax(1)[~known], pseudo.hard[~known].long())
+    right = 1 - errors / int(known.sum())
+    assert answers.max(1).values.unique().tolist() == [pytest.approx(right)]
 
 
 # --- two trainers --------------------------------------------------------------------------------

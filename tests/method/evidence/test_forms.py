@@ -208,9 +208,7 @@ def test_logits_of_another_form_are_refused() -> None:
     with pytest.raises(ValueError, match=r"logits are \(4, 2, 9, 10\) for labels of \(4, 9, 9\)"):
         student(reading(pool.with_labels(unknown)))
     flat = readable(6, 0)
-    with pytest.raises(
-        ValueError, match=r"\(6, 3\); they have to be \[n, q"
-    ):
+    with pytest.raises(ValueError, match=r"\(6, 3\); they have to be \[n, q"):
         student(reading(flat.with_labels(torch.zeros(6, 3)), multilabel=True))
     with pytest.raises(ValueError, match="both have to be of samples, or of pixels"):
         student(reading(pool, labelled=flat.with_labels(torch.zeros(6).long())))
