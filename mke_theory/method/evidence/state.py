@@ -42,7 +42,7 @@ from mke_theory.method.evidence.settings import (
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import label
-from mke_theory.training.loop import Fit
+from mke_theory.training.loop import Fit, TrainConfig
 from mke_theory.training.predict import predict
 
 FIRST_SHARE, GROWTH = 0.4, 0.3
@@ -124,6 +124,7 @@ class EvidenceState:
         corrected: bool = False,
         learn_on: bool = True,
         constant: bool = False,
+        config: TrainConfig | None = None,
     ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
         """A model for each fold of every (modalities, rows, targets), trained outside its fold.
 
@@ -131,6 +132,7 @@ class EvidenceState:
         α's expert learns D_l too. With `corrected` targets are the teacher's answers, and models
         learn the class behind them. With `learn_on` experts begin as they are, where they are. With
         `constant` a classifier that meets one class is a constant, elsewhere an error (ValueError).
+        `config` is another training than the job's.
         """
         jobs: list[TrainingJob] = []
         models: dict[Group, list[Any]] = {}
@@ -152,7 +154,8 @@ class EvidenceState:
                 models[group].append(model)
                 objective = objective_on(samples, self.settings.noise)
                 learner = Through(model, self.confusion) if corrected else model
-                jobs.append(TrainingJob(learner, samples, objective, self.job.config, seed))
+                training = config or self.job.config
+                jobs.append(TrainingJob(learner, samples, objective, training, seed))
         self.fits += yield jobs
         return models
 
@@ -249,15 +252,22 @@ class EvidenceState:
 
     def first_round(self) -> Generator[list[TrainingJob], list[Fit], None]:
         """Experts of the other modalities learn the teacher's answers."""
-        alpha = self.present[self.job.alpha]
-        answers = self.answers.float()
-        wanted = [(beta, alpha & self.present[beta], answers) for beta in self.betas]
-        trained = yield from self.train(wanted, "round 1", corrected=self.settings.corrected)
-        self._take(trained)
+        self._take((yield from self.learn_the_answers(self.betas, "round 1")))
         if self.honest is None:
             self._temperature_by_pairs()
         self.fit_exponents(self.betas)
         self._note(1)
+
+    def learn_the_answers(
+        self, betas: Sequence[Group], name: str, config: TrainConfig | None = None
+    ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
+        """Fresh experts of modalities beside α, which learn the teacher's answers."""
+        alpha, answers = self.present[self.job.alpha], self.answers.float()
+        wanted = [(beta, alpha & self.present[beta], answers) for beta in betas]
+        corrected = self.settings.corrected
+        return (
+            yield from self.train(wanted, name, corrected=corrected, learn_on=False, config=config)
+        )
 
     def _temperature_by_pairs(self) -> None:
         """Without honest answers: the temperature of the greatest pair likelihood."""
