@@ -22,7 +22,7 @@ SHARED = 0.18
 DOUBLED = 1.0
 """Evidence is called redundant above both: a share of its spread within classes that the others
 foretell, and more of it, as information, than the class explains. The first was chosen on worlds
-and tasks at seeds 100 to 115."""
+and tasks at seeds 100 to 115. For which expert's evidence, see `verdicts`."""
 _PERMUTATIONS = 10
 
 

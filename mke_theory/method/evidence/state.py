@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ from mke_theory.method.evidence.settings import (
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import label
-from mke_theory.training.loop import Fit
+from mke_theory.training.loop import Fit, TrainConfig
 from mke_theory.training.predict import predict
 
 FIRST_SHARE, GROWTH = 0.4, 0.3
@@ -159,6 +160,7 @@ class EvidenceState:
         learn_on: bool = True,
         constant: bool = False,
         labels: bool = False,
+        config: TrainConfig | None = None,
     ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
         """A model for each fold of every (modalities, rows, targets), trained outside its fold.
 
@@ -166,7 +168,7 @@ class EvidenceState:
         [n, k, ...]. With `labels` α's expert learns D_l too. With `corrected` targets are the
         teacher's answers, and models learn the class behind them. With `learn_on` experts begin as
         they are, where they are. With `constant` a classifier that meets one class is a constant,
-        elsewhere an error (ValueError).
+        elsewhere an error (ValueError). `config` is another training than the job's.
         """
         jobs: list[TrainingJob] = []
         models: dict[Group, list[Any]] = {}
@@ -189,7 +191,8 @@ class EvidenceState:
                 models[group].append(model)
                 objective = self._objective(samples)
                 learner = Through(model, self.confusion) if corrected else model
-                jobs.append(TrainingJob(learner, samples, objective, self.job.config, seed))
+                training = config or self.job.config
+                jobs.append(TrainingJob(learner, samples, objective, training, seed))
         self.fits += yield jobs
         return models
 
@@ -345,15 +348,22 @@ class EvidenceState:
 
     def first_round(self) -> Generator[list[TrainingJob], list[Fit], None]:
         """Experts of the other modalities learn the teacher's answers."""
-        alpha = self.present[self.job.alpha]
-        answers = self._answers_to_learn()
-        wanted = [(beta, alpha & self.present[beta], answers) for beta in self.betas]
-        trained = yield from self.train(wanted, "round 1", corrected=self.settings.corrected)
-        self._take(trained)
+        self._take((yield from self.learn_the_answers(self.betas, "round 1")))
         if self.honest is None:
             self._temperature_by_pairs()
         self.fit_exponents(self.betas)
         self._note(1)
+
+    def learn_the_answers(
+        self, betas: Sequence[Group], name: str, config: TrainConfig | None = None
+    ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
+        """Fresh experts of modalities beside α, which learn the teacher's answers."""
+        alpha, answers = self.present[self.job.alpha], self._answers_to_learn()
+        wanted = [(beta, alpha & self.present[beta], answers) for beta in betas]
+        corrected = self.settings.corrected
+        return (
+            yield from self.train(wanted, name, corrected=corrected, learn_on=False, config=config)
+        )
 
     def _answers_to_learn(self) -> Tensor:
         """The teacher's answers: calibrated, where they are learned through S; else as they are."""
@@ -383,10 +393,26 @@ class EvidenceState:
     def _take(self, trained: Mapping[Group, list[nn.Module]]) -> None:
         for group, models in trained.items():
             self.models[group] = models
-            table = self.predictions(models, group)
-            self.log_p[group] = self.sites.of(table)
-            if self.sites.index is not None:
-                self.whole[group] = table
+            self._hear(group, models)
+
+    def _hear(self, group: Group, models: Sequence[nn.Module]) -> None:
+        table = self.predictions(models, group)
+        self.log_p[group] = self.sites.of(table)
+        if self.sites.index is not None:
+            self.whole[group] = table
+
+    @contextmanager
+    def instead(self, group: Group, models: Sequence[nn.Module]) -> Iterator[None]:
+        """The state in which other models speak for a modality, by an exponent of their own."""
+        before = self.log_p[group], self.whole.get(group), self.exponents[group]
+        self._hear(group, models)
+        self.fit_exponents([group])
+        try:
+            yield
+        finally:
+            self.log_p[group], whole, self.exponents[group] = before
+            if whole is not None:
+                self.whole[group] = whole
 
     @property
     def trusted(self) -> list[Group]:

@@ -45,8 +45,9 @@ class Experts:
     """A sum of experts by its settings, as it is or `distilled` into one network.
 
     Folds, rounds and that network share the updates out, counted a modality at a time as those of
-    co-training are. In the first round α has no expert; models that foretell β's evidence, for a
-    guard, have its place. Models of the teacher's calibration on D_l are further teachers, and not
+    co-training are. In the first round α has no expert; a guard's models have its place: brief
+    experts of β with models that foretell their evidence, or, where β's own expert is judged, the
+    brief ones on top. Models of the teacher's calibration on D_l are further teachers, and not
     counted.
     """
 

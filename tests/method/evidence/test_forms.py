@@ -115,12 +115,10 @@ def maps(n: int, seed: int, *, b: float = 1.0) -> Pool:
 def halfway(pool: Pool, **changes: Any) -> EvidenceState:
     """The state of a student after its second round."""
     plan = evidence_plan(reading(pool, settings=replace(SAME, rounds=3), **changes))
-    fits: list[Fit] | None = None
-    for _ in range(3):  # β's experts, those that foretell, and the second round
-        jobs = next(plan) if fits is None else plan.send(fits)
-        fits = [fit for fit in still(jobs) if isinstance(fit, Fit)]
-    plan.send(fits)
+    jobs = next(plan)
     state: EvidenceState = plan.gi_frame.f_locals["state"]
+    while len(state.rounds) < 2:
+        jobs = plan.send([fit for fit in still(jobs) if isinstance(fit, Fit)])
     return state
 
 

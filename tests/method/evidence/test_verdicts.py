@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mke_theory.data.pool import UNKNOWN, Pool
-from mke_theory.method.evidence import Answers, EvidenceExpansion, carry_out, evidence_plan
-from mke_theory.method.evidence.guards import USEFUL
-from mke_theory.method.evidence.verdicts import _others
-from tests.method.evidence.small import readable, reading, still
-from tests.method.evidence.test_state import begun
+from mke_theory.method.evidence import (
+    Answers,
+    EvidenceExpansion,
+    EvidenceJob,
+    carry_out,
+    evidence_plan,
+)
+from mke_theory.method.evidence.experts import Through
+from mke_theory.method.evidence.guards import SHARED, USEFUL
+from mke_theory.method.evidence.settings import EXPERTS
+from mke_theory.method.evidence.state import EvidenceState
+from mke_theory.method.evidence.verdicts import (
+    _others,
+    brief_training,
+    likelier_brief_experts,
+)
+from mke_theory.method.job import Outcome, TrainingJob
+from mke_theory.training.loop import TrainConfig
+from tests.method.evidence.small import Reads, readable, reading, still
+from tests.method.evidence.test_state import begun, carried_out
 
 
 def expanded(pool: Pool, **changes: Any) -> EvidenceExpansion:
@@ -82,6 +99,116 @@ def test_others_are_all_modalities_where_enough_samples_have_them() -> None:
     pool.inputs["c"][7:] = torch.nan  # 7 samples have all three: fewer than 2 · 2 · 2
     group, rows = _others(begun(pool), ("b",))
     assert group == ("a",) and bool(rows.all())
+
+
+# --- experts that were trained briefly -----------------------------------------------------------
+
+
+def test_a_brief_training_by_hand() -> None:
+    whole = TrainConfig(1200, 32, learning_rate=0.01, schedule="cosine", warmup_steps=30)
+    assert brief_training(whole) == replace(whole, steps=100, warmup_steps=2)  # 30 · 100 // 1200
+    assert brief_training(EXPERTS) == replace(EXPERTS, steps=50)  # 300 // 12 is less than 50
+    assert brief_training(TrainConfig(steps=100, warmup_steps=100)).warmup_steps == 50
+
+
+class Frail(Reads):
+    """An expert that says what it reads, and adds as much noise of its own as it learned."""
+
+    noise = 0.0
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        logits = super().forward(inputs)
+        random = self.noise * torch.sin(1e5 * logits[:, :1])  # of the sample, but nobody knows it
+        return logits + torch.cat([-random, random], dim=1)
+
+
+@dataclass
+class Spoiling:
+    """A trainer that notes its jobs and leaves noise in experts beside α, by their updates."""
+
+    noise: Mapping[int, float]
+    jobs: list[TrainingJob] = field(default_factory=list)
+
+    def __call__(self, jobs: Sequence[TrainingJob]) -> list[Outcome]:
+        self.jobs += jobs
+        for job in jobs:
+            expert = job.model.model if isinstance(job.model, Through) else job.model
+            assert isinstance(expert, Frail)
+            if expert.name != "a":
+                expert.noise = self.noise[job.config.steps]
+        return still(jobs)
+
+
+def frail(pool: Pool, steps: int = 100) -> EvidenceJob:
+    config = replace(EXPERTS, steps=steps)
+    return reading(pool, build=lambda names: Frail(names[0]), config=config)
+
+
+def test_brief_experts_learn_the_teachers_answers_outside_their_fold() -> None:
+    job, trainer = frail(readable(100, 0, names=("a", "b", "c"))), Spoiling({100: 4.0, 50: 0.0})
+    state = EvidenceState(job, None)
+    carried_out(state.first_round(), trainer)
+    first, exponents = trainer.jobs.copy(), dict(state.exponents)
+    trainer.jobs.clear()
+    found = carried_out(likelier_brief_experts(state, brief_training(job.config)), trainer)
+    assert set(found) == {("b",), ("c",)} and len(trainer.jobs) == 2 * 2
+    for number, one in enumerate(trainer.jobs):
+        outside = state.folds != number % 2
+        assert one.config.steps == 50 and isinstance(one.model, Through)
+        torch.testing.assert_close(one.samples.labels, state.answers[outside].float())
+    assert len({one.seed for one in first + trainer.jobs}) == 8
+    assert state.exponents == exponents and not state.verdicts  # nothing has moved
+
+
+def test_brief_evidence_is_that_of_an_expert_as_good() -> None:
+    pool, trainer = readable(100, 0), Spoiling({100: 4.0, 50: 0.0})
+    state = EvidenceState(frail(pool), None)
+    carried_out(state.first_round(), trainer)
+    found = carried_out(likelier_brief_experts(state, brief_training(EXPERTS)), trainer)
+    own = state.evidence(("b",)).values
+    sound = begun(pool).evidence(("b",)).values  # without noise from the first
+    with state.instead(("b",), found["b",]):
+        torch.testing.assert_close(state.evidence(("b",)).values, sound, rtol=0, atol=0)
+    assert torch.equal(state.evidence(("b",)).values, own) and not torch.equal(own, sound)
+
+
+@pytest.mark.parametrize(
+    ("steps", "noise", "guard"),
+    [
+        (100, {100: 4.0, 50: 0.0}, [50, 50]),  # both together cost no more than one training
+        (1200, {1200: 4.0, 100: 0.0}, [100, 100]),
+        (100, {100: 0.0, 50: 4.0}, [50, 100]),  # pairs prefer the expert at hand
+        (100, {100: 0.0, 50: 0.0}, [50, 100]),
+        (99, {99: 4.0}, [99]),  # brief itself
+    ],
+)
+def test_trainings_of_the_guard(steps: int, noise: dict[int, float], guard: list[int]) -> None:
+    trainer = Spoiling(noise)
+    (found,) = carry_out([evidence_plan(frail(readable(100, 0), steps))], trainer)
+    assert isinstance(found, EvidenceExpansion)
+    asked = [job.config.steps for job in trainer.jobs]
+    # In each of two folds an expert of β, what the guard asks for, and two in rounds 2 and 3 each.
+    twice = [n for n in guard for _ in range(2)]
+    assert asked[:2] == [steps] * 2 and asked[2 : 2 + len(twice)] == twice
+    assert asked[2 + len(twice) :] in ([], [steps] * 8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_copy_is_redundant_however_long_its_expert_was_trained(seed: int) -> None:
+    pool = readable(400, seed)
+    pool = with_b(pool, pool.inputs["a"].clone())
+
+    def after(steps: int, noise: dict[int, float]) -> tuple[str, float]:
+        (found,) = carry_out([evidence_plan(frail(pool, steps))], Spoiling(noise))
+        assert isinstance(found, EvidenceExpansion)
+        return found.verdicts["b"], found.redundancy["b"].shared
+
+    for noise in ({600: 4.0, 50: 0.0}, {600: 0.0, 50: 4.0}):
+        verdict, shared = after(600, noise)
+        assert verdict == "redundant" and shared > 0.8
+    # By the noise of an expert that was trained too long there is nothing to find.
+    verdict, shared = after(99, {99: 4.0})
+    assert verdict == "trusted" and shared < SHARED
 
 
 # --- messages ------------------------------------------------------------------------------------
