@@ -264,8 +264,9 @@ def test_a_trained_student_of_pixels_is_better_than_its_teacher() -> None:
             for model in (teacher, found.student)
         ]
         gains.append(right[1] - right[0])
-    # Over 20 other seeds students gained GAIN points with a deviation of SPREAD.
-    assert min(gains) > 0.05
+    # Over 20 other seeds students gained 17.3 points with a deviation of 1.4, and no less than 15:
+    # the limit is five deviations below.
+    assert min(gains) > 0.10
 
 
 def test_one_network_learns_the_sum() -> None:
