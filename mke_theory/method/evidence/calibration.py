@@ -1,4 +1,7 @@
-"""The teacher, calibrated on labels it was not trained on: the first step of evidence students."""
+"""The first step of evidence students: the teacher, calibrated on labels it was not trained on.
+
+The folds and the classes' shares, which the later steps share with it, are found here too.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,16 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import Pool
 from mke_theory.data.rng import seed_for
+from mke_theory.method.evidence.checks import given_prior
 from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted, has_all
-from mke_theory.method.evidence.questions import classified, known_samples
+from mke_theory.method.evidence.questions import classified, known_samples, prior_of
 from mke_theory.method.evidence.settings import EvidenceJob, Honest
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
+
+LEAST_SHARE = 1e-9
+"""A class that the teacher never answers at all counts as this much."""
 
 
 def folds_of(pool: Pool, folds: int, seed: int) -> Tensor:
@@ -99,3 +106,18 @@ def _cross_fitted(
     assert job.retrain is not None
     fits = yield [job.retrain(part, number) for number, part in enumerate(parts)]
     return [fit.model for fit in fits]
+
+
+def class_shares(job: EvidenceJob, classes: int, scores: Tensor) -> tuple[Tensor, str]:
+    """The classes' shares [k], of several questions [q, 2], and where they are from.
+
+    They are given, or those of D_l, or those of the teacher's mean answer by its `scores` on D_u, a
+    table. Raises ValueError where those that are given are no shares.
+    """
+    given, labelled, multilabel = job.prior, job.labelled, job.multilabel
+    if given is not None:
+        return given_prior(given, classes, multilabel=multilabel), "given"
+    if labelled is not None and bool(known_samples(labelled.labels).any()):
+        return prior_of(labelled.labels, classes, multilabel=multilabel), "labels of D_l"
+    shares = torch.softmax(scores, -1).mean(0).clamp(min=LEAST_SHARE)
+    return shares / shares.sum(-1, keepdim=True), "mean answer of the teacher"

@@ -28,6 +28,11 @@ from mke_theory.method.evidence.calibration import honest_answers
 from mke_theory.method.evidence.checks import classes_with, refuse
 from mke_theory.method.evidence.experts import Answers, FromClassifier, is_classifier
 from mke_theory.method.evidence.result import result_of
+from mke_theory.method.evidence.rounds import (
+    expert_in_the_teachers_place,
+    first_round,
+    next_round,
+)
 from mke_theory.method.evidence.settings import (
     EXPERTS,
     Build,
@@ -148,10 +153,10 @@ def evidence_plan(job: EvidenceJob) -> Plan:
     refuse(job)
     honest = yield from honest_answers(job)
     state = EvidenceState(job, honest)
-    yield from state.first_round()
+    yield from first_round(state)
     yield from judge(state)
     while state.goes_on:
-        yield from state.next_round()
+        yield from next_round(state)
     if isinstance(job.teacher, Answers):
-        yield from state.expert_in_the_teachers_place()
+        yield from expert_in_the_teachers_place(state)
     return result_of(state)

@@ -1,19 +1,96 @@
-"""The samples and the objective that an expert learns from, and what it is fitted by."""
+"""The training of experts: one for each fold, on the samples of all others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+import copy
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
 from mke_theory.data.pool import Pool, join
+from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.calibration import known_rows
-from mke_theory.method.evidence.experts import Constant, fitted
+from mke_theory.method.evidence.checks import refuse_expert
+from mke_theory.method.evidence.experts import (
+    Constant,
+    FromClassifier,
+    Through,
+    Unmixed,
+    decided,
+    fitted,
+    has_all,
+    is_classifier,
+)
 from mke_theory.method.evidence.settings import EvidenceJob, Group
+from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise
+from mke_theory.training.loop import Fit, TrainConfig
+
+if TYPE_CHECKING:
+    from mke_theory.method.evidence.state import EvidenceState
+
+
+def train(
+    state: EvidenceState,
+    wanted: Sequence[tuple[Group, Tensor, Tensor]],
+    name: str,
+    *,
+    corrected: bool = False,
+    learn_on: bool = True,
+    constant: bool = False,
+    labels: bool = False,
+    config: TrainConfig | None = None,
+) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
+    """A model for each fold of every (modalities, rows, targets), trained outside its fold.
+
+    `rows` [n] says which samples take part; targets are classes [n, ...] or probabilities
+    [n, k, ...]. With `labels` α's expert learns D_l too. With `corrected` targets are the teacher's
+    answers, and models learn the class behind them. With `learn_on` experts begin as they are,
+    where they are. With `constant` a classifier that meets one class is a constant, elsewhere an
+    error (ValueError). `config` is another training than the job's.
+    """
+    job, jobs = state.job, list[TrainingJob]()
+    models: dict[Group, list[Any]] = {}
+    for group, rows, targets in wanted:
+        models[group] = []
+        for fold in range(state.fold_count):
+            seed = seed_for(job.seed, name, *group, fold)
+            samples = samples_for(job, group, rows & state.outside(fold), targets, labels=labels)
+            model = _begun(state, group, fold, seed, learn_on=learn_on)
+            if is_classifier(model):
+                samples, place = decided(samples), f"{name}, expert of {', '.join(group)}"
+                own = fitted_or_constant(
+                    model, samples, state.classes, seed=seed, name=place, constant=constant
+                )
+                models[group].append(Unmixed(own, state.called) if corrected else own)
+                continue
+            made = [*models.values(), *state.models.values()]
+            refuse_again(model, [job.teacher, *(other for some in made for other in some)])
+            models[group].append(model)
+            learner = Through(model, state.confusion) if corrected else model
+            objective = objective_on(
+                samples, job.settings.noise, multilabel=job.multilabel, augment=job.augment
+            )
+            jobs.append(TrainingJob(learner, samples, objective, config or job.config, seed))
+    state.fits += yield jobs
+    return models
+
+
+def _begun(state: EvidenceState, group: Group, fold: int, seed: int, *, learn_on: bool) -> Any:
+    """The expert as it is so far, or a new one."""
+    before = state.models[group][fold] if learn_on and group in state.models else None
+    if before is not None and not isinstance(before, FromClassifier | Unmixed):
+        return copy.deepcopy(before)
+    job = state.job
+    with torch_seed(seed):
+        model = job.build(group)
+    one = has_all(job.unlabelled, group).nonzero()[:1, 0]
+    sample, shape = job.unlabelled.only(group).rows(one), tuple(state.logits.shape[1:])
+    refuse_expert(model, group, sample, shape, multilabel=job.multilabel)
+    return model
 
 
 def samples_for(

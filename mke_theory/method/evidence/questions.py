@@ -1,4 +1,4 @@
-"""What a sample is asked: one class, a class for each pixel, or several yes/no questions.
+"""Forms of labels: one class a sample, a class for each pixel, or several yes/no questions.
 
 The arithmetic of evidence knows tables of log probabilities, samples first and classes last:
 

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import Pool
-from mke_theory.data.rng import seed_for, torch_seed
+from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import account_of
 from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, evidence_of, pair_likelihood
-from mke_theory.method.evidence.calibration import folds_of
-from mke_theory.method.evidence.checks import given_prior, refuse_expert, teachers_logits
+from mke_theory.method.evidence.calibration import class_shares, folds_of
+from mke_theory.method.evidence.checks import teachers_logits
 from mke_theory.method.evidence.experts import (
     Answers,
-    FromClassifier,
-    Through,
-    Unmixed,
-    decided,
     has_all,
-    is_classifier,
 )
 from mke_theory.method.evidence.guards import Redundancy
-from mke_theory.method.evidence.learning import (
-    fitted_or_constant,
-    objective_on,
-    refuse_again,
-    samples_for,
-)
 from mke_theory.method.evidence.questions import (
     Sites,
     beside,
-    known_samples,
     logits_of,
-    prior_of,
     probabilities_of,
     scores_of,
     table_of,
-    targets_of,
 )
 from mke_theory.method.evidence.settings import (
     EvidenceJob,
@@ -51,16 +34,11 @@ from mke_theory.method.evidence.settings import (
     Round,
     Verdict,
 )
-from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import label
-from mke_theory.training.loop import Fit, TrainConfig
+from mke_theory.training.loop import Fit
 from mke_theory.training.predict import predict
 
-FIRST_SHARE, GROWTH = 0.4, 0.3
-"""After round r the surest 0.4 + 0.3 (r − 1) of each class are labels of the next."""
-LEAST_SHARE = 1e-9
-"""A class that the teacher never answers at all counts as this much."""
 TEACHER_SHARE = 0.5
 """α's evidence is half the teacher's own and half that of the expert that learned on."""
 _AT_A_TIME = 8
@@ -93,9 +71,10 @@ class EvidenceState:
         self.sites = Sites.drawn(self._scores().shape, job.seed)
         self.site_folds = self.sites.repeated(self.folds)
         self.site_scores = self.sites.of(self._scores())
-        self.prior, self.prior_from = self._class_shares()
+        here = self.sites.repeated(self.present[job.alpha])
+        self.prior, self.prior_from = class_shares(job, self.classes, self.site_scores[here])
         self.log_prior = self.prior.log()
-        self.pseudo = label(self._logits_or_shares(), Objective(multilabel=job.multilabel))
+        self.pseudo = label(self.logits_or_shares(), Objective(multilabel=job.multilabel))
         account_of(job.truth, self.pseudo, self.pseudo.hard)  # refuses a strange truth before work
         self.temperature = 1.0
         if honest is not None:
@@ -114,18 +93,7 @@ class EvidenceState:
     def _scores(self, rows: slice = slice(None)) -> Tensor:
         return scores_of(self.logits[rows], multilabel=self.job.multilabel)
 
-    def _class_shares(self) -> tuple[Tensor, str]:
-        given, labelled, multilabel = self.job.prior, self.job.labelled, self.job.multilabel
-        if given is not None:
-            return given_prior(given, self.classes, multilabel=multilabel), "given"
-        if labelled is not None and bool(known_samples(labelled.labels).any()):
-            found = prior_of(labelled.labels, self.classes, multilabel=multilabel)
-            return found, "labels of D_l"
-        here = self.sites.repeated(self.present[self.job.alpha])
-        shares = torch.softmax(self.site_scores[here], -1).mean(0).clamp(min=LEAST_SHARE)
-        return shares / shares.sum(-1, keepdim=True), "mean answer of the teacher"
-
-    def _logits_or_shares(self) -> Tensor:
+    def logits_or_shares(self) -> Tensor:
         """The teacher's logits; it knows the classes' shares alone where it lacks its modality."""
         here = self.present[self.job.alpha]
         if bool(here.all()):
@@ -149,75 +117,14 @@ class EvidenceState:
         # Not brought to mean 1: alone it has to give the teacher's own answers.
         return torch.where(beside(here, log_p), log_p - self.log_prior, 0.0)
 
-    # Training
+    # The experts' predictions and their evidence
 
-    def train(
-        self,
-        wanted: Sequence[tuple[Group, Tensor, Tensor]],
-        name: str,
-        *,
-        corrected: bool = False,
-        learn_on: bool = True,
-        constant: bool = False,
-        labels: bool = False,
-        config: TrainConfig | None = None,
-    ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
-        """A model for each fold of every (modalities, rows, targets), trained outside its fold.
-
-        `rows` [n] says which samples take part; targets are classes [n, ...] or probabilities
-        [n, k, ...]. With `labels` α's expert learns D_l too. With `corrected` targets are the
-        teacher's answers, and models learn the class behind them. With `learn_on` experts begin as
-        they are, where they are. With `constant` a classifier that meets one class is a constant,
-        elsewhere an error (ValueError). `config` is another training than the job's.
-        """
-        jobs: list[TrainingJob] = []
-        models: dict[Group, list[Any]] = {}
-        for group, rows, targets in wanted:
-            models[group] = []
-            for fold in range(self.fold_count):
-                seed = seed_for(self.job.seed, name, *group, fold)
-                inside = rows & self._outside(fold)
-                samples = samples_for(self.job, group, inside, targets, labels=labels)
-                model = self._begun(group, fold, seed, learn_on=learn_on)
-                if is_classifier(model):
-                    samples, place = decided(samples), f"{name}, expert of {', '.join(group)}"
-                    own = fitted_or_constant(
-                        model, samples, self.classes, seed=seed, name=place, constant=constant
-                    )
-                    models[group].append(Unmixed(own, self._called()) if corrected else own)
-                    continue
-                made = [*models.values(), *self.models.values()]
-                refuse_again(model, [self.job.teacher, *(other for some in made for other in some)])
-                models[group].append(model)
-                objective = self._objective(samples)
-                learner = Through(model, self.confusion) if corrected else model
-                training = config or self.job.config
-                jobs.append(TrainingJob(learner, samples, objective, training, seed))
-        self.fits += yield jobs
-        return models
-
-    def _objective(self, samples: Pool) -> Objective:
-        job = self.job
-        return objective_on(
-            samples, self.settings.noise, multilabel=job.multilabel, augment=job.augment
-        )
-
-    def _begun(self, group: Group, fold: int, seed: int, *, learn_on: bool) -> Any:
-        """The expert as it is so far, or a new one."""
-        before = self.models[group][fold] if learn_on and group in self.models else None
-        if before is not None and not isinstance(before, FromClassifier | Unmixed):
-            return copy.deepcopy(before)
-        with torch_seed(seed):
-            model = self.job.build(group)
-        one = has_all(self.job.unlabelled, group).nonzero()[:1, 0]
-        sample, shape = self.job.unlabelled.only(group).rows(one), tuple(self.logits.shape[1:])
-        refuse_expert(model, group, sample, shape, multilabel=self.job.multilabel)
-        return model
-
-    def _outside(self, fold: int) -> Tensor:
+    def outside(self, fold: int) -> Tensor:
+        """The samples [n] that the models of a fold are trained on."""
         return self.folds != fold if self.fold_count > 1 else torch.ones_like(self.folds).bool()
 
-    def _called(self) -> Tensor:
+    @property
+    def called(self) -> Tensor:
         """The share of each class that the teacher calls each class [k, k]."""
         here = self.sites.repeated(self.present[self.job.alpha])
         return arithmetic.hard_confusion(self.answers[here])
@@ -243,8 +150,6 @@ class EvidenceState:
             samples = self.job.unlabelled.only(group).rows(rows)
             result[rows] = predict(model, samples, then=table)
         return result
-
-    # The experts' evidence
 
     def evidence(self, group: Group, exponent: float | None = None) -> arithmetic.Evidence:
         """The evidence of an expert on D_u."""
@@ -344,53 +249,10 @@ class EvidenceState:
         """The probabilities of some modalities on D_u, as an expert learns them."""
         return probabilities_of(self.everywhere(groups), multilabel=self.job.multilabel)
 
-    # The steps
+    # Changes
 
-    def first_round(self) -> Generator[list[TrainingJob], list[Fit], None]:
-        """Experts of the other modalities learn the teacher's answers."""
-        self._take((yield from self.learn_the_answers(self.betas, "round 1")))
-        if self.honest is None:
-            self._temperature_by_pairs()
-        self.fit_exponents(self.betas)
-        self._note(1)
-
-    def learn_the_answers(
-        self, betas: Sequence[Group], name: str, config: TrainConfig | None = None
-    ) -> Generator[list[TrainingJob], list[Fit], dict[Group, list[nn.Module]]]:
-        """Fresh experts of modalities beside α, which learn the teacher's answers."""
-        alpha, answers = self.present[self.job.alpha], self._answers_to_learn()
-        wanted = [(beta, alpha & self.present[beta], answers) for beta in betas]
-        corrected = self.settings.corrected
-        return (
-            yield from self.train(wanted, name, corrected=corrected, learn_on=False, config=config)
-        )
-
-    def _answers_to_learn(self) -> Tensor:
-        """The teacher's answers: calibrated, where they are learned through S; else as they are."""
-        if self.settings.corrected:
-            return self.target([self.job.alpha])
-        table = table_of(self._logits_or_shares(), multilabel=self.job.multilabel)
-        return probabilities_of(table, multilabel=self.job.multilabel)
-
-    def _temperature_by_pairs(self) -> None:
-        """Without honest answers: the temperature of the greatest pair likelihood."""
-
-        def likelihood(t: float) -> float:
-            self.calibrate(t)
-            self.fit_exponents(self.betas)
-            return float(pair_likelihood(self.parts(), self.log_prior).mean())
-
-        self.calibrate(max((1.0, 1.5, 2.0, 3.0, 5.0, 8.0), key=likelihood))
-
-    def forget_temperature_by_pairs(self) -> None:
-        """The teacher as it is, where its temperature was chosen by pairs that tell nothing."""
-        if self.honest is None:
-            self.calibrate(1.0)
-            self.fit_exponents(self.betas)
-            self.rounds.pop()
-            self._note(1)
-
-    def _take(self, trained: Mapping[Group, list[nn.Module]]) -> None:
+    def take(self, trained: Mapping[Group, list[nn.Module]]) -> None:
+        """Keep the models of some modalities as their experts, and what they say of D_u."""
         for group, models in trained.items():
             self.models[group] = models
             self._hear(group, models)
@@ -414,60 +276,8 @@ class EvidenceState:
             if whole is not None:
                 self.whole[group] = whole
 
-    @property
-    def trusted(self) -> list[Group]:
-        """The modalities beside α that take part in rounds."""
-        return [beta for beta in self.betas if self.verdicts.get(beta) == "trusted"]
-
-    @property
-    def all_weak(self) -> bool:
-        """True where no modality beside α says anything of the teacher's answers."""
-        return all(self.verdicts.get(beta) == "weak" for beta in self.betas)
-
-    @property
-    def goes_on(self) -> bool:
-        """True where there is a further round."""
-        return bool(self.trusted) and len(self.rounds) < self.settings.rounds
-
-    def next_round(self) -> Generator[list[TrainingJob], list[Fit], None]:
-        """All experts that are trusted learn on from the posterior's surest labels."""
-        number = len(self.rounds)
-        targets = self._named(min(1.0, FIRST_SHARE + GROWTH * (number - 1)))
-        chosen = known_samples(targets)
-        groups = [self.job.alpha, *self.trusted]
-        wanted = [(group, chosen & self.present[group], targets) for group in groups]
-        self._take((yield from self.train(wanted, f"round {number + 1}", labels=True)))
-        self.fit_exponents([*self.trusted, self.job.alpha])
-        self._note(number + 1)
-
-    def _named(self, share: float) -> Tensor:
-        """The classes that the posterior names, for the surest `share` of each."""
-        table = self.everywhere([self.job.alpha, *self.betas])
-        targets = targets_of(table, share, multilabel=self.job.multilabel)
-        return targets if targets.is_floating_point() else targets.to(self.pseudo.hard.dtype)
-
-    def expert_in_the_teachers_place(self) -> Generator[list[TrainingJob], list[Fit], None]:
-        """An expert of α where the teacher is known by answers alone and no round made one.
-
-        Its exponent is that under which its answers are likeliest to be the teacher's.
-        """
-        if self.job.alpha in self.models:
-            return
-        rows, name = self.present[self.job.alpha], "in its place"
-        wanted = [(self.job.alpha, rows, self._named(1.0))]
-        self._take((yield from self.train(wanted, name, labels=True)))
-        sites = self.sites.repeated(rows)
-
-        # By pairs α's evidence would vanish beside modalities that say nothing; it is to say what
-        # the calibrated teacher says.
-        def likelihood(w: float) -> float:
-            own = self.evidence(self.job.alpha, w).values
-            log_p = arithmetic.posterior([own], self.log_prior)
-            return float((self.answers * log_p)[sites].sum())
-
-        self.exponents[self.job.alpha] = best_exponent(likelihood)
-
-    def _note(self, number: int) -> None:
+    def note(self, number: int) -> None:
+        """Add round 1, 2, … to the history, as it is now."""
         parts = self.parts()
         named = arithmetic.posterior(parts, self.log_prior).argmax(-1)
         known = self.sites.repeated(self.present[self.job.alpha])
@@ -486,3 +296,18 @@ class EvidenceState:
         if self.job.multilabel:
             return (named == 1).any(0).nonzero()[:, 0].tolist()
         return named.unique().tolist()
+
+    @property
+    def trusted(self) -> list[Group]:
+        """The modalities beside α that take part in rounds."""
+        return [beta for beta in self.betas if self.verdicts.get(beta) == "trusted"]
+
+    @property
+    def all_weak(self) -> bool:
+        """True where no modality beside α says anything of the teacher's answers."""
+        return all(self.verdicts.get(beta) == "weak" for beta in self.betas)
+
+    @property
+    def goes_on(self) -> bool:
+        """True where there is a further round."""
+        return bool(self.trusted) and len(self.rounds) < self.settings.rounds

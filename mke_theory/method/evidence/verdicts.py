@@ -18,6 +18,8 @@ from mke_theory.data.rng import seed_for
 from mke_theory.method.evidence.arithmetic import pair_likelihood
 from mke_theory.method.evidence.experts import FromClassifier, Unmixed, has_all
 from mke_theory.method.evidence.guards import USEFUL, Redundancy, redundancy, usefulness
+from mke_theory.method.evidence.learning import train
+from mke_theory.method.evidence.rounds import forget_temperature_by_pairs, learn_the_answers
 from mke_theory.method.evidence.settings import Group, Verdict
 from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob
@@ -46,7 +48,7 @@ def judge(state: EvidenceState) -> Generator[list[TrainingJob], list[Fit], None]
         found = verdict(state.usefulness[beta], state.redundancy[beta])
         state.verdicts[beta] = found if state.settings.guards else "trusted"
     if state.all_weak:
-        state.forget_temperature_by_pairs()
+        forget_temperature_by_pairs(state)
 
 
 def brief_training(config: TrainConfig) -> TrainConfig:
@@ -70,7 +72,7 @@ def likelier_brief_experts(
     ]
     if state.job.config.steps < 2 * brief.steps or not betas:
         return {}
-    trained = yield from state.learn_the_answers(betas, "briefly", brief)
+    trained = yield from learn_the_answers(state, betas, "briefly", brief)
     found = {}
     for beta, models in trained.items():
         likelihood = _likelihood(state, beta)
@@ -107,7 +109,8 @@ def _redundancy_of(
 ) -> Generator[list[TrainingJob], list[Fit], Redundancy]:
     """The redundancy of a modality; models of all others learn what its expert says."""
     others, rows = _others(state, beta)
-    trained = yield from state.train(
+    trained = yield from train(
+        state,
         [(others, rows, state.target([beta]))],
         f"foretell {beta[0]}",
         learn_on=False,

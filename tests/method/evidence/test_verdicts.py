@@ -20,6 +20,7 @@ from mke_theory.method.evidence import (
 )
 from mke_theory.method.evidence.experts import Through
 from mke_theory.method.evidence.guards import SHARED, USEFUL
+from mke_theory.method.evidence.rounds import first_round
 from mke_theory.method.evidence.settings import EXPERTS
 from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.evidence.verdicts import (
@@ -147,7 +148,7 @@ def frail(pool: Pool, steps: int = 100) -> EvidenceJob:
 def test_brief_experts_learn_the_teachers_answers_outside_their_fold() -> None:
     job, trainer = frail(readable(100, 0, names=("a", "b", "c"))), Spoiling({100: 4.0, 50: 0.0})
     state = EvidenceState(job, None)
-    carried_out(state.first_round(), trainer)
+    carried_out(first_round(state), trainer)
     first, exponents = trainer.jobs.copy(), dict(state.exponents)
     trainer.jobs.clear()
     found = carried_out(likelier_brief_experts(state, brief_training(job.config)), trainer)
@@ -163,7 +164,7 @@ def test_brief_experts_learn_the_teachers_answers_outside_their_fold() -> None:
 def test_brief_evidence_is_that_of_an_expert_as_good() -> None:
     pool, trainer = readable(100, 0), Spoiling({100: 4.0, 50: 0.0})
     state = EvidenceState(frail(pool), None)
-    carried_out(state.first_round(), trainer)
+    carried_out(first_round(state), trainer)
     found = carried_out(likelier_brief_experts(state, brief_training(EXPERTS)), trainer)
     own = state.evidence(("b",)).values
     sound = begun(pool).evidence(("b",)).values  # without noise from the first
