@@ -334,6 +334,20 @@ def mean_magnitude(samples: Samples, *modalities: str) -> float:
     return total / count
 
 
+def spread(samples: Samples, name: str) -> float:
+    """The standard deviation of all numbers of a modality, 0 where every sample lacks it."""
+    count, total, squares = 0, 0.0, 0.0
+    for start in range(0, len(samples), _ROWS_AT_A_TIME):
+        x = samples[slice(start, start + _ROWS_AT_A_TIME)].inputs[name].double()
+        x = x[~torch.isnan(x)]
+        count, total, squares = (
+            count + x.numel(),
+            total + float(x.sum()),
+            squares + float(x.square().sum()),
+        )
+    return max(0.0, squares / count - (total / count) ** 2) ** 0.5 if count else 0.0
+
+
 def _where_it_acts(
     only: tuple[str, ...] | None,
     values: Mapping[str, Tensor],

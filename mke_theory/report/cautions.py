@@ -13,6 +13,8 @@ BETTER, WORSE = "better", "worse"
 UNCLEAR, TOO_FEW = "no clear difference", "too few seeds to tell"
 FEW_SEEDS = 5
 """Fewer seeds than this are warned of."""
+FEW_SAMPLES = 30
+"""A test part of fewer samples is warned of."""
 STUDENTS = {MM_STUDENT.name: "MM student", EVIDENCE.name: "evidence student"}
 """The arms that a verdict is given on beside the teacher; the first one always."""
 
@@ -44,6 +46,9 @@ def cautions(own: Sequence[Record]) -> list[str]:
         row = gain_of_student(own, reference)
         if reference != REFERENCE and row and verdict(row) != BETTER:
             found.append(f"{title}: {tables.gain_cell(row)}, {verdict(row)}.")
+    small = min((record.counts.get("test", FEW_SAMPLES) for record in own), default=FEW_SAMPLES)
+    if small < FEW_SAMPLES:
+        found.append(f"The test part has {small} samples: accuracies over so few say little.")
     few = max((row["n"] for row in gains.values()), default=0)
     if few < FEW_SEEDS:
         found.append(f"{tables.seeds(few)}: intervals over so few are wide.")

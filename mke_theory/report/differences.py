@@ -37,7 +37,7 @@ def beyond_declared(own: Sequence[Record]) -> str:
         for text in _undeclared(record.arm, record.differences):
             by_text.setdefault(text, []).append(record.arm_title)
     if not by_text:
-        return f"No arm differs from {MM_STUDENT.title} by more than it declares."
+        return f"In settings, arms differ from {MM_STUDENT.title} as declared, and in nothing more."
     parts = [f"{text} ({', '.join(arms)})" for text, arms in by_text.items()]
     return f"Undeclared differences from {MM_STUDENT.title}: {'; '.join(parts)}."
 

@@ -215,16 +215,17 @@ def notes_of(found: EvidenceExpansion) -> dict[str, Any]:
 def labels_of(found: EvidenceExpansion) -> dict[str, Any]:
     """The record of the labels on D_u that differ from the teacher's, in plain values.
 
-    n: samples, pixels, or answers to several questions. changed: those to which the student gives
-    another class than the teacher. by_class: a row [samples, changed] for each class of the teacher
-    (no and yes, of several questions). confidence_kept and confidence_changed: the mean probability
-    of the student's class, by models that did not train on the sample (with shuffled pairs, of the
-    pairs that they learned from), None where there is no such sample.
+    n: samples that the teacher can read, their pixels, or answers to several questions. changed:
+    those to which the student gives another class than the teacher. by_class: a row [samples,
+    changed] for each class of the teacher (no and yes, of several questions). confidence_kept and
+    confidence_changed: the mean probability of the student's class, by models that did not train on
+    the sample (with shuffled pairs, of the pairs that they learned from), None where there is none.
     """
-    teacher = found.pseudo.hard.long()
-    student = decided(found.predictions, multilabel=found.multilabel).long()
+    rows, multilabel = found.readable, found.multilabel
+    teacher = found.pseudo.hard[rows].long()
+    student = decided(found.predictions, multilabel=multilabel)[rows].long()
     changed = student != teacher
-    table = scores_of(found.posterior, multilabel=found.multilabel).float().log_softmax(-1)
+    table = scores_of(found.posterior[rows], multilabel=multilabel).float().log_softmax(-1)
     sureness = table.gather(-1, student.unsqueeze(-1)).squeeze(-1).exp()
     counts = [
         torch.bincount(classes.flatten(), minlength=found.pseudo.classes)

@@ -106,3 +106,10 @@ def test_placebos_of_the_evidence_student_are_watched_too() -> None:
     ]
     (told,) = cautions(own)
     assert told.startswith("placebo: evidence, α again for β gains as well: +10.0")
+
+
+def test_a_small_test_part_is_warned_of() -> None:
+    small = [record(seed=seed, counts={"test": 2 + seed}) for seed in range(2)]
+    assert "The test part has 2 samples: accuracies over so few say little." in cautions(small)
+    large = [record(seed=seed, counts={"test": 30}) for seed in range(2)]
+    assert not any("test part" in line for line in cautions(large))

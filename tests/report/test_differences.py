@@ -18,7 +18,7 @@ def arm(name: str, found: dict[str, Any]) -> Record:
 
 def test_arms_that_differ_as_declared() -> None:
     own = [arm("mm_student", {}), arm("um_student", DECLARED)]
-    expected = "No arm differs from MM student (MKE) by more than it declares."
+    expected = "In settings, arms differ from MM student (MKE) as declared, and in nothing more."
     assert differences.beyond_declared(own) == expected
 
 

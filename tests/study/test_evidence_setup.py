@@ -284,13 +284,14 @@ def test_labels_that_changed_agree_with_the_account(results: dict[str, Result]) 
 def test_labels_by_hand(teacher: nn.Module) -> None:
     (found,) = carry_out([plan_of(TOY, ARMS[EVIDENCE], 0, PROBLEM, teacher)])
     assert isinstance(found, EvidenceExpansion)
-    hard = torch.tensor([0, 0, 0, 2])
-    posterior = torch.tensor([[8, 1, 1], [3, 6, 1], [2, 7, 1], [1, 1, 8]]).double() / 10
+    hard = torch.tensor([0, 0, 0, 2, 1])  # the last one the teacher cannot read
+    posterior = torch.tensor([[8, 1, 1], [3, 6, 1], [2, 7, 1], [1, 1, 8], [8, 1, 1]]).double() / 10
     made = replace(
         found,
-        pseudo=PseudoLabels(hard, hard, torch.ones(4), 3),
-        predictions=torch.tensor([0, 1, 0, 2]),  # the third is not what the posterior has
+        pseudo=PseudoLabels(hard, hard, torch.ones(5), 3),
+        predictions=torch.tensor([0, 1, 0, 2, 0]),  # the third is not what the posterior has
         posterior=posterior.log(),
+        readable=torch.tensor([True, True, True, True, False]),
     )
     assert close(
         labels_of(made),

@@ -25,6 +25,8 @@ from torch import Tensor
 
 EXPONENTS = tuple(float(w) for w in torch.linspace(-3.0, 1.2, 29, dtype=torch.float64).exp())
 """The exponents that are tried: 0.05 to 3.3, evenly on a logarithmic scale."""
+HOTTEST = 20.0
+"""A teacher's temperature of at least this is at the end of the grid."""
 _LEAST = 1e-12
 
 

@@ -112,12 +112,19 @@ def class_shares(job: EvidenceJob, classes: int, scores: Tensor) -> tuple[Tensor
     """The classes' shares [k], of several questions [q, 2], and where they are from.
 
     They are given, or those of D_l, or those of the teacher's mean answer by its `scores` on D_u, a
-    table. Raises ValueError where those that are given are no shares.
+    table, as for a question that D_l never answers. Raises ValueError where those that are given
+    are no shares.
     """
     given, labelled, multilabel = job.prior, job.labelled, job.multilabel
     if given is not None:
         return given_prior(given, classes, multilabel=multilabel), "given"
-    if labelled is not None and bool(known_samples(labelled.labels).any()):
-        return prior_of(labelled.labels, classes, multilabel=multilabel), "labels of D_l"
     shares = torch.softmax(scores, -1).mean(0).clamp(min=LEAST_SHARE)
-    return shares / shares.sum(-1, keepdim=True), "mean answer of the teacher"
+    shares = shares / shares.sum(-1, keepdim=True)
+    if labelled is None or not bool(known_samples(labelled.labels).any()):
+        return shares, "mean answer of the teacher"
+    found = prior_of(labelled.labels, classes, multilabel=multilabel)
+    asked = (labelled.labels >= 0).any(0) if multilabel else torch.ones(1, dtype=torch.bool)
+    if bool(asked.all()):
+        return found, "labels of D_l"
+    found = torch.where(asked.unsqueeze(-1), found, shares)
+    return found, "labels of D_l, and where it has none the mean answer of the teacher"

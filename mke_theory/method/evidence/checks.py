@@ -44,21 +44,29 @@ def _refuse_labels(name: str, pool: Pool, *, multilabel: bool) -> None:
             f"labels have to be {wanted}; those of {name} are {labels.dtype} "
             f"{tuple(labels.shape)}, and multilabel is {multilabel}"
         )
+    strange = ~(labels.isnan() | (labels == UNKNOWN) | ((labels >= 0) & (labels <= 1)))
+    if multilabel and bool(strange.any()):
+        raise ValueError(
+            f"{name} has the answer {labels[strange][0].item():g}; answers lie in [0, 1], and "
+            f"{UNKNOWN} or NaN is unknown"
+        )
 
 
 def _refuse_labelled(job: EvidenceJob, labelled: Pool) -> None:
     _refuse_labels("D_l", labelled, multilabel=job.multilabel)
-    if labelled.labels.ndim != job.unlabelled.labels.ndim:
+    shapes = [tuple(pool.labels.shape[1:]) for pool in (labelled, job.unlabelled)]
+    if len(shapes[0]) != len(shapes[1]) or (job.multilabel and shapes[0] != shapes[1]):
         raise ValueError(
             f"labels of D_l are {tuple(labelled.labels.shape)}, those of D_u "
-            f"{tuple(job.unlabelled.labels.shape)}; both have to be of samples, or of pixels"
+            f"{tuple(job.unlabelled.labels.shape)}; both have to be of samples, of pixels, or of "
+            "the same questions"
         )
     absent = set(job.alpha) - set(labelled.modalities)
     if absent:
         raise ValueError(
             f"D_l lacks the teacher's {sorted(absent)}; it has {list(labelled.modalities)}"
         )
-    if int(labelled.labels.min()) < UNKNOWN:
+    if not job.multilabel and int(labelled.labels.min()) < UNKNOWN:
         raise ValueError(
             f"D_l has the label {int(labelled.labels.min())}; labels are class numbers from 0 on, "
             f"or {UNKNOWN} for unknown"

@@ -5,7 +5,7 @@
         teacher errs; what it says of a sample comes from a model that was not trained on it.
     2.  log p(k | x) = log π_k + Σ_m log r_m(k | x), exponents by the pair likelihood.
     3.  Two guards: a modality that says nothing of the teacher's answers drops out; one that only
-        repeats what the teacher reads counts for less, and takes no part in what follows.
+        repeats what the teacher reads counts for less; the experts of both learn no more.
     4.  Rounds: every expert, α's among them, learns on from the posterior's labels: at first from
         the surest of each class, then from more. α's expert keeps the true labels of D_l.
 

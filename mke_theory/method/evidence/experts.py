@@ -46,16 +46,21 @@ class Answers:
                 raise TypeError(
                     f"{name} answers are a {type(x).__name__}; give a tensor: torch.as_tensor(x)"
                 )
-            if x.ndim not in (2, 4) or x.shape[1] < 2:
+            if x.ndim not in (2, 4) or x.shape[1] < 1:
                 raise ValueError(
-                    f"{name} answers are {tuple(x.shape)}; they have to be [n, k], or [n, k, h, w] "
-                    "for pixels, k at least 2"
+                    f"{name} answers are {tuple(x.shape)}; they have to be [n, k], or "
+                    "[n, k, h, w] for pixels, or [n, q] for questions"
                 )
             if not bool(torch.isfinite(x).all()):
                 raise ValueError(
                     f"{name} answers hold a number that is not finite; where the teacher cannot "
                     "answer, mark its modality as missing in the pool and put zeros here"
                 )
+        if _are_probabilities(self.unlabelled):
+            raise ValueError(
+                "unlabelled answers are probabilities of classes; Answers takes logits: "
+                "Answers.of_probabilities(p)"
+            )
         if self.labelled is not None and self.labelled.shape[1:] != self.unlabelled.shape[1:]:
             raise ValueError(
                 f"answers on D_l are {tuple(self.labelled.shape)}, on D_u "
@@ -75,12 +80,18 @@ class Answers:
         return cls(parts[0], parts[1])
 
 
+def _are_probabilities(x: Tensor) -> bool:
+    """True where numbers are nowhere below 0 and sum to 1 over several classes, as no logits do."""
+    total = x.double().sum(1)
+    return x.shape[1] > 1 and float(x.min()) >= 0 and float((total - 1).abs().max()) < 1e-4
+
+
 def _logarithms(given: Tensor | NDArray[Any]) -> Tensor:
     x = torch.as_tensor(np.asarray(given), dtype=torch.float64)
     if x.ndim not in (2, 4) or float(x.min()) < 0 or float((x.sum(1) - 1).abs().max()) > 1e-3:
         raise ValueError(
             "probabilities are [n, k] or [n, k, h, w], at least 0, and sum to 1 over the classes; "
-            "for logits build Answers(logits)"
+            "of several questions give logits: Answers(torch.logit(p))"
         )
     return x.clamp(min=_LEAST).log()
 

@@ -26,7 +26,7 @@ from mke_theory.method.evidence.experts import (
 from mke_theory.method.evidence.settings import EvidenceJob, Group
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective, PseudoLabelTerm
-from mke_theory.method.transforms import InputNoise
+from mke_theory.method.transforms import InputNoise, mean_magnitude, spread
 from mke_theory.training.loop import Fit, TrainConfig
 
 if TYPE_CHECKING:
@@ -117,6 +117,22 @@ def samples_for(
     return join(own.with_labels(own.labels.to(targets.dtype)), samples)
 
 
+def noise_on(samples: Pool, strength: float) -> tuple[InputNoise, ...]:
+    """Noise of `strength`, in units of mean|x| or of the spread of a modality, if that is less.
+
+    The two are alike in data that are centred; in others the mean would drown what varies.
+    """
+    if strength == 0:
+        return ()
+    by_name: dict[str, float] = {}
+    for name in samples.modalities:
+        size, sd = mean_magnitude(samples, name), spread(samples, name)
+        by_name[name] = strength if sd >= size else strength * sd / size
+    if set(by_name.values()) == {strength}:
+        return (InputNoise(strength),)
+    return tuple(InputNoise(own, only=(name,)) for name, own in by_name.items())
+
+
 def objective_on(
     samples: Pool,
     noise: float,
@@ -126,10 +142,9 @@ def objective_on(
 ) -> Objective:
     """Cross-entropy to classes, or KL to probabilities, on inputs with noise."""
     kind: Literal["hard", "soft"] = "soft" if samples.labels.is_floating_point() else "hard"
-    steps = (InputNoise(noise),) if noise > 0 else ()
     return Objective(
         pseudo_labels=PseudoLabelTerm(kind=kind),
-        transform=steps,
+        transform=noise_on(samples, noise),
         multilabel=multilabel,
         augment=augment,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mke_theory.data.pool import UNKNOWN, Pool
+from mke_theory.method.evidence.arithmetic import HOTTEST
 
 if TYPE_CHECKING:
     from mke_theory.method.evidence.state import EvidenceState
@@ -16,8 +17,11 @@ COPIED = 0.995
 """A student that agrees with its teacher on so much of D_u has copied it."""
 FEW = 5
 """A class with fewer labels than this has an uncertain share."""
-SHIFTED = 4.0
-"""Z of a class's mean probability on D_u against D_l above which their shares seem to differ."""
+SHIFTED, AT_LEAST, ENOUGH = 4.0, 0.1, 30
+"""Z and size of a difference between a class's mean probability on D_u and on D_l above which their
+shares seem to differ, and the samples of D_l that this takes."""
+MANY = 10.0
+"""A ratio above this rests on pairs that tell next to nothing of the class: no number is given."""
 
 
 def messages(state: EvidenceState) -> Iterator[str]:
@@ -39,11 +43,12 @@ def messages(state: EvidenceState) -> Iterator[str]:
             )
         if verdict == "redundant":
             found = state.redundancy[beta]
+            more = f"{found.ratio:.1f} times" if found.ratio < MANY else "many times"
             yield (
                 f"{name} mostly repeats what {alpha} says: within a class {found.shared:.0%} of "
-                f"its evidence can be foretold, {found.ratio:.1f} times what the class explains; "
-                "in full it would count twice, so the student keeps close to its teacher; look "
-                "up about twenty labels to know more"
+                f"its evidence can be foretold, {more} what the class explains; in full it would "
+                "count twice, so the student keeps close to its teacher; pairs with labels would "
+                "tell more"
             )
     named = state.posterior().argmax(-1)
     known = state.sites.repeated(state.present[state.job.alpha])
@@ -65,20 +70,28 @@ def _calibration(state: EvidenceState) -> Iterator[str]:
             f"the teacher's temperature {how}: nobody answered labels that were not trained on, by "
             "which it is else found"
         )
+    elif state.temperature >= HOTTEST:
+        yield (
+            f"the teacher's temperature is at its limit of {HOTTEST:.0f}: its answers to the "
+            f"{len(state.honest.labels)} labels that it was not trained on are hardly better than "
+            "chance, or very few"
+        )
     yield from _shift(state)
     labelled = state.job.labelled
-    if state.prior_from != "labels of D_l" or labelled is None:
+    if labelled is None or not state.prior_from.startswith("labels of D_l"):
         return
+    what = "questions" if state.job.multilabel else "classes"
     few = [f"{k} ({int(n)})" for k, n in enumerate(_counts(state, labelled)) if n < FEW]
     if few:
-        yield f"classes with fewer than {FEW} labels have uncertain shares: {', '.join(few)}"
+        yield f"{what} with fewer than {FEW} labels have uncertain shares: {', '.join(few)}"
 
 
 def _counts(state: EvidenceState, labelled: Pool) -> list[int]:
-    """The labels of each class in D_l, or for several questions those that say yes."""
+    """The labels of each class in D_l, or for several questions the fewer of yes and no."""
     labels = labelled.labels
     if state.job.multilabel:
-        return (labels >= 0.5).sum(0).tolist()
+        yes, no = (labels >= 0.5).sum(0), ((labels >= 0) & (labels < 0.5)).sum(0)
+        return torch.minimum(yes, no).tolist()
     return torch.bincount(labels[labels != UNKNOWN].long(), minlength=state.classes).tolist()
 
 
@@ -92,12 +105,13 @@ def _shift(state: EvidenceState) -> Iterator[str]:
         return
     on_l = torch.softmax(state.honest.logits / state.temperature, 1)
     on_u = torch.softmax(state.logits[state.present[state.job.alpha]] / state.temperature, 1)
-    if len(on_u) < 2:
+    if len(on_u) < 2 or len(on_l) < ENOUGH:
         return
     spread = (on_l.var(0) / len(on_l) + on_u.var(0) / len(on_u)).sqrt().clamp(min=1e-9)
     z = (on_u.mean(0) - on_l.mean(0)) / spread
     k = int(z.abs().argmax())
-    if abs(float(z[k])) > SHIFTED:
+    apart = abs(float(on_u[:, k].mean() - on_l[:, k].mean()))
+    if abs(float(z[k])) > SHIFTED and apart > AT_LEAST:
         yield (
             f"the teacher gives class {k} {float(on_u[:, k].mean()):.0%} on D_u and "
             f"{float(on_l[:, k].mean()):.0%} on D_l (z = {float(z[k]):.1f}): shares of the classes "

@@ -102,5 +102,6 @@ def result_of(state: EvidenceState) -> EvidenceExpansion:
         state.prior,
         state.prior_from,
         posterior,
+        state.present[state.job.alpha],
         tuple(messages(state)),
     )

@@ -37,6 +37,11 @@ from mke_theory.training.loop import TrainConfig
 
 PARTS = ("labelled", "unlabelled", "test")
 _RESERVED = ("labels", "groups", "part")
+NUMBERED = (
+    "numbers = np.full(len(labels), -1); "
+    "numbers[known] = np.unique(labels[known], return_inverse=True)[1]"
+)
+"""The way from classes of any kind to numbers, in which unknown stays −1."""
 
 RECIPE = Recipe(
     teacher=TrainConfig(steps=500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2),
@@ -96,7 +101,10 @@ class Arrays(Task):
         part = self._parts(arrays, seed)
         for name in PARTS:
             if not (part == name).any():
-                raise ValueError(f"the {name} part is empty; every part needs at least one row")
+                raise ValueError(
+                    f"the {name} part is empty; every part needs at least one row, and rows of "
+                    f"label {UNKNOWN} are the unlabelled ones where no `part` array says which"
+                )
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         # The labels that D_u hides decide nothing: not even how many outputs a model has.
         counted = part == "labelled" if "part" in arrays else arrays["labels"] != UNKNOWN
@@ -168,7 +176,7 @@ def _classes(labels: np.ndarray, counted: np.ndarray) -> int:
     if absent:
         raise ValueError(
             f"no labelled row has class {absent[0]}; number the classes 0, 1, … without a gap: "
-            "np.unique(labels, return_inverse=True)"
+            f"with known = labels != {UNKNOWN}, {NUMBERED}"
         )
     if labels.max() >= classes:
         raise ValueError(
@@ -223,13 +231,24 @@ def _refuse_labels(path: Path, arrays: dict[str, np.ndarray]) -> None:
     labels = arrays["labels"]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n]: number the "
-            "classes by np.unique(labels, return_inverse=True), or labels.astype(int)"
+            f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n], and "
+            f"{UNKNOWN} where the class is unknown: {_remedy(labels)}"
         )
     if len(labels) == 0:
         raise ValueError("labels has no rows; every part needs at least one")
     if labels.min() < UNKNOWN:
         raise ValueError(f"labels has {labels.min()}; allowed are 0, 1, … and −1 for unknown")
+
+
+def _remedy(labels: np.ndarray) -> str:
+    """The way from labels of another kind to whole numbers."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return "labels[:, 0]"
+    if labels.ndim != 1:
+        return "one class a row, such as scores.argmax(1)"
+    if labels.dtype.kind == "f":
+        return "np.where(np.isnan(labels), -1, labels).astype(int), if all others are whole"
+    return f"with `known` True where it is known, {NUMBERED}"
 
 
 def _refuse_modality(name: str, x: np.ndarray, n: int) -> None:

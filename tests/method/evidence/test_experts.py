@@ -59,8 +59,9 @@ def test_answers_are_logits() -> None:
     ("unlabelled", "labelled", "message"),
     [
         (torch.zeros(3), None, r"unlabelled answers are \(3,\)"),
-        (torch.zeros(3, 1), None, r"k at least 2"),
-        (torch.zeros(3, 2, 4), None, r"have to be \[n, k\], or \[n, k, h, w\] for pixels"),
+        (torch.zeros(3, 0), None, r"\[n, q\] for questions"),
+        (torch.tensor([[0.2, 0.8]]), None, r"probabilities of classes; Answers takes logits"),
+        (torch.zeros(3, 2, 4), None, r"have to be \[n, k\], or \[n, k, h, w\] for pixels, or"),
         (torch.tensor([[0.0, torch.nan]]), None, "unlabelled answers hold a number that is not"),
         (torch.zeros(3, 2), torch.tensor([[0.0, torch.inf]]), "labelled answers hold"),
         (torch.zeros(3, 2), torch.zeros(3, 3), "but for n they have to be equal"),

@@ -191,6 +191,41 @@ def test_prior_of_questions_is_the_share_of_yes() -> None:
         student(reading(pool, multilabel=True, prior=torch.tensor([1.0])))
 
 
+def asked(labels: torch.Tensor, labelled: torch.Tensor) -> EvidenceJob:
+    """Two questions; the teacher and the experts say yes to the first and no to the second."""
+    n, m = len(labels), len(labelled)
+    x = torch.tensor([3.0, -3.0])
+    pool = Pool({"a": x.repeat(n, 1), "b": x.repeat(n, 1)}, labels)
+    known = Pool({"a": x.repeat(m, 1)}, labelled)
+    return reading(pool, multilabel=True, labelled=known)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([[0.0, 2.0]]), r"D_l has the answer 2; answers lie in \[0, 1\], and -1 or"),
+        (torch.tensor([[0.0, -2.0]]), "D_l has the answer -2"),
+        (torch.tensor([[0.0, 1.0, 1.0]]), "of the same questions"),
+        (torch.tensor([0, 1]), r"answers \[n, q\] to several questions; those of D_l"),
+    ],
+)
+def test_answers_of_d_l_that_are_refused(labels: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        student(asked(torch.zeros(20, 2), labels))
+
+
+def test_a_question_that_d_l_never_answers_has_the_teachers_share() -> None:
+    nan = torch.nan
+    found = student(asked(torch.zeros(20, 2), torch.tensor([[1.0, nan], [0.0, -1.0], [1.0, nan]])))
+    first, second = found.prior[:, 1].tolist()
+    assert first == pytest.approx(3 / 5)  # two of three, each counted once more
+    assert second == pytest.approx(float(torch.sigmoid(torch.tensor(-3.0))))
+    assert found.prior_from.endswith("where it has none the mean answer of the teacher")
+    # The fewer of yes and no: one and none.
+    assert any("questions with fewer than 5 labels" in line for line in found.messages)
+    assert any("0 (1), 1 (0)" in line for line in found.messages)
+
+
 def test_answers_of_pixels_alone() -> None:
     pool = maps(40, 0)
     job = reading(pool, teacher=Answers(pool.inputs["a"]))
@@ -208,7 +243,7 @@ def test_logits_of_another_form_are_refused() -> None:
     flat = readable(6, 0)
     with pytest.raises(ValueError, match=r"\(6, 3\); they have to be \[n, q"):
         student(reading(flat.with_labels(torch.zeros(6, 3)), multilabel=True))
-    with pytest.raises(ValueError, match="both have to be of samples, or of pixels"):
+    with pytest.raises(ValueError, match="both have to be of samples, of pixels, or of"):
         student(reading(pool, labelled=flat.with_labels(torch.zeros(6).long())))
 
 
@@ -241,22 +276,42 @@ def coloured(n: int, seed: int) -> Pool:
     return Pool(inputs, labels)
 
 
+def trained(pool: Pool, seed: int) -> tuple[nn.Module, EvidenceExpansion]:
+    """A teacher of two pictures, and its student on the pool."""
+    known = coloured(2, 100 + seed).only(("image",))
+    torch.manual_seed(seed)
+    teacher = fit_teacher(Pixelwise("image"), known, TRAINING, seed=seed).model
+    return teacher, expand_by_evidence(
+        teacher,
+        pool,
+        lambda names: Pixelwise(names[0]),
+        alpha="image",
+        labelled=known,
+        config=TRAINING,
+        seed=seed,
+        augment=(CropFlip(scale=(1.0, 1.0)),),
+    )
+
+
+def test_a_trained_student_of_pixels_stays_with_its_teacher_where_depth_says_nothing() -> None:
+    verdicts, z = [], []
+    for seed in range(4, 14):
+        pool = coloured(60, 200 + seed)
+        noise = torch.randn(60, 2, 6, 7, generator=torch.Generator().manual_seed(seed))
+        pool = replace(pool, inputs={**pool.inputs, "depth": noise})
+        teacher, found = trained(pool, seed)
+        verdicts.append(found.verdicts["depth"])
+        z.append(found.usefulness["depth"])
+        if verdicts[-1] == "weak":
+            assert torch.equal(found.predictions, predict(teacher, pool).argmax(1))
+    # Over 30 seeds z had a deviation of 1.1, and 3% exceed 2 by chance: three of ten in 1 of 300.
+    assert verdicts.count("weak") >= 8 and abs(sum(z) / 10) < 1.5
+
+
 def test_a_trained_student_of_pixels_is_better_than_its_teacher() -> None:
     gains = []
     for seed in range(4):
-        known, pool = coloured(2, 100 + seed).only(("image",)), coloured(60, 200 + seed)
-        torch.manual_seed(seed)
-        teacher = fit_teacher(Pixelwise("image"), known, TRAINING, seed=seed).model
-        found = expand_by_evidence(
-            teacher,
-            pool,
-            lambda names: Pixelwise(names[0]),
-            alpha="image",
-            labelled=known,
-            config=TRAINING,
-            seed=seed,
-            augment=(CropFlip(scale=(1.0, 1.0)),),
-        )
+        teacher, found = trained(coloured(60, 200 + seed), seed)
         assert found.account.unknown == 60 and found.verdicts == {"depth": "trusted"}
         test = coloured(60, 300 + seed)
         right = [
@@ -264,7 +319,7 @@ def test_a_trained_student_of_pixels_is_better_than_its_teacher() -> None:
             for model in (teacher, found.student)
         ]
         gains.append(right[1] - right[0])
-    # Over 20 other seeds students gained 17.3 points with a deviation of 1.4, and no less than 15:
+    # Over 20 other seeds students gained 17.2 points with a deviation of 1.4, and no less than 15:
     # the limit is five deviations below.
     assert min(gains) > 0.10
 

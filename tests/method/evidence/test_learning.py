@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.evidence.experts import Constant, FromClassifier
 from mke_theory.method.evidence.learning import (
     fitted_or_constant,
+    noise_on,
     objective_on,
     refuse_again,
     samples_for,
 )
-from mke_theory.method.transforms import InputNoise
+from mke_theory.method.transforms import InputNoise, mean_magnitude, spread
 from tests.method.evidence.small import readable, reading
 
 ROWS = torch.tensor([True, False, True, False, False, True])
@@ -50,6 +53,22 @@ def test_the_objective_follows_from_the_labels() -> None:
     assert hard.pseudo_labels.kind == "hard" and hard.transform == (InputNoise(1.0),)
     soft = objective_on(pool.with_labels(torch.rand(6, 2)), 0.0)
     assert soft.pseudo_labels.kind == "soft" and soft.transform == ()
+
+
+def test_noise_is_no_larger_than_what_varies() -> None:
+    centred = readable(200, 0)
+    assert noise_on(centred, 1.0) == (InputNoise(1.0),) and noise_on(centred, 0.0) == ()
+    a, b = centred.inputs["a"], centred.inputs["b"]
+    far = replace(centred, inputs={"a": a, "b": b + 50})
+    on_a, on_b = noise_on(far, 1.0)
+    assert on_a == InputNoise(1.0, only=("a",)) and on_b.only == ("b",)
+    # In units of mean|x| it is the spread: strength · mean|x| = sd.
+    sd = float((b + 50).std(unbiased=False))
+    assert on_b.strength * mean_magnitude(far, "b") == pytest.approx(sd, rel=1e-5)
+    assert spread(far, "b") == pytest.approx(sd, rel=1e-5)
+    x = torch.tensor([[1.0, 3.0], [torch.nan, torch.nan]])
+    assert spread(Pool({"x": x}, torch.zeros(2)), "x") == 1.0
+    assert spread(Pool({"x": x[1:]}, torch.zeros(1)), "x") == 0.0
 
 
 def test_a_constant_where_that_is_allowed() -> None:

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.tasks.toy import Arrays
+from mke_theory.tasks.toy import Arrays, arrays
 from mke_theory.tasks.toy.arrays import read_arrays
 from mke_theory.training.predict import predict
 from tests.tasks.toy.own_arrays import (
@@ -288,3 +288,30 @@ def test_an_array_alone_is_no_npz(tmp_path: Path) -> None:
         np.save(file, content()["sound"])
     with pytest.raises(ValueError, match=r"cannot be read as \.npz"):
         read_arrays(tmp_path / "own.npz")
+
+
+KNOWN = np.array(["b", "?", "a", "?", "b"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (KNOWN, r"numbers\[known\] = np.unique\(labels\[known\]"),
+        (np.array([0.0, np.nan, 1.0]), r"np.where\(np.isnan\(labels\), -1, labels\).astype\(int\)"),
+        (np.zeros((3, 1), dtype=int), r"labels\[:, 0\]"),
+        (np.zeros((3, 4)), r"scores.argmax\(1\)"),
+    ],
+)
+def test_labels_of_another_kind_have_a_remedy_of_their_own(
+    labels: np.ndarray, message: str, tmp_path: Path
+) -> None:
+    x = np.random.default_rng(0).normal(size=(len(labels), 2))
+    with pytest.raises(ValueError, match=message):
+        saved(tmp_path, {"audio": x, "image": x, "labels": labels}).problem(0)
+
+
+def test_the_remedy_numbers_classes_and_keeps_the_unknown() -> None:
+    assert arrays.NUMBERED.count(";") == 1
+    scope = {"np": np, "labels": KNOWN, "known": KNOWN != "?"}
+    exec(arrays.NUMBERED, scope)
+    assert np.asarray(scope["numbers"]).tolist() == [1, -1, 0, -1, 1]
