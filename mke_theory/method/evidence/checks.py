@@ -22,6 +22,11 @@ def refuse(job: EvidenceJob) -> None:
         raise ValueError(f"alpha is {job.alpha}; D_u has the modalities {sorted(known)}")
     if not known - set(job.alpha):
         raise ValueError(f"every modality of D_u is the teacher's {job.alpha}; give a second one")
+    if hasattr(job.teacher, "fit") and not hasattr(job.teacher, "predict_proba"):
+        raise TypeError(
+            f"the teacher, a {type(job.teacher).__name__}, has no predict_proba; evidence is made "
+            "of probabilities (SVC has them with probability=True)"
+        )
     if not isinstance(job.teacher, nn.Module | Answers):
         raise TypeError(
             f"the teacher is a {type(job.teacher).__name__}; give a module, Answers or, of a "

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 from torch import nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
@@ -143,6 +144,11 @@ def test_the_number_of_classes_of_a_classifier() -> None:
     assert classes_with(model, known, None) == 4
     assert classes_with(model, known, torch.ones(6)) == 6
     assert classes_with(model, pool().with_labels(torch.full((N,), UNKNOWN)), None) == 2
+
+
+def test_a_classifier_without_probabilities_is_refused() -> None:
+    with pytest.raises(TypeError, match="a LinearSVC, has no predict_proba"):
+        refuse(job(teacher=LinearSVC()))
 
 
 def test_experts_that_are_refused() -> None:
