@@ -13,6 +13,7 @@ import pandas as pd
 from semi_supervised import difference, gain, percent, table
 
 from mke_theory.evaluation.stats import summarise
+from mke_theory.report.tables import named
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT, REFERENCE
 from mke_theory.study.records import Record
 
@@ -42,7 +43,7 @@ def beside_mke(rows: Sequence[Record]) -> str:
             continue
         lines.append(
             {
-                "task": task,
+                "task": named(plain[0]),
                 "UM teacher": percent(tests(teacher)),
                 MM_STUDENT.title: percent(tests(plain)),
                 EVIDENCE.title: percent(tests(evidence)),

@@ -278,6 +278,7 @@ def build() -> dict[str, str]:
         "semi_supervised.md": semi_supervised.markdown(contestants) + "\n",
         "semi_supervised_against_mke.md": semi_supervised.against_mke(contestants) + "\n",
         "evidence_beside_mke.md": evidence_tables.beside_mke(runs("evidence")) + "\n",
+        "evidence_nyu_depth.md": table_files.markdown(runs("evidence"), "nyu_depth"),
         "evidence_among_methods.md": evidence_tables.among_methods(
             semi_supervised.in_order(committed("entrants"))
         )

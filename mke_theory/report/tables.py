@@ -179,6 +179,11 @@ def _score_cell(own: list[Record], name: str) -> str:
     return f"{text}, with what is missing {low:.1f} to {high:.1f}"
 
 
+def named(record: Record) -> str:
+    """The task of a record, with its headline metric where that is another than accuracy."""
+    return record.task if record.metric == ACCURACY else f"{record.task}, {record.metric}"
+
+
 def overview(records: Iterable[Record]) -> pd.DataFrame:
     """One row a task: test accuracy of every arm that was run, and the gains of two students.
 
@@ -193,11 +198,9 @@ def overview(records: Iterable[Record]) -> pd.DataFrame:
         own = of_task(records, task)
         titles = {record.arm: record.arm_title for record in own}
         row = {titles[arm]: cell(cells[arm].get("test")) for arm in cells}
-        metric = own[0].metric
-        name = task if metric == ACCURACY else f"{task}, {metric}"
         over = _gains_over(own, MM_STUDENT.name, COMPARED_WITH)
         evidence = _gains_over(own, EVIDENCE.name, EVIDENCE_COMPARED_WITH)
-        rows[name] = row | {"gain of MKE": NOT_AVAILABLE} | over | evidence
+        rows[named(own[0])] = row | {"gain of MKE": NOT_AVAILABLE} | over | evidence
     found = pd.DataFrame.from_dict(rows, orient="index").fillna(NOT_AVAILABLE).rename_axis("task")
     last = [title for title in (*COMPARED_WITH, *EVIDENCE_COMPARED_WITH) if title in found]
     return found[[*(column for column in found if column not in last), *last]]
