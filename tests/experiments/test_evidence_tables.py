@@ -40,7 +40,7 @@ def test_differences_beside_mke_by_hand() -> None:
 def test_a_task_of_another_metric_is_named_with_it() -> None:
     arms = ("um_teacher", "mm_student", "mm_student_evidence")
     rows = [record("nyu", arm, seed, 0.1, metric="mIoU") for arm in arms for seed in range(2)]
-    assert cells(evidence_tables.beside_mke(rows))[0]["task"] == "nyu, mIoU"
+    assert cells(tables.beside_mke(rows))[0]["task"] == "nyu, mIoU"
 
 
 def test_the_best_rival_is_the_one_of_the_greatest_mean_at_each_budget() -> None:
