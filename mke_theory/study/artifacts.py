@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.algorithm import decided, predictions_of
-from mke_theory.method.evidence import classified
+from mke_theory.method.evidence.questions import Sites, scores_of
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.result import Result
 from mke_theory.training.predict import embed, predict
@@ -111,10 +111,21 @@ def _confidence(result: Result) -> Arrays:
     """
     test, arrays = result.problem.test, Arrays()
     multilabel = result.run.task.recipe.objective.multilabel
+    sites = Sites.drawn(torch.Size((*test.labels.shape, 1)), 0)
+
+    def at_sites(values: Tensor) -> Tensor:
+        return sites.labels(values).flatten()
+
+    def sureness(logits: Tensor) -> Tensor:
+        """Confidence and class [n, 2, ...] batch by batch: logits of all pixels are too many."""
+        p = torch.softmax(scores_of(logits.double(), multilabel=multilabel), dim=-1)
+        confidence, classes = p.max(dim=-1)
+        return torch.stack([confidence, classes.double()], dim=1)
+
+    labels = at_sites(test.labels)
+    known, truth = labels >= 0, (labels >= 0.5 if multilabel else labels)
     for who, model in (("student", result.model), ("teacher", result.teacher)):
-        logits = predict(model, test)
-        scores, labels = classified(logits, test.labels, multilabel=multilabel)
-        confidence, classes = torch.softmax(scores.double(), dim=1).max(dim=1)
-        arrays[f"{who}_confidence"] = confidence.numpy()
-        arrays[f"{who}_right"] = (classes == labels).numpy()
+        confidence, classes = predict(model, test, then=sureness).unbind(1)
+        arrays[f"{who}_confidence"] = at_sites(confidence)[known].numpy()
+        arrays[f"{who}_right"] = (at_sites(classes) == truth)[known].numpy()
     return arrays

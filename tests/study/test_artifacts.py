@@ -14,7 +14,7 @@ from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
 from mke_theory.study.artifacts import is_planar, keep, load
 from mke_theory.study.result import Result
-from mke_theory.study.task import Recipe
+from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.toy.twomoon import TwoMoon
 from mke_theory.training.predict import embed, predict
 from tests.study.toys import SHORT, Maps, Questions, Toy, carried_out, noisy
@@ -134,3 +134,20 @@ def test_scenes_hold_the_predictions_of_every_arm_on_what_is_shown(tmp_path: Pat
         assert np.array_equal(scenes["predictions"], result.predictions["test"][[4, 1]].numpy())
         assert np.array_equal(scenes["truth"], result.problem.test.labels[[4, 1]].numpy())
         assert scenes["rows"].tolist() == [4, 1]
+
+
+@pytest.mark.parametrize("task", [Maps(), Questions()], ids=["maps", "questions"])
+def test_confidence_of_pixels_and_of_answers(task: Task, tmp_path: Path) -> None:
+    result = carried_out("mm_student_evidence", task)
+    arrays, test = kept(result, tmp_path)["confidence"], result.problem.test
+    multilabel = isinstance(task, Questions)
+    for who, model in (("student", result.model), ("teacher", result.teacher)):
+        logits = predict(model, test).double()
+        p = torch.sigmoid(logits) if multilabel else torch.softmax(logits, dim=1)
+        sure = torch.maximum(p, 1 - p) if multilabel else p.max(dim=1).values
+        classes = (p >= 0.5).float() if multilabel else p.argmax(dim=1)
+        known = test.labels != UNKNOWN  # all 20 pixels of a map are sites, in another order
+        expected = sorted(sure[known].tolist())
+        assert sorted(arrays[f"{who}_confidence"].tolist()) == pytest.approx(expected)
+        right = (classes == test.labels)[known]
+        assert int(arrays[f"{who}_right"].sum()) == int(right.sum())

@@ -4,7 +4,6 @@ from mke_theory.method.evidence.arithmetic import soft_confusion
 from mke_theory.method.evidence.expansion import Plan, carry_out, evidence_plan, expand_by_evidence
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum
 from mke_theory.method.evidence.experts import Answers, FromClassifier
-from mke_theory.method.evidence.questions import classified
 from mke_theory.method.evidence.result import distilling_job
 from mke_theory.method.evidence.settings import (
     EXPERTS,
@@ -27,7 +26,6 @@ __all__ = [
     "Plan",
     "Round",
     "carry_out",
-    "classified",
     "distilling_job",
     "evidence_plan",
     "expand_by_evidence",
