@@ -13,9 +13,9 @@ ship inside scikit-learn. No setting depends on the data, and none was chosen by
 look at other seeds than those reported takes `--first-seed 100`. The files stay in the output
 folder, one a set and seed.
 
-Hardware: one CPU core, about three minutes for ten seeds of three arms (five took 97 s); it can be
-stopped and goes on where it was.
-Expected: `results/own_data/own_data.md`.
+Hardware: one CPU core, twelve minutes for ten seeds; it can be stopped and goes on where it was.
+Expected: over the thirteen sets the evidence student gains 12 points in the mean, MKE 3; on the
+least of them, RAVDESS from low to high bands, it is 1.2 below its teacher.
 """
 
 from __future__ import annotations
