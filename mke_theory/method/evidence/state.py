@@ -1,4 +1,4 @@
-"""The state of an evidence student on its way: experts, what they say of D_u, and verdicts."""
+"""The state of an evidence student on its way: experts, their predictions on D_u, and verdicts."""
 
 from __future__ import annotations
 
@@ -252,12 +252,12 @@ class EvidenceState:
     # Changes
 
     def take(self, trained: Mapping[Group, list[nn.Module]]) -> None:
-        """Keep the models of some modalities as their experts, and what they say of D_u."""
+        """Keep the models of some modalities as their experts, with their predictions on D_u."""
         for group, models in trained.items():
             self.models[group] = models
-            self._hear(group, models)
+            self._use(group, models)
 
-    def _hear(self, group: Group, models: Sequence[nn.Module]) -> None:
+    def _use(self, group: Group, models: Sequence[nn.Module]) -> None:
         table = self.predictions(models, group)
         self.log_p[group] = self.sites.of(table)
         if self.sites.index is not None:
@@ -265,9 +265,9 @@ class EvidenceState:
 
     @contextmanager
     def instead(self, group: Group, models: Sequence[nn.Module]) -> Iterator[None]:
-        """The state in which other models speak for a modality, by an exponent of their own."""
+        """The state with the predictions of other models of a modality, by their own exponent."""
         before = self.log_p[group], self.whole.get(group), self.exponents[group]
-        self._hear(group, models)
+        self._use(group, models)
         self.fit_exponents([group])
         try:
             yield
