@@ -8,12 +8,12 @@ from pathlib import Path
 from mke_theory.report import differences, evidence, plots, table_files, tables
 from mke_theory.report.plots.confusion import ARMS_SHOWN, tables_of
 from mke_theory.report.plots.scenes import scenes_of
-from mke_theory.study.arms import MM_STUDENT, REFERENCE
+from mke_theory.study.arms import EVIDENCE, MM_STUDENT, REFERENCE
 from mke_theory.study.artifacts import load
 from mke_theory.study.records import Record, write_atomic
 
-SHOWN_SIDE_BY_SIDE = (REFERENCE, "um_student", MM_STUDENT.name, "mm_student_sup")
-"""The arms of the paper's figures of regions and scenes, in its order."""
+SHOWN_SIDE_BY_SIDE = (REFERENCE, "um_student", MM_STUDENT.name, EVIDENCE.name, "mm_student_sup")
+"""The arms of the paper's figures of regions and scenes, in its order, and the evidence student."""
 
 
 def show(records: Sequence[Record], folder: Path | None = None) -> None:
@@ -96,7 +96,7 @@ def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:
         arrays = load(folder / record.artifacts["regions"])
         found.append(
             plots.Region(
-                title=f"{record.arm_title}, seed {record.seed}",
+                title=f"{record.arm_title}\nseed {record.seed}",
                 accuracy=record.metrics["test"],
                 **{name: arrays[name] for name in ("x", "y", "prediction", "points", "labels")},
             )
