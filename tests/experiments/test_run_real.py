@@ -203,7 +203,7 @@ def test_a_rerun_trains_nothing_and_says_the_same(
     printed = capsys.readouterr().out
     for task in ("twomoon", "digits"):
         assert f"{TASKS[task].title} ({task})" in printed
-    assert printed.count("No arm differs") + printed.count("Undeclared differences") == 2
+    assert printed.count("In settings, arms differ") + printed.count("Undeclared differences") == 2
     assert printed.count("The evidence student:") == 2
     assert len(printed.splitlines()) < 100
     for name in before.keys() - {RECORDS, "records.lock"}:
