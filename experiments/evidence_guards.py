@@ -11,9 +11,10 @@ where it was needed and where it was not, and what the call saves and costs.
 A setting is a world, a number of labelled and a number of unlabelled samples. A guard was *needed*
 there if the student without guards is on average more than a point below its teacher on test. The
 student without guards is trained anew where a modality is not trusted, with other noise; elsewhere
-the two are one, and it is trained once. Thresholds, and whom the guard asks, were chosen at seeds
-100 to 135; seeds here are 200 and on. Of an earlier version the same table was seen: it failed on
-`decisive`, and so did the comparison with other methods, which is why the guard was changed.
+the two are one, and it is trained once. Thresholds, and which expert the guard asks, were
+chosen at seeds 100 to 135; seeds here are 200 and on. Of an earlier version the same table was
+seen: it failed on `decisive`, and so did the comparison with other methods, which is why the guard
+was changed.
 
 Hardware: one CPU core, half an hour; it can be stopped and goes on where it was.
 Expected, over 120 settings of 20 seeds: guards were needed in 34, and called at 74% of their seeds,

@@ -340,11 +340,9 @@ def spread(samples: Samples, name: str) -> float:
     for start in range(0, len(samples), _ROWS_AT_A_TIME):
         x = samples[slice(start, start + _ROWS_AT_A_TIME)].inputs[name].double()
         x = x[~torch.isnan(x)]
-        count, total, squares = (
-            count + x.numel(),
-            total + float(x.sum()),
-            squares + float(x.square().sum()),
-        )
+        count += x.numel()
+        total += float(x.sum())
+        squares += float(x.square().sum())
     return max(0.0, squares / count - (total / count) ** 2) ** 0.5 if count else 0.0
 
 

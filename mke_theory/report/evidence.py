@@ -21,6 +21,8 @@ from mke_theory.study.records import Record
 
 NOTES = "evidence"
 """The part of a record's `extra` that an evidence student fills."""
+ANSWERS = ("no", "yes")
+"""The classes of an answer to one of several questions."""
 NAMED = 3
 """The most classes that a sentence names."""
 MEANINGS = {
@@ -100,25 +102,27 @@ def _percent(values: Sequence[float]) -> str:
 
 
 def _changed(runs: Sequence[Record]) -> list[str]:
-    """The samples of D_u that changed their class, and what the teacher had called them most."""
+    """The samples of D_u that changed their class, and the teacher's classes of most of them."""
     labels = _notes(runs, "labels")
+    unit = labels[0]["unit"]
     changed, n = ([one[name] for one in labels] for name in ("changed", "n"))
     share = _percent([c / of for c, of in zip(changed, n, strict=True)])
     whole = (
-        f"Of {np.mean(n):,.0f} unlabelled samples it gave {np.mean(changed):,.0f} another class "
+        f"Of {np.mean(n):,.0f} unlabelled {unit} it gave {np.mean(changed):,.0f} another class "
         f"than the teacher did: {share}."
     )
     by_class = np.sum([one["by_class"] for one in labels], axis=0)
     largest = [int(k) for k in np.argsort(-by_class[:, 1], kind="stable")[:NAMED]]
     named = [
-        f"{_name(runs[0], k)} ({by_class[k, 1]:,} of {by_class[k, 0]:,})"
+        f"{ANSWERS[k] if unit == 'answers' else _name(runs[0], k)} "
+        f"({by_class[k, 1]:,} of {by_class[k, 0]:,})"
         for k in largest
         if by_class[k, 1]
     ]
     if not named:
         return [whole]
     often = "Most often" if len(named) < int((by_class[:, 1] > 0).sum()) else "Before,"
-    over = "" if len(runs) == 1 else f"; samples of {tables.seeds(len(runs))} together"
+    over = "" if len(runs) == 1 else f"; {unit} of {tables.seeds(len(runs))} together"
     return [whole, f"{often} the teacher had called them {', '.join(named)}{over}."]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.algorithm import decided, predictions_of
-from mke_theory.method.evidence.questions import Sites, scores_of
+from mke_theory.method.evidence.label_forms import Sites, scores_of
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.result import Result
 from mke_theory.training.predict import embed, predict

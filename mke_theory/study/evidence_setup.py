@@ -28,7 +28,7 @@ from mke_theory.method.evidence import (
     evidence_plan,
     settings_for,
 )
-from mke_theory.method.evidence.questions import scores_of
+from mke_theory.method.evidence.label_forms import scores_of
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import PseudoLabels
@@ -215,11 +215,12 @@ def notes_of(found: EvidenceExpansion) -> dict[str, Any]:
 def labels_of(found: EvidenceExpansion) -> dict[str, Any]:
     """The record of the labels on D_u that differ from the teacher's, in plain values.
 
-    n: samples that the teacher can read, their pixels, or answers to several questions. changed:
-    those to which the student gives another class than the teacher. by_class: a row [samples,
-    changed] for each class of the teacher (no and yes, of several questions). confidence_kept and
-    confidence_changed: the mean probability of the student's class, by models that did not train on
-    the sample (with shuffled pairs, of the pairs that they learned from), None where there is none.
+    unit: samples, pixels, or answers to several questions. n: those that the teacher can read.
+    changed: those to which the student gives another class than the teacher. by_class: a row
+    [n, changed] for each class of the teacher (no and yes, of several questions). confidence_kept
+    and confidence_changed: the mean probability of the student's class, by models that did not
+    train on the sample (with shuffled pairs, of the pairs that they learned from), None where there
+    is none.
     """
     rows, multilabel = found.readable, found.multilabel
     teacher = found.pseudo.hard[rows].long()
@@ -232,6 +233,7 @@ def labels_of(found: EvidenceExpansion) -> dict[str, Any]:
         for classes in (teacher, teacher[changed])
     ]
     return {
+        "unit": "answers" if multilabel else "samples" if teacher.ndim == 1 else "pixels",
         "n": teacher.numel(),
         "changed": int(changed.sum()),
         "by_class": torch.stack(counts, dim=1).tolist(),

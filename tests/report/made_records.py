@@ -52,6 +52,7 @@ def example(tasks: tuple[str, ...] = ("digits", "twomoon"), seeds: int = 3) -> l
 def notes(**changes: Any) -> dict[str, Any]:
     """The notes of an evidence student on itself, with some parts changed."""
     labels = {
+        "unit": "samples",
         "n": 100,
         "changed": 20,
         "by_class": [[40, 5], [30, 0], [20, 12], [10, 3]],

@@ -157,3 +157,12 @@ def test_confidences_are_those_of_the_files(tmp_path: Path) -> None:
     (tmp_path / lost.artifacts["confidence"]).write_bytes(b"PK no array")
     with pytest.raises(OSError, match=r"digits_0_confidence\.npz is damaged"):
         sentences([lost], tmp_path)
+
+
+def test_pixels_and_answers_are_called_what_they_are() -> None:
+    (pixels, _) = sentences([evidence(labels={"unit": "pixels"})])[:2]
+    assert pixels.startswith("Of 100 unlabelled pixels it gave 20 another class")
+    counts = {"unit": "answers", "n": 60, "changed": 9, "by_class": [[40, 2], [20, 7]]}
+    whole, often = sentences([evidence(labels=counts)])[:2]
+    assert whole.startswith("Of 60 unlabelled answers it gave 9 another class")
+    assert often == "Before, the teacher had called them yes (7 of 20), no (2 of 40)."

@@ -258,6 +258,7 @@ def test_notes_are_plain_values(arm: str, results: dict[str, Result]) -> None:
     assert json.loads(json.dumps(notes, allow_nan=False)) == notes == canonical(notes)
     own = notes["evidence"]
     assert set(own["labels"]) == {
+        "unit",
         "n",
         "changed",
         "by_class",
@@ -296,6 +297,7 @@ def test_labels_by_hand(teacher: nn.Module) -> None:
     assert close(
         labels_of(made),
         {
+            "unit": "samples",
             "n": 4,
             "changed": 1,
             "by_class": [[3, 1], [0, 0], [1, 0]],
@@ -311,9 +313,13 @@ def test_labels_by_hand(teacher: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "numbers"), [(Maps(), 16 * 20), (Questions(), 28 * 2)], ids=["maps", "questions"]
+    ("task", "unit", "numbers"),
+    [(Maps(), "pixels", 16 * 20), (Questions(), "answers", 28 * 2)],
+    ids=["maps", "questions"],
 )
-def test_sums_of_experts_run_where_a_sample_has_no_single_class(task: Task, numbers: int) -> None:
+def test_sums_of_experts_run_where_a_sample_has_no_single_class(
+    task: Task, unit: str, numbers: int
+) -> None:
     for arm in (name for name, arm in ARMS.items() if arm.adds_evidence):
         if arm == f"{EVIDENCE}_flips" and isinstance(task, Questions):
             continue  # random errors are those of single classes
@@ -323,7 +329,7 @@ def test_sums_of_experts_run_where_a_sample_has_no_single_class(task: Task, numb
             expected = predictions_of(found.model, pool, multilabel=multilabel)
             assert torch.equal(found.predictions[part], expected)
         labels, account = found.notes["evidence"]["labels"], found.account
-        assert account is not None and labels["n"] == numbers
+        assert account is not None and (labels["unit"], labels["n"]) == (unit, numbers)
         assert labels["changed"] / numbers == pytest.approx(1 - account.agreement)
         assert torch.tensor(labels["by_class"]).sum(0).tolist() == [numbers, labels["changed"]]
         record = record_of(found, ALONE)

@@ -10,7 +10,7 @@ occurring together: its mean is greatest for the true r_m, so exponents w are fo
 
 Shapes: n samples, k classes, float64. Evidence is kept as its logarithm, 0 where it is missing.
 `folds` [n] says which of an expert's models a sample was kept from. Where [n, k] is written, axes
-may stand between the two, such as the questions of `questions.py`, of which each is a problem of
+may stand between the two, such as the questions of `label_forms.py`, of which each is a problem of
 its own: [n, q, 2], with a prior of [q, 2].
 """
 

@@ -5,7 +5,8 @@ The folds and the classes' shares, which the later steps share with it, are foun
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.rng import seed_for
 from mke_theory.method.evidence.checks import given_prior
 from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted, has_all
-from mke_theory.method.evidence.questions import classified, known_samples, prior_of
+from mke_theory.method.evidence.label_forms import classified, known_samples, shares_among
 from mke_theory.method.evidence.settings import EvidenceJob, Honest
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import Fit
@@ -65,8 +66,12 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
     if len(known) < 2:
         return None
     if isinstance(teacher, Answers):
-        given = teacher.labelled
-        return None if given is None else _honest(job, given[known].double(), labels)
+        if teacher.labelled is None:
+            return None
+        logits = teacher.labelled[known].double()
+        return _honest(
+            job, logits, labels, [teacher.unlabelled[has_all(job.unlabelled, job.alpha)]]
+        )
     if job.retrain is None and not isinstance(teacher, FromClassifier):
         return None
     samples = labelled.only(job.alpha).rows(known)
@@ -78,11 +83,18 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
         parts.append(predict(model, samples.rows(rows[-1])).double())
     logits = torch.empty_like(torch.cat(parts))
     logits[torch.cat(rows)] = torch.cat(parts)
-    return _honest(job, logits, labels)
+    readable = has_all(job.unlabelled, job.alpha).nonzero()[:, 0]
+    pool = job.unlabelled.only(job.alpha).rows(readable)
+    return _honest(job, logits, labels, (predict(model, pool) for model in models))
 
 
-def _honest(job: EvidenceJob, logits: Tensor, labels: Tensor) -> Honest:
-    return Honest(*classified(logits, labels, multilabel=job.multilabel, seed=job.seed))
+def _honest(job: EvidenceJob, logits: Tensor, labels: Tensor, on_u: Iterable[Tensor]) -> Honest:
+    """Logits on D_l as honest answers; `on_u` has those of the same models on D_u, where α is."""
+    found = Honest(*classified(logits, labels, multilabel=job.multilabel, seed=job.seed))
+    if labels.ndim > 1 or job.multilabel:
+        return found
+    p = [torch.softmax(each.double() / found.temperature, 1) for each in on_u]
+    return replace(found, on_unlabelled=torch.stack(p).mean(0))
 
 
 def _cross_fitted(
@@ -122,7 +134,7 @@ def class_shares(job: EvidenceJob, classes: int, scores: Tensor) -> tuple[Tensor
     shares = shares / shares.sum(-1, keepdim=True)
     if labelled is None or not bool(known_samples(labelled.labels).any()):
         return shares, "mean answer of the teacher"
-    found = prior_of(labelled.labels, classes, multilabel=multilabel)
+    found = shares_among(labelled.labels, classes, multilabel=multilabel)
     asked = (labelled.labels >= 0).any(0) if multilabel else torch.ones(1, dtype=torch.bool)
     if bool(asked.all()):
         return found, "labels of D_l"

@@ -49,8 +49,10 @@ def _refuse_labels(name: str, pool: Pool, *, multilabel: bool) -> None:
             f"labels have to be {wanted}; those of {name} are {labels.dtype} "
             f"{tuple(labels.shape)}, and multilabel is {multilabel}"
         )
+    if not multilabel:
+        return
     strange = ~(labels.isnan() | (labels == UNKNOWN) | ((labels >= 0) & (labels <= 1)))
-    if multilabel and bool(strange.any()):
+    if bool(strange.any()):
         raise ValueError(
             f"{name} has the answer {labels[strange][0].item():g}; answers lie in [0, 1], and "
             f"{UNKNOWN} or NaN is unknown"
@@ -113,8 +115,8 @@ def teachers_logits(job: EvidenceJob, present: Tensor) -> Tensor:
     _refuse_shape(found, pool.labels, multilabel=job.multilabel)
     if not bool(torch.isfinite(found).all()):
         raise ValueError("the teacher's logits are not all finite")
-    known = job.labelled is not None and not job.multilabel
-    last = int(job.labelled.labels.max()) if job.labelled is not None and known else UNKNOWN
+    labelled = None if job.multilabel else job.labelled
+    last = UNKNOWN if labelled is None else int(labelled.labels.max())
     if last >= found.shape[1]:
         raise ValueError(
             f"D_l has class {last}; the teacher has outputs for 0 to {found.shape[1] - 1} alone"

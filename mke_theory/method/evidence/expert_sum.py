@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import Inputs, is_present
 from mke_theory.method.evidence.arithmetic import as_answered
-from mke_theory.method.evidence.questions import logits_of, table_of
+from mke_theory.method.evidence.label_forms import logits_of, table_of
 from mke_theory.training.ema import answer
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Inputs, Pool, is_present
 from mke_theory.data.rng import seed32_for
 from mke_theory.method.evidence.arithmetic import through
-from mke_theory.method.evidence.questions import logits_of, scores_of
+from mke_theory.method.evidence.label_forms import logits_of, scores_of
 
 _LEAST = 1e-6
 """Probabilities count as at least this much: a class that a classifier has never met has 0."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -24,13 +24,11 @@ from mke_theory.method.evidence.experts import (
     is_classifier,
 )
 from mke_theory.method.evidence.settings import EvidenceJob, Group
+from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise, mean_magnitude, spread
 from mke_theory.training.loop import Fit, TrainConfig
-
-if TYPE_CHECKING:
-    from mke_theory.method.evidence.state import EvidenceState
 
 
 def train(

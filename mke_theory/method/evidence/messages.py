@@ -17,9 +17,11 @@ COPIED = 0.995
 """A student that agrees with its teacher on so much of D_u has copied it."""
 FEW = 5
 """A class with fewer labels than this has an uncertain share."""
-SHIFTED, AT_LEAST, ENOUGH = 4.0, 0.1, 30
-"""Z and size of a difference between a class's mean probability on D_u and on D_l above which their
-shares seem to differ, and the samples of D_l that this takes."""
+SHIFTED = 4.0
+"""Z of a class's mean probability on D_u against D_l above which their shares seem to differ. In 60
+draws of `arrays` without a difference (40 or 140 labels, 2 or 3 classes, a third of them with
+shares of 0.85, 0.12 and 0.03) it never passed 3; with shares of 0.15 and 0.85 on D_u for halves on
+D_l it passed 4 in 12 of 20."""
 MANY = 10.0
 """A ratio above this rests on pairs that tell next to nothing of the class: no number is given."""
 
@@ -96,22 +98,21 @@ def _counts(state: EvidenceState, labelled: Pool) -> list[int]:
 
 
 def _shift(state: EvidenceState) -> Iterator[str]:
-    """A line where the teacher's answers on D_u have other means than its honest ones on D_l.
+    """A line where the honest answers on D_l have other means than the same models' on D_u.
 
-    For one class a sample: neighbouring pixels are no independent samples.
+    The teacher itself would not do: it has seen D_l, and is surer than those models. For one class
+    a sample alone, as neighbouring pixels are no independent samples.
     """
-    one_class = state.logits.ndim == 2 and not state.job.multilabel
-    if state.honest is None or state.prior_from != "labels of D_l" or not one_class:
+    honest = state.honest
+    if honest is None or honest.on_unlabelled is None or state.prior_from != "labels of D_l":
         return
-    on_l = torch.softmax(state.honest.logits / state.temperature, 1)
-    on_u = torch.softmax(state.logits[state.present[state.job.alpha]] / state.temperature, 1)
-    if len(on_u) < 2 or len(on_l) < ENOUGH:
+    on_l, on_u = torch.softmax(honest.logits / honest.temperature, 1), honest.on_unlabelled
+    if min(len(on_l), len(on_u)) < 2:
         return
     spread = (on_l.var(0) / len(on_l) + on_u.var(0) / len(on_u)).sqrt().clamp(min=1e-9)
     z = (on_u.mean(0) - on_l.mean(0)) / spread
     k = int(z.abs().argmax())
-    apart = abs(float(on_u[:, k].mean() - on_l[:, k].mean()))
-    if abs(float(z[k])) > SHIFTED and apart > AT_LEAST:
+    if abs(float(z[k])) > SHIFTED:
         yield (
             f"the teacher gives class {k} {float(on_u[:, k].mean()):.0%} on D_u and "
             f"{float(on_l[:, k].mean()):.0%} on D_l (z = {float(z[k]):.1f}): shares of the classes "

@@ -11,9 +11,9 @@ from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import account_of, decided, predictions_of
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.expert_sum import Expert, ExpertSum, Tempered
+from mke_theory.method.evidence.label_forms import logits_of, probabilities_of, table_of
 from mke_theory.method.evidence.learning import objective_on
 from mke_theory.method.evidence.messages import messages
-from mke_theory.method.evidence.questions import logits_of, probabilities_of, table_of
 from mke_theory.method.evidence.settings import EvidenceExpansion
 from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob

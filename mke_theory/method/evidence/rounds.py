@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, pair_likelihood
-from mke_theory.method.evidence.learning import train
-from mke_theory.method.evidence.questions import (
+from mke_theory.method.evidence.label_forms import (
     known_samples,
     probabilities_of,
     table_of,
     targets_of,
 )
+from mke_theory.method.evidence.learning import train
 from mke_theory.method.evidence.settings import Group
 from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob

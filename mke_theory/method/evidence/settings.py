@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth
 from mke_theory.method.algorithm import Expansion
 from mke_theory.method.augmentation import Augmentation
+from mke_theory.method.evidence.arithmetic import temperature_of
 from mke_theory.method.evidence.experts import Answers
 from mke_theory.method.evidence.guards import Redundancy
 from mke_theory.method.job import TrainingJob
@@ -37,10 +39,18 @@ class Honest:
 
     logits: [n_l, k]. labels: [n_l]. The error of `logits` is an honest one. Rows are pixels drawn
     from every sample where each has a class, and questions, with k = 2, where there are several.
+    on_unlabelled: the mean probabilities [n, k] of the same models on the samples of D_u that the
+    teacher can read; None where a sample has no single class.
     """
 
     logits: Tensor
     labels: Tensor
+    on_unlabelled: Tensor | None = None
+
+    @cached_property
+    def temperature(self) -> float:
+        """The temperature under which the labels are likeliest."""
+        return temperature_of(self.logits, self.labels)
 
     @property
     def accuracy(self) -> float:
@@ -85,9 +95,10 @@ class EvidenceSettings:
 
 
 PIXELS = EvidenceSettings(rounds=1, teacher_folds=3, noise=0.0, corrected=False)
-"""The settings where every pixel has a class. Chosen on NYU Depth V2 at seeds 100 to 102, by D_u:
-there a confusion of 13 classes is too flat to be undone, and further rounds bring nothing. One fold
-is a little better there, but guards are blind on samples that experts were trained on."""
+"""The settings where every pixel has a class. Chosen on NYU Depth V2 at seed 100, by D_u with test
+beside it (`paper/nyu_depth_path.md`): there a confusion of 13 classes is too flat to be undone, and
+further rounds bring nothing. One fold is a little better there, but guards are blind on samples
+that experts were trained on."""
 
 
 def settings_for(unlabelled: Pool) -> EvidenceSettings:

@@ -14,12 +14,9 @@ from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, evidence_of, pair_likelihood
 from mke_theory.method.evidence.calibration import class_shares, folds_of
 from mke_theory.method.evidence.checks import teachers_logits
-from mke_theory.method.evidence.experts import (
-    Answers,
-    has_all,
-)
+from mke_theory.method.evidence.experts import Answers, has_all
 from mke_theory.method.evidence.guards import Redundancy
-from mke_theory.method.evidence.questions import (
+from mke_theory.method.evidence.label_forms import (
     Sites,
     beside,
     logits_of,
@@ -49,8 +46,8 @@ class EvidenceState:
     """The state of a plan: experts, their predictions on D_u, exponents and verdicts.
 
     The experts' predictions of a sample are of the model that was kept from the sample's fold. They
-    are tables (see `questions`): `log_p` of the sites, on which all statistics rest, and `whole` of
-    all pixels, in half precision, where these are more.
+    are tables (see `label_forms`): `log_p` of the sites, on which all statistics rest, and
+    `whole` of all pixels, in half precision, where these are more.
     """
 
     def __init__(self, job: EvidenceJob, honest: Honest | None) -> None:
@@ -76,9 +73,6 @@ class EvidenceState:
         self.log_prior = self.prior.log()
         self.pseudo = label(self.logits_or_shares(), Objective(multilabel=job.multilabel))
         account_of(job.truth, self.pseudo, self.pseudo.hard)  # refuses a strange truth before work
-        self.temperature = 1.0
-        if honest is not None:
-            self.temperature = arithmetic.temperature_of(honest.logits, honest.labels)
         self.models: dict[Group, list[nn.Module]] = {}
         self.log_p: dict[Group, Tensor] = {}
         self.whole: dict[Group, Tensor] = {}
@@ -88,7 +82,7 @@ class EvidenceState:
         self.redundancy: dict[Group, Redundancy] = {}
         self.rounds: list[Round] = []
         self.fits: list[Fit] = []
-        self.calibrate(self.temperature)
+        self.calibrate(1.0 if honest is None else honest.temperature)
 
     def _scores(self, rows: slice = slice(None)) -> Tensor:
         return scores_of(self.logits[rows], multilabel=self.job.multilabel)

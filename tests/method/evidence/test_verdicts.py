@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.evidence import (
@@ -29,6 +29,7 @@ from mke_theory.method.evidence.verdicts import (
     likelier_brief_experts,
 )
 from mke_theory.method.job import Outcome, TrainingJob
+from mke_theory.method.objective import Objective
 from mke_theory.training.loop import TrainConfig
 from tests.method.evidence.small import Reads, readable, reading, still
 from tests.method.evidence.test_state import begun, carried_out
@@ -279,3 +280,35 @@ def test_shares_that_differ_between_d_l_and_d_u(drawn_by_class: bool) -> None:
     assert said(found, "shares of the classes may differ there") == drawn_by_class
     given = expanded(pool, labelled=known, teacher=answers, prior=torch.tensor([0.9, 0.1]))
     assert not said(given, "shares of the classes may differ there")
+
+
+def test_the_models_that_answered_d_l_are_asked_about_d_u_as_well() -> None:
+    # Both have 85% of class 0, which cross-fitted teachers give to all samples; the teacher, which
+    # has seen all of D_l, gives it less on average.
+    pool, known = mostly_of_class_0(4000, 7), mostly_of_class_0(1000, 8).only(("a",))
+
+    def retrain(samples: Pool, number: int) -> TrainingJob:
+        return TrainingJob(Always(), samples, Objective(), EXPERTS, number)
+
+    found = expanded(pool, labelled=known, retrain=retrain)
+    assert found.honest is not None and found.honest.on_unlabelled is not None
+    share = found.honest.on_unlabelled[:, 0]
+    torch.testing.assert_close(share, torch.full((len(pool),), 0.85).double(), atol=0.02, rtol=0)
+    teacher = torch.softmax(pool.inputs["a"].double() / found.temperature, 1)[:, 0]
+    assert float(teacher.mean()) < 0.8  # of the teacher itself the line would be said
+    assert not said(found, "shares of the classes may differ there")
+
+
+def mostly_of_class_0(n: int, seed: int) -> Pool:
+    """Samples of which 85% are of class 0."""
+    pool = readable(n, seed)
+    ones = (pool.labels == 1).nonzero()[:, 0]
+    zeros = (pool.labels == 0).nonzero()[:, 0]
+    return pool.rows(torch.cat([zeros, ones[: round(len(zeros) * 15 / 85)]]))
+
+
+class Always(nn.Module):
+    """The same logits for every sample, much in favour of class 0."""
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return torch.tensor([3.5, 0.0]).expand(len(inputs["a"]), 2)

@@ -55,19 +55,17 @@ def beside(values: Tensor, table: Tensor) -> Tensor:
     return values.reshape(len(values), *[1] * between, *values.shape[1:])
 
 
-def prior_of(labels: Tensor, classes: int, *, multilabel: bool) -> Tensor:
-    """The classes' shares [k] among known labels, or of absent and present [q, 2], none 0.
+def shares_among(labels: Tensor, classes: int, *, multilabel: bool) -> Tensor:
+    """The classes' shares [k] among known labels, or of absent and present [q, 2].
 
-    Raises ValueError where no label is known.
+    Each counts once more than it occurs, so that none is 0.
     """
     known = labels >= 0  # −1 or NaN is unknown
-    if not bool(known.any()):
-        raise ValueError("no label is known, so classes have no shares")
     if not multilabel:
         return arithmetic.prior_of(labels[known].long(), classes)
-    count = known.double().sum(0)
-    present = (torch.where(known, labels.double(), 0.0).sum(0) + 1.0) / (count + 2.0)
-    return torch.stack([1.0 - present, present], dim=-1)
+    present = torch.where(known, labels.double(), 0.0).sum(0) + 1.0
+    share = present / (known.double().sum(0) + 2.0)
+    return torch.stack([1.0 - share, share], dim=-1)
 
 
 def known_samples(labels: Tensor) -> Tensor:
@@ -113,10 +111,6 @@ class Sites:
     def repeated(self, values: Tensor) -> Tensor:
         """Values of samples [n] as values of their sites."""
         return values if self.index is None else values.repeat_interleave(self.each)
-
-    def rows(self, samples: Tensor) -> Sites:
-        """The sites of some samples."""
-        return self if self.index is None else Sites(self.index[samples])
 
 
 def classified(

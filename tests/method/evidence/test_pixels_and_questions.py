@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -70,17 +70,25 @@ def alike(first: EvidenceExpansion, second: EvidenceExpansion) -> None:
         assert second.redundancy[name].shared == pytest.approx(shared, abs=1e-3)
 
 
+def both(
+    verdict: str, labelled: bool, form: Callable[[Pool], Pool], **changes: Any
+) -> tuple[EvidenceExpansion, EvidenceExpansion]:
+    """The students of samples and of the same samples in another form; they are alike."""
+    a, b = SIGNALS[verdict]
+    pool, known = readable(400, 0, a=a, b=b), readable(60, 1, a=a, b=b).only(("a",))
+    given: list[dict[str, Any]] = [{"labelled": one} for one in (known, form(known))]
+    plain_given, other_given = given if labelled else ({}, {})
+    plain = student(reading(pool, settings=SAME, **plain_given))
+    other = student(reading(form(pool), settings=SAME, **changes, **other_given))
+    assert plain.verdicts == {"b": verdict}
+    alike(plain, other)
+    return plain, other
+
+
 @pytest.mark.parametrize("verdict", SIGNALS)
 @pytest.mark.parametrize("labelled", [False, True])
 def test_pictures_of_one_pixel_are_samples(verdict: str, labelled: bool) -> None:
-    a, b = SIGNALS[verdict]
-    pool, known = readable(400, 0, a=a, b=b), readable(60, 1, a=a, b=b).only(("a",))
-    given: dict[str, Any] = {"labelled": known} if labelled else {}
-    plain = student(reading(pool, settings=SAME, **given))
-    given = {"labelled": as_pixels(known)} if labelled else {}
-    pixels = student(reading(as_pixels(pool), settings=SAME, **given))
-    assert plain.verdicts == {"b": verdict}
-    alike(plain, pixels)
+    plain, pixels = both(verdict, labelled, as_pixels)
     assert torch.equal(plain.predictions, pixels.predictions.flatten())
     p = pixels.posterior.float().reshape(400, 2).exp()
     torch.testing.assert_close(p, plain.posterior.float().exp(), atol=5e-3, rtol=0)
@@ -89,14 +97,8 @@ def test_pictures_of_one_pixel_are_samples(verdict: str, labelled: bool) -> None
 @pytest.mark.parametrize("verdict", SIGNALS)
 @pytest.mark.parametrize("labelled", [False, True])
 def test_one_question_is_two_classes(verdict: str, labelled: bool) -> None:
-    a, b = SIGNALS[verdict]
-    pool, known = readable(400, 0, a=a, b=b), readable(60, 1, a=a, b=b).only(("a",))
-    given: dict[str, Any] = {"labelled": known} if labelled else {}
-    plain = student(reading(pool, settings=SAME, **given))
-    given = {"labelled": as_questions(known)} if labelled else {}
-    asked = student(reading(as_questions(pool), multilabel=True, settings=SAME, **given))
-    assert plain.verdicts == {"b": verdict} and asked.multilabel and not plain.multilabel
-    alike(plain, asked)
+    plain, asked = both(verdict, labelled, as_questions, multilabel=True)
+    assert asked.multilabel and not plain.multilabel
     assert torch.equal(plain.predictions, (asked.predictions[:, 0] >= 0.5).long())
     odds = plain.posterior[:, 1] - plain.posterior[:, 0]
     torch.testing.assert_close(asked.posterior[:, 0], odds, atol=1e-5, rtol=0)

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mke_theory.data.pool import UNKNOWN
-from mke_theory.method.evidence.questions import (
+from mke_theory.method.evidence.label_forms import (
     SITES,
     Sites,
     beside,
     classified,
     known_samples,
     logits_of,
-    prior_of,
     probabilities_of,
     scores_of,
+    shares_among,
     table_of,
     targets_of,
 )
@@ -66,14 +66,14 @@ def test_values_of_samples_beside_a_table() -> None:
 
 def test_shares_of_classes_and_of_questions() -> None:
     labels = torch.tensor([[[0, 1], [1, UNKNOWN]]])
-    assert prior_of(labels, 2, multilabel=False).tolist() == pytest.approx([2 / 5, 3 / 5])
+    assert shares_among(labels, 2, multilabel=False).tolist() == pytest.approx([2 / 5, 3 / 5])
     answers = torch.tensor([[1.0, 0.0], [1.0, UNKNOWN], [0.5, torch.nan]])
     # Two and a half of three yes, none of one; each answer counted once more than it occurs.
-    found = prior_of(answers, 2, multilabel=True)
+    found = shares_among(answers, 2, multilabel=True)
     assert found[:, 1].tolist() == pytest.approx([3.5 / 5, 1 / 3])
     assert found.sum(1).tolist() == pytest.approx([1.0, 1.0])
-    with pytest.raises(ValueError, match="no label is known"):
-        prior_of(torch.full((3,), UNKNOWN), 2, multilabel=False)
+    nobody = torch.full((3,), UNKNOWN)
+    assert shares_among(nobody, 2, multilabel=False).tolist() == [0.5, 0.5]
 
 
 def test_a_sample_is_known_by_one_label() -> None:
