@@ -74,9 +74,9 @@ def _calibration(state: EvidenceState) -> Iterator[str]:
         )
     elif state.temperature >= HOTTEST:
         yield (
-            f"the teacher's temperature is at its limit of {HOTTEST:.0f}: its answers to the "
-            f"{len(state.honest.labels)} labels that it was not trained on are hardly better than "
-            "chance, or very few"
+            f"the teacher's temperature is at its limit of {HOTTEST:.0f}: on the "
+            f"{len(state.honest.labels)} labels that it was not trained on its confidence says "
+            "next to nothing of the class"
         )
     yield from _shift(state)
     labelled = state.job.labelled

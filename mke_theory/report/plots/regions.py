@@ -73,7 +73,7 @@ def decision_regions(
     """
     if not regions:
         raise ValueError("there is no panel to draw; give at least one Region")
-    shown = panels(axes, len(regions), size=(1.9, 2.3), margin=(0.4, 0.7), columns=4, sharey=True)
+    shown = panels(axes, len(regions), size=(1.9, 2.5), margin=(0.4, 0.7), columns=5, sharey=True)
     for one, region in zip(shown.axes, regions, strict=True):
         _draw(one, region)
     shown.describe(x=names[0], y=names[1])

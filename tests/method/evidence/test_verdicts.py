@@ -282,6 +282,18 @@ def test_shares_that_differ_between_d_l_and_d_u(drawn_by_class: bool) -> None:
     assert not said(given, "shares of the classes may differ there")
 
 
+def test_a_teacher_whose_confidence_says_nothing_is_named() -> None:
+    pool, known = readable(400, 0), readable(60, 1).only(("a",))
+    sure = replace(
+        known, inputs={"a": 50 * torch.randn(60, 2, generator=torch.Generator().manual_seed(0))}
+    )
+    found = expanded(pool, labelled=sure, teacher=Answers(pool.inputs["a"], sure.inputs["a"]))
+    text = "at its limit of 20: on the 60 labels that it was not trained on its confidence"
+    assert found.temperature >= 20 and said(found, text)
+    right = Answers(pool.inputs["a"], known.inputs["a"])
+    assert not said(expanded(pool, labelled=known, teacher=right), "at its limit")
+
+
 def test_the_models_that_answered_d_l_are_asked_about_d_u_as_well() -> None:
     # Both have 85% of class 0, which cross-fitted teachers give to all samples; the teacher, which
     # has seen all of D_l, gives it less on average.
