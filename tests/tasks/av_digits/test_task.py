@@ -51,7 +51,10 @@ def test_the_recipe_is_that_of_the_teacher_until_another_one_is_given() -> None:
 def test_the_recipe_follows_the_ear_too() -> None:
     task = AVDigits(teacher="image", ear="embedding")
     assert changed(AVDigits(), "ear=embedding", "teacher=image") == task
-    assert task.recipe.objective.transform[1] == ModalityDropout(0.7, only=("image",))
+    assert task.recipe == AVDigits(teacher="image").recipe
+    heard = AVDigits(ear="embedding").recipe.objective
+    assert heard.transform[1] == ModalityDropout(0.5, only=("audio",))
+    assert AVDigits(ear="embedding", recipe=task.recipe).recipe.objective == heard
 
 
 @by_ear
