@@ -167,5 +167,5 @@ def _surfaces(
     cosine = torch.einsum("chw,c->hw", normal, down).clamp(-1, 1)
     angle = torch.where(normal.any(dim=0), torch.rad2deg(torch.acos(cosine)), 0)
     disparity = torch.where(there, 1 / z, 0)
-    parts = (part.numpy()[None] for part in (there, disparity, height, angle, normal))
-    return HHA(*parts, gravity=gravity[None])
+    maps = [part.numpy()[None] for part in (there, disparity, height, angle, normal)]
+    return HHA(maps[0], maps[1], maps[2], maps[3], maps[4], gravity[None])
