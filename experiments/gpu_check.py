@@ -19,6 +19,7 @@ CPU do to the same losses (single precision 2e-5, bf16 2e-3); limits of time are
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -27,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as Overdue
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import torch
@@ -122,7 +123,7 @@ def scale_of(options: Options) -> Scale:
 def outcomes(names: Sequence[str], scale: Scale, budget: float) -> Iterator[Outcome]:
     """What becomes of each check, in order, within so many seconds."""
     end = time.monotonic() + budget - RESERVE
-    try:
+    with contextlib.closing(Beside()) as process:
         for name in names:
             check, left = CHECKS[name], end - time.monotonic()
             needed = min(check.seconds, 5.0) if scale.small else check.seconds
@@ -132,25 +133,38 @@ def outcomes(names: Sequence[str], scale: Scale, budget: float) -> Iterator[Outc
                 why = f"{max(left, 0):.0f} s are left, and it takes about {needed:.0f}"
                 yield Outcome(name, 0.0, left_out=why)
             else:
-                yield outcome_of(name, scale, min(left, check.most))
-    finally:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+                # A small check is for a CPU, whose compiler is slow.
+                most = left if scale.small else min(left, check.most)
+                yield process.outcome(name, scale, most)
 
 
-def outcome_of(name: str, scale: Scale, most: float) -> Outcome:
-    """One check in a process beside this one; after a failure the next one gets a new process."""
-    findings: tuple[Finding, ...] = ()
-    started, error = time.monotonic(), ""
-    try:
-        executor = get_reusable_executor(max_workers=1, timeout=None)
-        findings, error = executor.submit(carried_out, CHECKS[name].run, scale).result(most)
-    except Overdue:
-        error = f"stopped after {most:.0f} s, the most it may take"
-    except Exception as problem:  # the process ended: what it wrote last is on stderr
-        error = f"{type(problem).__name__}: {problem}"
-    if error:  # an error of CUDA leaves a process of no use
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
-    return Outcome(name, time.monotonic() - started, findings, error)
+class Beside:
+    """A process beside this one that carries out checks; a new one after one has failed."""
+
+    def __init__(self) -> None:
+        self.executor: Any = None
+
+    def outcome(self, name: str, scale: Scale, most: float) -> Outcome:
+        """What becomes of the check within so many seconds."""
+        findings: tuple[Finding, ...] = ()
+        started, error = time.monotonic(), ""
+        try:
+            self.executor = get_reusable_executor(max_workers=1, timeout=None)
+            work = self.executor.submit(carried_out, CHECKS[name].run, scale)
+            findings, error = work.result(most)
+        except Overdue:
+            error = f"stopped after {most:.0f} s, the most it may take"
+        except Exception as problem:  # the process ended: what it wrote last is on stderr
+            error = f"{type(problem).__name__}: {problem}"
+        if error:  # an error of CUDA leaves a process of no use
+            self.close()
+        return Outcome(name, time.monotonic() - started, findings, error)
+
+    def close(self) -> None:
+        """End the process and all that it started, at once."""
+        if self.executor is not None:
+            self.executor.shutdown(wait=True, kill_workers=True)
+            self.executor = None
 
 
 def carried_out(
