@@ -207,7 +207,7 @@ def marked_tests(scale: Scale) -> list[Finding]:
 
 
 def completed(command: Sequence[str], codes: Sequence[int] = (0,)) -> str:
-    """What a command printed; RuntimeError with the end of it where its exit code is another."""
+    """The output of a command; RuntimeError with the end of it where its exit code is another."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -231,7 +231,7 @@ class Check:
 
     @property
     def about(self) -> str:
-        """What the check is about, in the words of its function."""
+        """The subject of the check, in the words of its function."""
         function = self.run.func if isinstance(self.run, partial) else self.run
         return " ".join((function.__doc__ or "").split())
 

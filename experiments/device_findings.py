@@ -1,4 +1,4 @@
-"""What a check of a device returns: findings, with the goals that they meet or miss."""
+"""The findings of a check of a device, with the goals that they meet or miss."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Scale:
 
 
 def apart(found: Sequence[float], expected: Sequence[float]) -> tuple[float, float]:
-    """How far losses are apart at the first step and at the most, relative to `expected`."""
+    """The distance of losses at the first step and at the most, relative to `expected`."""
     off = np.abs(np.array(found) / np.array(expected) - 1)
     return float(off[0]), float(off.max())
 

@@ -149,6 +149,7 @@ def way(
     pool, name = pictures(scale), " and ".join(f"{k} {v}" for k, v in changes.items())
     found, expected = (losses(scale, x, pool) for x in (other, plain))
     findings = of_losses(name, found, expected, first, most)
+    torch.compiler.reset()  # batches have another size from here on
     steps = 3 if scale.small else 30
     pairs = [(speed(scale, other, steps), speed(scale, plain, steps)) for _ in range(scale.turns)]
     ratios = [new[0] / old[0] for new, old in pairs]

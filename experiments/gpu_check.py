@@ -68,7 +68,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a check: its findings, or why there are none."""
+    """The findings of a check, or why there are none."""
 
     check: str
     seconds: float
@@ -121,7 +121,7 @@ def scale_of(options: Options) -> Scale:
 
 
 def outcomes(names: Sequence[str], scale: Scale, budget: float) -> Iterator[Outcome]:
-    """What becomes of each check, in order, within so many seconds."""
+    """The outcome of each check, in order, within so many seconds in all."""
     end = time.monotonic() + budget - RESERVE
     with contextlib.closing(Beside()) as process:
         for name in names:
@@ -143,34 +143,40 @@ class Beside:
 
     def __init__(self) -> None:
         self.executor: Any = None
+        self.work: Any = None
 
     def outcome(self, name: str, scale: Scale, most: float) -> Outcome:
-        """What becomes of the check within so many seconds."""
+        """The outcome of the check, which may take so many seconds."""
         findings: tuple[Finding, ...] = ()
         started, error = time.monotonic(), ""
         try:
             self.executor = get_reusable_executor(max_workers=1, timeout=None)
-            work = self.executor.submit(carried_out, CHECKS[name].run, scale)
-            findings, error = work.result(most)
+            self.work = self.executor.submit(carried_out, CHECKS[name].run, scale)
+            findings, error = self.work.result(most)
         except Overdue:
             error = f"stopped after {most:.0f} s, the most it may take"
         except Exception as problem:  # the process ended: what it wrote last is on stderr
             error = f"{type(problem).__name__}: {problem}"
         if error:  # an error of CUDA leaves a process of no use
-            self.close()
+            self.end(at_once=True)
         return Outcome(name, time.monotonic() - started, findings, error)
 
-    def close(self) -> None:
-        """End the process and all that it started, at once."""
+    def end(self, *, at_once: bool) -> None:
+        """End the process; at once with all that it started, or when its work is done."""
         if self.executor is not None:
-            self.executor.shutdown(wait=True, kill_workers=True)
+            self.executor.shutdown(wait=True, kill_workers=at_once)
             self.executor = None
+
+    def close(self) -> None:
+        """End the process, at once where it is at work."""
+        self.end(at_once=self.work is not None and not self.work.done())
 
 
 def carried_out(
     run: Callable[[Scale], list[Finding]], scale: Scale
 ) -> tuple[tuple[Finding, ...], str]:
     """The findings of a check, or the error that ended it."""
+    torch.compiler.reset()  # else the sizes of this check are new sizes of the last one's step
     try:
         return tuple(run(scale)), ""
     except Exception:  # whatever is wrong with one check, the others go on

@@ -37,7 +37,7 @@ THRESHOLDS = (45.0,) * 5 + (15.0,) * 5
 """Degrees within which a normal counts as along gravity, or across it, round by round."""
 
 INERTIA = 0.01
-"""How much the gravity of the round before counts, in normals along it for each normal in view.
+"""The weight of the gravity of the round before: normals along it for each normal in view.
 
 Not in the paper. Where all of a picture is one wall, every direction along it is as good, and of
 these the nearest to the last is kept. Where gravity is determined, the rounds end in the same
