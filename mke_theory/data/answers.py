@@ -1,0 +1,134 @@
+"""A teacher that is known by its answers alone: the forms that answers may have, and their checks.
+
+    one class a sample      [n, k]          logits, or probabilities that sum to 1 over the classes
+    a class for each pixel  [n, k, h, w]    the same at every pixel
+    several questions       [n, q]          log odds of yes, or probabilities in [0, 1]
+
+A row is a sample, in the order of its part. A row of NaN is no answer: it is allowed where the
+sample lacks the teacher's modality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mke_theory.data.pool import Pool, is_present
+
+LEAST = 1e-6
+"""Probabilities count as at least this much: none is ever quite 0."""
+WITHIN = 1e-3
+"""Probabilities sum to 1 up to this much; those in half precision err by half of it."""
+
+
+def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = False) -> Tensor:
+    """Answers as logits, in single precision, or in half where they came so.
+
+    Numbers from 0 on that sum to 1 over the classes are probabilities, and become log
+    probabilities; all others are logits and stay as they are. Of several questions, numbers in
+    [0, 1] are probabilities and become log odds.
+
+    Raises ValueError where they have another form, a number is infinite, a row is NaN in part, or
+    they are from 0 on and sum to something else than 1: percentages, votes, or a class left out.
+    """
+    x = torch.as_tensor(values)
+    refuse_form(name, x)
+    if x.dtype != torch.float16:
+        x = x.float()
+    heard = ~silent(name, x)
+    if not bool(heard.any()):
+        raise ValueError(f"{name} has no answer at all: every row is NaN")
+    some = x if bool(heard.all()) else x[heard]
+    low, high = float(some.min()), float(some.max())
+    if multilabel:
+        return torch.logit(x.float(), eps=LEAST) if low >= 0 and high <= 1 else x
+    if low < 0:
+        return x
+    if _sum_to_one(name, some):
+        return x.float().clamp(min=LEAST).log()
+    return x
+
+
+def refuse_form(name: str, x: Tensor) -> None:
+    """Raise ValueError where answers are no numbers [n, k] or [n, k, h, w]."""
+    if x.is_complex():
+        raise ValueError(f"{name} are {x.dtype}; answers have to be real numbers")
+    if x.ndim == 1:
+        raise ValueError(
+            f"{name} are {tuple(x.shape)}; they have to be [n, k], a number a class: classes as "
+            "they are become np.eye(k)[classes]"
+        )
+    if x.ndim not in (2, 4) or x.numel() == 0:
+        raise ValueError(
+            f"{name} are {tuple(x.shape)}; they have to be [n, k], or [n, k, h, w] for pixels, or "
+            "[n, q] for questions"
+        )
+
+
+def silent(name: str, x: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+    """True [n] where a row is no answer: NaN throughout.
+
+    Raises ValueError for an infinite number, or a row that is NaN in part. `rows` are the numbers
+    of the samples, for the message.
+    """
+    flat = x.reshape(len(x), -1)
+    nan = torch.isnan(flat)
+    absent = nan.all(dim=1)
+    for wrong, what, remedy in (
+        (torch.isinf(flat).any(dim=1), "an infinite number", "clip it: np.clip(x, -20, 20)"),
+        (nan.any(dim=1) & ~absent, "NaN", "NaN throughout a row alone is no answer"),
+    ):
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
+            row = row if rows is None else rows[row]
+            raise ValueError(f"{name} have {what} in row {row}; {remedy}")
+    return absent
+
+
+def _sum_to_one(name: str, some: Tensor) -> bool:
+    """True for probabilities of classes, false for logits that happen to be above 0."""
+    total = some.float().sum(dim=1)
+    low, high = float(total.min()), float(total.max())
+    if max(abs(low - 1), abs(high - 1)) <= WITHIN:
+        return True
+    alike = high - low <= WITHIN * high  # logits do not sum to one number in every row
+    if alike or float(some.max()) <= 1:
+        raise ValueError(
+            f"{name} are numbers from 0 on that sum to {low:.4g} to {high:.4g} over the classes; "
+            "probabilities sum to 1: p / p.sum(1, keepdims=True), with a column for every class. "
+            "For logits of this kind take the mean of each row off"
+        )
+    return False
+
+
+def refuse_answers(part: str, pool: Pool, alpha: Sequence[str], classes: int) -> None:
+    """Raise ValueError where the answers that a part of a problem carries do not fit it.
+
+    They need a row a sample, the form of the labels, and a number for each of `classes`; a row may
+    be NaN where the sample lacks a modality of the teacher, `alpha`.
+    """
+    if pool.answers is None:
+        return
+    name, shape = f"the teacher's answers on the {part} part", tuple(pool.labels.shape)
+    wanted = shape if len(shape) == 2 else (len(pool), classes, *shape[1:])
+    if tuple(pool.answers.shape) != wanted:
+        raise ValueError(
+            f"{name} are {tuple(pool.answers.shape)}; they have to be {wanted}: a row a sample, "
+            f"{'a question' if len(shape) == 2 else 'a class'} a column"
+        )
+    absent = silent(name, pool.answers)
+    if not bool(absent.any()):
+        return
+    rows = absent.nonzero()[:, 0]
+    readable = torch.ones(len(rows), dtype=torch.bool)
+    for modality in alpha:
+        readable &= is_present(pool.inputs[modality][rows])
+    if bool(readable.any()):
+        raise ValueError(
+            f"{name} have none (NaN) for sample {int(rows[readable][0])}, which has "
+            f"{', '.join(alpha)}; give one, or leave the sample out"
+        )
