@@ -66,7 +66,13 @@ def _with(part: str, pool: Pool, values: Tensor | Array | None) -> Pool:
     if values is None:
         return pool
     name = f"the teacher's answers on the {part} part"
-    return replace(pool, answers=as_logits(name, values, multilabel=pool.labels.ndim == 2))
+    logits = as_logits(name, values, multilabel=pool.labels.ndim == 2)
+    if len(logits) != len(pool):
+        raise ValueError(
+            f"{name} have {len(logits)} rows, but it has {len(pool)} samples; give a row a sample, "
+            "in the order of the part"
+        )
+    return replace(pool, answers=logits)
 
 
 def save_answers(

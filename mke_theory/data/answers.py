@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -35,7 +36,7 @@ def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = Fa
     Raises ValueError where they have another form, a number is infinite, a row is NaN in part, or
     they are from 0 on and sum to something else than 1: percentages, votes, or a class left out.
     """
-    x = torch.as_tensor(values)
+    x = _numbers(name, values)
     refuse_form(name, x)
     if x.dtype != torch.float16:
         x = x.float()
@@ -53,10 +54,23 @@ def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = Fa
     return x
 
 
-def refuse_form(name: str, x: Tensor) -> None:
-    """Raise ValueError where answers are no numbers [n, k] or [n, k, h, w]."""
+def _numbers(name: str, values: Tensor | NDArray[Any]) -> Tensor:
+    """The answers as a tensor; ValueError where they are no real numbers."""
+    if isinstance(values, Tensor):
+        x = values.detach().cpu()
+    else:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} are {array.dtype}; answers have to be real numbers")
+        native = array.dtype.newbyteorder("=")
+        x = torch.from_numpy(np.require(array, native, ["C", "W"]))  # torch wants no other kind
     if x.is_complex():
         raise ValueError(f"{name} are {x.dtype}; answers have to be real numbers")
+    return x
+
+
+def refuse_form(name: str, x: Tensor) -> None:
+    """Raise ValueError where answers are no table [n, k] or maps [n, k, h, w]."""
     if x.ndim == 1:
         raise ValueError(
             f"{name} are {tuple(x.shape)}; they have to be [n, k], a number a class: classes as "

@@ -62,7 +62,8 @@ def answers_hash(run: Run) -> str | None:
 def config_of(run: Run) -> dict[str, Any]:
     """All settings that decide what a run computes, beside its seed."""
     arm = run.task.adapt(run.arm) if isinstance(run.arm, Arm) else run.arm
-    return {"task": run.task, "arm": arm}
+    teacher = {} if run.task.teacher_answers is None else {"teacher": "its answers alone"}
+    return {"task": run.task, "arm": arm, **teacher}
 
 
 def environment_of(task: Task, configuration: RunConfiguration) -> dict[str, str]:
@@ -133,7 +134,7 @@ def record_of(result: Result, configuration: RunConfiguration) -> Record:
 
 
 def _notes(result: Result) -> dict[str, Any]:
-    """What the method, the contestant and a teacher known by its answers have to say."""
+    """The notes of the method and of a contestant, and those on a teacher known by its answers."""
     run, notes = result.run, dict(result.notes)
     if not isinstance(run.arm, Arm):
         notes["sees"] = run.arm.sees
