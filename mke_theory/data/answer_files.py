@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mke_theory.data.answers import as_logits
+from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 
@@ -72,7 +73,8 @@ def _with(part: str, pool: Pool, values: Tensor | Array | None) -> Pool:
             f"{name} have {len(logits)} rows, but it has {len(pool)} samples; give a row a sample, "
             "in the order of the part"
         )
-    return replace(pool, answers=logits)
+    # Maps are many numbers: parts of a pool are to share them.
+    return replace(pool, answers=logits if logits.ndim == 2 else Stored(logits))
 
 
 def save_answers(

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool, is_present
 
 LEAST = 1e-6
@@ -50,7 +51,7 @@ def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = Fa
     if low < 0:
         return x
     if _sum_to_one(name, some):
-        return x.float().clamp(min=LEAST).log()
+        return x.float().clamp(min=LEAST).log_()
     return x
 
 
@@ -83,24 +84,27 @@ def refuse_form(name: str, x: Tensor) -> None:
         )
 
 
-def silent(name: str, x: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+def silent(name: str, x: Tensor | Stored) -> Tensor:
     """True [n] where a row is no answer: NaN throughout.
 
-    Raises ValueError for an infinite number, or a row that is NaN in part. `rows` are the numbers
-    of the samples, for the message.
+    Raises ValueError for an infinite number, or a row that is NaN in part.
     """
-    flat = x.reshape(len(x), -1)
-    nan = torch.isnan(flat)
-    absent = nan.all(dim=1)
-    for wrong, what, remedy in (
-        (torch.isinf(flat).any(dim=1), "an infinite number", "clip it: np.clip(x, -20, 20)"),
-        (nan.any(dim=1) & ~absent, "NaN", "NaN throughout a row alone is no answer"),
-    ):
-        if bool(wrong.any()):
-            row = int(wrong.nonzero()[0])
-            row = row if rows is None else rows[row]
-            raise ValueError(f"{name} have {what} in row {row}; {remedy}")
-    return absent
+    parts, done = [], 0
+    for part in x.parts() if isinstance(x, Stored) else x.split(256):
+        flat = part.reshape(len(part), -1)
+        nan = torch.isnan(flat)
+        absent = nan.all(dim=1)
+        for wrong, what, remedy in (
+            (torch.isinf(flat).any(dim=1), "an infinite number", "clip it: np.clip(x, -20, 20)"),
+            (nan.any(dim=1) & ~absent, "NaN", "NaN throughout a row alone is no answer"),
+        ):
+            if bool(wrong.any()):
+                raise ValueError(
+                    f"{name} have {what} in row {done + int(wrong.nonzero()[0])}; {remedy}"
+                )
+        parts.append(absent)
+        done += len(part)
+    return torch.cat(parts)
 
 
 def _sum_to_one(name: str, some: Tensor) -> bool:

@@ -73,7 +73,7 @@ class Pool:
     inputs: dict[str, Any]
     labels: Tensor
     groups: np.ndarray | None = None
-    answers: Tensor | None = None
+    answers: Tensor | Stored | None = None
 
     def __post_init__(self) -> None:
         for name, x in {**self.inputs, "labels": self.labels}.items():
@@ -118,7 +118,7 @@ class Pool:
         at = torch.as_tensor(index)
         groups = None if self.groups is None else self.groups[at.numpy()]
         inputs = {name: taken(x, at) for name, x in self.inputs.items()}
-        answers = None if self.answers is None else self.answers[at]
+        answers = None if self.answers is None else taken(self.answers, at)
         return Pool(inputs, self.labels[at], groups, answers)
 
     def only(self, modalities: Iterable[str]) -> Pool:
@@ -141,8 +141,10 @@ def _widened(labels: Tensor) -> Tensor:
     return labels.float() if labels.dtype == torch.float16 else labels
 
 
-def is_present(x: Tensor) -> Tensor:
+def is_present(x: Tensor | Stored) -> Tensor:
     """True [n] where the sample has the modality; a missing one is NaN throughout."""
+    if isinstance(x, Stored):
+        return torch.cat([is_present(part) for part in x.parts()])
     return ~torch.isnan(x.reshape(len(x), -1)[:, 0])
 
 

@@ -71,7 +71,7 @@ def _answers(record: Record) -> str:
     teacher = record.extra.get("teacher")
     if teacher is None:
         return ""
-    honest = "" if teacher["cross_fitted"] else ", and there are none on D_l that it did not learn"
+    honest = "" if teacher["cross_fitted"] else ", without any on D_l that could calibrate it"
     return f" The teacher is its answers alone{honest}."
 
 

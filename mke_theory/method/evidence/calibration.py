@@ -68,8 +68,9 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
         return None
     given = teacher.labelled if isinstance(teacher, Answers) else labelled.answers
     if given is not None:
-        here = has_all(job.unlabelled, job.alpha)
-        return _honest(job, given[known].double(), labels, [teachers_logits(job, here)[here]])
+        readable = [has_all(job.unlabelled, job.alpha)]
+        on_u = (teachers_logits(job, here)[here] for here in readable)  # pixels never ask for it
+        return _honest(job, given[known].double(), labels, on_u)
     if isinstance(teacher, Answers) or (
         job.retrain is None and not isinstance(teacher, FromClassifier)
     ):
