@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mke_theory.data.answers import LEAST
-from mke_theory.data.pool import Pool
+from mke_theory.data.answers import LEAST, WITHIN, silent
+from mke_theory.data.pool import Pool, is_present
 from mke_theory.models.known_answers import KnownAnswers
 
 
@@ -20,12 +20,12 @@ class Answers:
     """A teacher known by its answers alone: logits on D_u [n, k] and, if there are any, on D_l.
 
     `labelled` [n_l, k] are answers for D_l of a model that was not trained on it (cross-fitted).
-    Both are [n, k, h, w] where every pixel has a class, and [n, q] for q questions.
-    Evidence students do not read the row of a sample that lacks the teacher's modality; Algorithm 1
-    reads every row.
+    Both are [n, k, h, w] where every pixel has a class, and [n, q] for q questions. A row of NaN is
+    no answer: Algorithm 1 learns nothing from it, and evidence students need none where a sample
+    lacks the teacher's modality.
 
-    Raises TypeError where they are no tensors, ValueError where a number is not finite or shapes do
-    not fit.
+    Raises TypeError where they are no tensors, ValueError where another number is not finite or
+    shapes do not fit.
     """
 
     unlabelled: Tensor
@@ -45,11 +45,8 @@ class Answers:
                     f"{name} answers are {tuple(x.shape)}; they have to be [n, k], or "
                     "[n, k, h, w] for pixels, or [n, q] for questions"
                 )
-            if not bool(torch.isfinite(x).all()):
-                raise ValueError(
-                    f"{name} answers hold a number that is not finite; where the teacher cannot "
-                    "answer, mark its modality as missing in the pool and put zeros here"
-                )
+            if bool(silent(f"{name} answers", x).all()):
+                raise ValueError(f"{name} answers are NaN in every row; give those that there are")
         if _are_probabilities(self.unlabelled):
             raise ValueError(
                 "unlabelled answers are probabilities of classes; Answers takes logits: "
@@ -88,13 +85,17 @@ class Answers:
 
 def _are_probabilities(x: Tensor) -> bool:
     """True where numbers are nowhere below 0 and sum to 1 over several classes, as no logits do."""
+    x = x[is_present(x)]
     total = x.double().sum(1)
     return x.shape[1] > 1 and float(x.min()) >= 0 and float((total - 1).abs().max()) < 1e-4
 
 
 def _logarithms(given: Tensor | NDArray[Any]) -> Tensor:
     x = torch.as_tensor(np.asarray(given), dtype=torch.float64)
-    if x.ndim not in (2, 4) or float(x.min()) < 0 or float((x.sum(1) - 1).abs().max()) > 1e-3:
+    heard = x[is_present(x)] if x.ndim in (2, 4) else x[:0]
+    if len(heard) == 0 or not (
+        float(heard.min()) >= 0 and float((heard.sum(1) - 1).abs().max()) <= WITHIN
+    ):
         raise ValueError(
             "probabilities are [n, k] or [n, k, h, w], at least 0, and sum to 1 over the classes; "
             "of several questions give logits: Answers(torch.logit(p))"

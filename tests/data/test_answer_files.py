@@ -41,6 +41,7 @@ def test_answers_are_read_as_they_were_written(tmp_path: Path) -> None:
     for part, x in given.items():
         carried = getattr(found, part).answers
         assert torch.equal(carried, torch.from_numpy(x))
+    assert found.split_hash == problem().split_hash == replace(found).split_hash
     del given["labelled"]
     save_answers(path, problem(), **given)
     assert load_answers(path, problem()).labelled.answers is None

@@ -39,8 +39,9 @@ def test_answers_are_logits() -> None:
         (torch.zeros(3, 0), None, r"\[n, q\] for questions"),
         (torch.tensor([[0.2, 0.8]]), None, r"probabilities of classes; Answers takes logits"),
         (torch.zeros(3, 2, 4), None, r"have to be \[n, k\], or \[n, k, h, w\] for pixels, or"),
-        (torch.tensor([[0.0, torch.nan]]), None, "unlabelled answers hold a number that is not"),
-        (torch.zeros(3, 2), torch.tensor([[0.0, torch.inf]]), "labelled answers hold"),
+        (torch.tensor([[0.0, torch.nan]]), None, "unlabelled answers have NaN in row 0"),
+        (torch.full((2, 2), torch.nan), None, "unlabelled answers are NaN in every row"),
+        (torch.zeros(3, 2), torch.tensor([[0.0, torch.inf]]), "labelled answers have an infinite"),
         (torch.zeros(3, 2), torch.zeros(3, 3), "but for n they have to be equal"),
     ],
 )
@@ -55,10 +56,19 @@ def test_answers_have_to_be_tensors() -> None:
 
 
 @pytest.mark.parametrize(
-    "p", [[[0.5, 0.6]], [[1.5, -0.5]], [0.5, 0.5], [[np.nan, 1.0]], [[2.0, -3.0]]]
+    "p",
+    [
+        [[0.5, 0.6]],
+        [[1.5, -0.5]],
+        [0.5, 0.5],
+        [[np.nan, 1.0]],
+        [[2.0, -3.0]],
+        [[np.nan, np.nan]],
+        [[np.nan, np.nan], [0.5, 0.6]],
+    ],
 )
 def test_probabilities_that_are_refused(p: Any) -> None:
-    with pytest.raises(ValueError, match=r"probabilities are|not finite"):
+    with pytest.raises(ValueError, match=r"probabilities are|NaN in row"):
         Answers.of_probabilities(np.array(p))
 
 
@@ -112,6 +122,17 @@ def test_answers_for_other_samples_are_refused() -> None:
     problem = Toy().problem(0)
     with pytest.raises(ValueError, match="there are 20 answers for 21 samples of D_u"):
         pseudo_label(Answers(torch.zeros(20, 3)), problem.unlabelled)
+
+
+def test_answers_of_which_some_are_missing_are_those_of_the_rest() -> None:
+    problem = Toy().problem(0)
+    p = torch.rand(21, 3, generator=torch.Generator().manual_seed(0))
+    p = p / p.sum(1, keepdim=True)
+    p[[2, 7]] = torch.nan
+    found = pseudo_label(Answers.of_probabilities(p), problem.unlabelled)
+    assert (found.target == -1).nonzero()[:, 0].tolist() == [2, 7]
+    with pytest.raises(ValueError, match="Answers takes logits"):
+        Answers(p)
 
 
 def test_where_there_is_no_answer_a_student_learns_nothing() -> None:

@@ -203,6 +203,17 @@ def test_vectorised_students_are_those_of_the_network_too(tmp_path: Path) -> Non
         assert torch.equal(one.predictions["test"], other.predictions["test"]), str(one.run)
 
 
+def test_the_rival_adjusts_answers_as_it_adjusts_a_network(tmp_path: Path) -> None:
+    objective = replace(Toy().recipe.objective, adjustment=0.7)
+    task = Toy(recipe=replace(Toy().recipe, objective=objective))
+    by_answers = logits_of_the_network(task, 0).save(tmp_path, task, 0)
+    arm = ARMS["um_teacher_adjusted"]
+    one, other = run([Run(task, arm, 0), Run(by_answers, arm, 0)], ALONE)
+    assert isinstance(one, Result) and isinstance(other, Result)
+    assert torch.equal(one.predictions["test"], other.predictions["test"])
+    assert not torch.equal(other.predictions["unlabelled"], other.pseudo.hard)
+
+
 def test_contestants_have_the_answers_for_a_teacher(tmp_path: Path) -> None:
     task = comparable(Toy(), SHORT)
     network = logits_of_the_network(task, 0)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import Pool
+from mke_theory.data.pool import Pool, is_present
 from mke_theory.data.rng import seed_for
 from mke_theory.method.answers import Answers
 from mke_theory.method.evidence.checks import given_prior, teachers_logits
@@ -63,13 +63,15 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
     if labelled is None:
         return None
     known = known_rows(labelled, job.alpha)
+    given = teacher.labelled if isinstance(teacher, Answers) else labelled.answers
+    if given is not None:
+        known = known[is_present(given[known])]
     labels = labelled.labels[known]
     if len(known) < 2:
         return None
-    given = teacher.labelled if isinstance(teacher, Answers) else labelled.answers
     if given is not None:
-        readable = [has_all(job.unlabelled, job.alpha)]
-        on_u = (teachers_logits(job, here)[here] for here in readable)  # pixels never ask for it
+        pools = [has_all(job.unlabelled, job.alpha)]
+        on_u = (teachers_logits(job, here)[here] for here in pools)  # pixels never ask for it
         return _honest(job, given[known].double(), labels, on_u)
     if isinstance(teacher, Answers) or (
         job.retrain is None and not isinstance(teacher, FromClassifier)

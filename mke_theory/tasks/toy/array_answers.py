@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mke_theory.data.answers import as_logits, silent
-from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.pool import UNKNOWN, Pool, is_present
 
 TEACHER = "teacher"
 """The array's name."""
@@ -15,13 +17,19 @@ _ANSWERS = f"the answers in `{TEACHER}`"
 
 
 def answers_in(
-    arrays: dict[str, np.ndarray], alpha: str, part: np.ndarray, *, cross_fitted: bool
+    arrays: Mapping[str, np.ndarray],
+    pool: Pool,
+    alpha: str,
+    part: np.ndarray,
+    *,
+    cross_fitted: bool,
 ) -> Tensor | None:
     """The teacher's logits [n, k] for the rows of the file; None where it has no such array.
 
-    Raises ValueError where they are no logits or probabilities of at least two classes, a label is
-    beyond them, or a row that is asked about has `alpha` and no answer (NaN); and where they are
-    said to be cross-fitted, and are not there.
+    `pool` has the modalities of all rows, `part` [n] says where each belongs. Raises ValueError
+    where they are no logits or probabilities of at least two classes, a label is beyond them,
+    or a row that is asked about has `alpha` and no answer (NaN); and where they are said to be
+    cross-fitted, and are not there.
     """
     if TEACHER not in arrays:
         if cross_fitted:
@@ -42,10 +50,10 @@ def answers_in(
             f"classes 0 to {logits.shape[1] - 1}; {UNKNOWN} is unknown"
         )
     asked = ("labelled", "unlabelled", "test") if cross_fitted else ("unlabelled", "test")
-    has_alpha = ~np.isnan(arrays[alpha].reshape(len(logits), -1).astype(np.float64)).all(axis=1)
-    unanswered = silent(_ANSWERS, logits) & torch.from_numpy(np.isin(part, asked) & has_alpha)
-    if bool(unanswered.any()):
-        row = int(unanswered.nonzero()[0])
+    rows = (silent(_ANSWERS, logits) & torch.from_numpy(np.isin(part, asked))).nonzero()[:, 0]
+    readable = is_present(pool.inputs[alpha][rows]) if len(rows) else rows
+    if bool(readable.any()):
+        row = int(rows[readable][0])
         raise ValueError(
             f"{_ANSWERS} have none (NaN) in row {row}, of the {part[row]} part, which has {alpha}; "
             "give one, or leave the row out"

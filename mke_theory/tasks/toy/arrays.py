@@ -114,7 +114,7 @@ class Arrays(Task):
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         # The labels that D_u hides decide nothing: not even how many outputs a model has.
         counted = part == "labelled" if "part" in arrays else arrays["labels"] != UNKNOWN
-        answers = answers_in(arrays, alpha, part, cross_fitted=self.cross_fitted)
+        answers = answers_in(arrays, pool, alpha, part, cross_fitted=self.cross_fitted)
         if answers is None:
             classes = _classes(arrays["labels"], counted)
         else:
