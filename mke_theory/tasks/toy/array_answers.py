@@ -39,16 +39,7 @@ def answers_in(
             )
         return None
     logits = as_logits(_ANSWERS, arrays[TEACHER])
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise ValueError(
-            f"{_ANSWERS} are {tuple(logits.shape)}; they have to be [n, k], a column a class"
-        )
-    highest = int(arrays["labels"].max())
-    if highest >= logits.shape[1]:
-        raise ValueError(
-            f"labels has class {highest}, but {_ANSWERS} have {logits.shape[1]} columns, for "
-            f"classes 0 to {logits.shape[1] - 1}; {UNKNOWN} is unknown"
-        )
+    _refuse_classes(logits, arrays["labels"])
     asked = ("labelled", "unlabelled", "test") if cross_fitted else ("unlabelled", "test")
     rows = (silent(_ANSWERS, logits) & torch.from_numpy(np.isin(part, asked))).nonzero()[:, 0]
     readable = is_present(pool.inputs[alpha][rows]) if len(rows) else rows
@@ -59,3 +50,17 @@ def answers_in(
             "give one, or leave the row out"
         )
     return logits
+
+
+def _refuse_classes(logits: Tensor, labels: np.ndarray) -> None:
+    """Raise ValueError where answers have fewer than two columns, or too few for the labels."""
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"{_ANSWERS} are {tuple(logits.shape)}; they have to be [n, k], a column a class"
+        )
+    highest = int(labels.max())
+    if highest >= logits.shape[1]:
+        raise ValueError(
+            f"labels has class {highest}, but {_ANSWERS} have {logits.shape[1]} columns, for "
+            f"classes 0 to {logits.shape[1] - 1}; {UNKNOWN} is unknown"
+        )

@@ -200,6 +200,8 @@ def test_nobody_answers() -> None:
     assert answered(job(None)) is None
     assert answered(job(numbered(10), again=None)) is None
     assert answered(job(numbered(10), Answers(torch.zeros(4, 2)))) is None
+    for labels in ([UNKNOWN] * 3, [UNKNOWN, 1, UNKNOWN]):
+        assert answered(job(numbered(3).with_labels(torch.tensor(labels)))) is None
 
 
 def test_answers_that_d_l_itself_carries_count_before_a_training_of_others() -> None:
@@ -215,8 +217,6 @@ def test_answers_that_d_l_itself_carries_count_before_a_training_of_others() -> 
     one_left = torch.full((10, 2), torch.nan)
     one_left[4] = 0.0
     assert answered(job(replace(numbered(10), answers=one_left))) is None
-    for labels in ([UNKNOWN] * 3, [UNKNOWN, 1, UNKNOWN]):
-        assert answered(job(numbered(3).with_labels(torch.tensor(labels)))) is None
 
 
 def test_two_labels_are_enough() -> None:
