@@ -48,7 +48,7 @@ from mke_theory.tasks.toy.stored_arrays import (
 from mke_theory.training.loop import TrainConfig
 
 PARTS = ("labelled", "unlabelled", "test")
-_RESERVED = ("labels", "groups", "part")
+RESERVED = ("labels", "groups", "part")
 NUMBERED = (
     "numbers = np.full(len(labels), -1); "
     "numbers[known] = np.unique(labels[known], return_inverse=True)[1]"
@@ -109,7 +109,7 @@ class Arrays(Task):
     def problem(self, seed: int) -> Problem:
         """The parts of the file: by its `part` array, else by a split that belongs to the seed."""
         arrays = read_arrays(self._path())
-        names = [name for name in arrays if name not in _RESERVED]
+        names = [name for name in arrays if name not in RESERVED]
         alpha = self.alpha or names[0]
         if alpha not in names:
             raise ValueError(f"arrays.alpha is {alpha!r}; the modalities are {', '.join(names)}")
@@ -213,7 +213,7 @@ def read_arrays(path: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _read_folder(path: Path, stamp: str) -> dict[str, Any]:
-    return _checked(path, folder_arrays(path, whole=_RESERVED))
+    return _checked(path, folder_arrays(path, whole=RESERVED))
 
 
 def _unpacked(path: Path) -> dict[str, np.ndarray]:
@@ -240,7 +240,7 @@ def _unpacked(path: Path) -> dict[str, np.ndarray]:
 def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
     """The arrays, if they are what is expected of them."""
     _refuse_labels(path, arrays)
-    modalities = [name for name in arrays if name not in _RESERVED]
+    modalities = [name for name in arrays if name not in RESERVED]
     if len(modalities) < 2:
         raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
     for name in modalities:

@@ -82,14 +82,22 @@ def folder_arrays(folder: Path, *, whole: Container[str]) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     for path in sorted(folder.glob("*.npy")):
         arrays[path.stem] = _loaded(path, mapped=path.stem not in whole and path.stem != KEYS)
-    keys = arrays.pop(KEYS, None)
+    arrays.pop(KEYS, None)
+    keys = read_keys(folder)
     for path in sorted(path for path in folder.glob("[!.]*") if path.is_dir()):
         if path.name in arrays:
             raise ValueError(f"{folder}: has {path.name}.npy and {path.name}/; keep one of them")
-        named = None if keys is None else [str(key) for key in np.ravel(keys)]
-        parts = list(open_features(path, keys=named).arrays.values())
+        parts = list(open_features(path, keys=keys).arrays.values())
         arrays[path.name] = parts[0] if len(parts) == 1 else SideBySide(parts)
     return {name: arrays[name] for name in sorted(arrays)}
+
+
+def read_keys(path: Path) -> tuple[str, ...] | None:
+    """The names of the samples of a folder; None where it has none, or is a file."""
+    file = path / f"{KEYS}.npy"
+    if not file.is_file():
+        return None
+    return tuple(str(key) for key in np.ravel(_loaded(file, mapped=False)))
 
 
 def blocks_of(x: np.ndarray | SideBySide, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:

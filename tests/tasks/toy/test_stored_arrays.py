@@ -267,9 +267,9 @@ def test_the_hash_of_the_data_follows_the_features(tmp_path: Path) -> None:
     [
         (
             {"keys": NAMES[::-1]},
-            "the order of the samples is .* the first that differs is sample 0",
+            "order of the samples: .* the first that differs is sample 0",
         ),
-        ({"keys": NAMES[:20], "samples": PICTURES[:20]}, "the number of samples is 20 there, 30"),
+        ({"keys": NAMES[:20], "samples": PICTURES[:20]}, "number of samples: 20 there, 30"),
     ],
 )
 def test_features_of_other_samples_are_refused(
