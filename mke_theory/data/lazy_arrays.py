@@ -15,6 +15,7 @@ Decode = Callable[[Tensor], Tensor]
 """Raw values [b, ...] of some samples to float32 [b, ...], each sample by itself."""
 
 _AT_A_TIME = 256
+_MOST_NUMBERS = 1 << 24  # that are looked at together: 64 MiB in float32
 _LARGE_ROW = 4096  # bytes; a loop over such rows costs less than copying them twice
 
 
@@ -128,8 +129,9 @@ class Stored:
 
     def parts(self) -> Iterator[Tensor]:
         """The decoded samples, some at a time."""
-        for start in range(0, len(self), _AT_A_TIME):
-            yield self[slice(start, start + _AT_A_TIME)]
+        size = fitting(self.shape[1:].numel(), _AT_A_TIME)
+        for start in range(0, len(self), size):
+            yield self[slice(start, start + size)]
 
     def _raw(self, at: Tensor) -> Tensor:
         if isinstance(self.values, Tensor):
@@ -152,6 +154,11 @@ def _read(values: np.ndarray, wanted: np.ndarray, places: np.ndarray) -> np.ndar
     for row, place in zip(wanted, places, strict=True):
         result[place] = values[row]
     return result
+
+
+def fitting(numbers: int, most: int) -> int:
+    """The count of samples of so many numbers that are looked at together: at most `most`."""
+    return max(1, min(most, _MOST_NUMBERS // max(1, numbers)))
 
 
 def taken(x: Tensor | Stored, index: Tensor) -> Tensor | Stored:
