@@ -76,6 +76,7 @@ class Stored:
         self.values, self.decode = values, decode
         self.index = torch.arange(len(values)) if rows is None else rows
         self.checked = False
+        self._present: Tensor | None = None
         bounds = (int(self.index.min()), int(self.index.max())) if len(self.index) else (0, 0)
         if not 0 <= bounds[0] <= bounds[1] < max(1, len(values)):
             raise ValueError(
@@ -116,7 +117,18 @@ class Stored:
         """The samples at these positions, still stored."""
         chosen = Stored(self.values, self.decode, self.index[index])
         chosen.checked = self.checked
+        chosen._present = None if self._present is None else self._present[index]
         return chosen
+
+    def present(self) -> Tensor:
+        """True [n] where a sample's first number is not NaN (a missing modality is NaN throughout).
+
+        All samples are read, but only once.
+        """
+        if self._present is None:
+            first = [part.reshape(len(part), -1)[:, 0] for part in self.parts()]
+            self._present = ~torch.isnan(torch.cat([torch.empty(0), *first]))
+        return self._present
 
     def check(self, refuse: Callable[[Tensor, int], None]) -> None:
         """Hand the decoded samples, with the number of the first, to `refuse`; but only once."""
@@ -206,6 +218,7 @@ class _Chain:
         """The samples [m, ...] at rows [m]."""
         at, cut = torch.from_numpy(rows), len(self.first)
         result = torch.empty((len(at), *self.shape[1:]))
-        result[at < cut] = self.first[at[at < cut]]
-        result[at >= cut] = self.second[at[at >= cut] - cut]
+        for store, here, shift in ((self.first, at < cut, 0), (self.second, at >= cut, cut)):
+            if bool(here.any()):
+                result[here] = store[at[here] - shift]
         return result.numpy()

@@ -135,8 +135,10 @@ def _widened(labels: Tensor) -> Tensor:
     return labels.float() if labels.dtype == torch.float16 else labels
 
 
-def is_present(x: Tensor) -> Tensor:
+def is_present(x: Tensor | Stored) -> Tensor:
     """True [n] where the sample has the modality; a missing one is NaN throughout."""
+    if isinstance(x, Stored):
+        return x.present()
     return ~torch.isnan(x.reshape(len(x), -1)[:, 0])
 
 

@@ -164,3 +164,22 @@ def test_samples_of_a_disk_and_of_memory_are_joined_without_being_read(
     assert torch.equal(thrice[:], torch.cat([wanted, FLOATS[:1]]))
     in_memory = concatenated(Stored(torch.from_numpy(RAW), SCALE), FLOATS[:2])
     assert isinstance(in_memory, torch.Tensor)
+
+
+def test_who_has_a_modality_is_found_once() -> None:
+    raw = np.ones((300, 2), dtype=np.float16)
+    raw[[0, 299]] = np.nan
+    read: list[int] = []
+
+    def counted(some: torch.Tensor) -> torch.Tensor:
+        read.append(len(some))
+        return some.float()
+
+    stored = Stored(raw, counted)
+    wanted = torch.from_numpy(~np.isnan(raw[:, 0]))
+    assert torch.equal(stored.present(), wanted)
+    looked = sum(read)
+    at = torch.tensor([299, 4, 0])
+    assert torch.equal(stored.rows(at).present(), wanted[at])
+    assert torch.equal(stored.present(), wanted) and sum(read) == looked
+    assert stored.rows(torch.zeros(0, dtype=torch.long)).present().tolist() == []

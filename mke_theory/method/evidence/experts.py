@@ -243,10 +243,5 @@ def has_all(pool: Pool, modalities: Sequence[str]) -> Tensor:
     """True [n] where a sample has every one of the modalities."""
     here = torch.ones(len(pool), dtype=torch.bool)
     for name in modalities:
-        x = pool.inputs[name]
-        here &= is_present(x) if isinstance(x, Tensor) else _present_on_disk(x)
+        here &= is_present(pool.inputs[name])
     return here
-
-
-def _present_on_disk(x: Any) -> Tensor:
-    return torch.cat([is_present(part) for part in x.parts()])

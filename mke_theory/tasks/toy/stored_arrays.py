@@ -130,7 +130,7 @@ class Columns:
     sd: np.ndarray
 
     def __call__(self, raw: Tensor) -> Tensor:
-        raw = raw.reshape(len(raw), -1)
+        raw = raw.flatten(1)
         result = torch.empty(raw.shape)
         mean, sd = torch.from_numpy(self.mean), torch.from_numpy(self.sd)
         for start in range(0, raw.shape[1], _COLUMNS):  # so that what is between stays in the cache
