@@ -4,6 +4,8 @@
     labels            [n] whole numbers, 0 to k − 1, and −1 where the class is not known
     groups            [n], optional: who or what must stay on one side of a split
     part              [n], optional: "labelled", "unlabelled" or "test" for each row
+    teacher           [n, k], optional: a teacher's answers, a column a class, logits or
+                      probabilities; they are then the teacher, and none is trained
 
 Without `part`, rows of unknown class are D_u; of the labelled rows a share is kept for test (whole
 groups, where there are groups) and the rest is D_l. With `part`, rows of D_u may carry their class,
@@ -17,7 +19,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +38,7 @@ from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.files.standardise import standardiser
+from mke_theory.tasks.toy.array_answers import TEACHER, answers_in
 from mke_theory.tasks.toy.stored_arrays import (
     OnDisk,
     SideBySide,
@@ -48,7 +51,7 @@ from mke_theory.tasks.toy.stored_arrays import (
 from mke_theory.training.loop import TrainConfig
 
 PARTS = ("labelled", "unlabelled", "test")
-RESERVED = ("labels", "groups", "part")
+RESERVED = ("labels", "groups", "part", TEACHER)
 NUMBERED = (
     "numbers = np.full(len(labels), -1); "
     "numbers[known] = np.unique(labels[known], return_inverse=True)[1]"
@@ -67,6 +70,8 @@ class Arrays(Task):
     """Any data as arrays.
 
     `file` is the .npz file or the folder, `alpha` the teacher's modality ("" for the first one).
+    `cross_fitted` says that the answers in the file's `teacher` are of models that were not trained
+    on rows of D_l: then they calibrate the teacher for evidence students.
     """
 
     name: ClassVar[str] = "arrays"
@@ -88,6 +93,7 @@ class Arrays(Task):
     alpha: str = ""
     test_share: float = 0.3
     hidden: int = 64
+    cross_fitted: bool = False
 
     def missing(self) -> str | None:
         if not self.file:
@@ -123,9 +129,14 @@ class Arrays(Task):
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         # The labels that D_u hides decide nothing: not even how many outputs a model has.
         counted = part == "labelled" if "part" in arrays else arrays["labels"] != UNKNOWN
-        classes = _classes(arrays["labels"], counted)
+        answers = answers_in(arrays, pool, alpha, part, cross_fitted=self.cross_fitted)
+        if answers is None:
+            classes = _classes(arrays["labels"], counted)
+        else:
+            pool, classes = replace(pool, answers=answers), answers.shape[1]
+        labelled = pool.rows(np.flatnonzero(part == "labelled")).only([alpha])
         return Problem.of(
-            labelled=pool.rows(np.flatnonzero(part == "labelled")).only([alpha]),
+            labelled=labelled if self.cross_fitted else replace(labelled, answers=None),
             unlabelled=pool.rows(np.flatnonzero(part == "unlabelled")),
             test=pool.rows(np.flatnonzero(part == "test")),
             teacher_modalities=(alpha,),
@@ -245,10 +256,10 @@ def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
     for name in modalities:
         _refuse_modality(name, arrays[name], len(arrays["labels"]))
-    for name in ("groups", "part"):
+    for name in ("groups", "part", TEACHER):
         if name in arrays:
             _refuse_length(name, arrays[name], len(arrays["labels"]))
-            if arrays[name].ndim != 1:
+            if arrays[name].ndim != 1 and name != TEACHER:
                 raise ValueError(f"{name} is {arrays[name].shape}; it has to be [n], as labels")
     return arrays
 

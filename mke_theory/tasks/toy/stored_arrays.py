@@ -4,7 +4,7 @@ The folder holds:
 
     audio.npy, …      [n, ...] a modality, as in the .npz file; on disk its type stays as it is
     image/            or the features of one, as `tasks.files.features` writes them
-    labels.npy        and groups.npy and part.npy, as in the .npz file
+    labels.npy        and groups.npy, part.npy and teacher.npy, as in the .npz file
     keys.npy          [n], optional: the names of the samples; those of features have to be the same
 
 The modalities are in the order of their names. What is computed from a folder is what would be

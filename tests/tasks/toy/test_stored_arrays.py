@@ -152,6 +152,16 @@ def test_every_semi_supervised_method_reads_folders(contestant: Any, tmp_path: P
     assert torch.equal(one.predictions["test"], other.predictions["test"])
 
 
+def test_a_teacher_known_by_its_answers_alone(tmp_path: Path) -> None:
+    logits = np.random.default_rng(3).normal(size=(30, 3))
+    file, folder = both_ways(tmp_path, {**given_parts(), "teacher": logits})
+    one, other = (
+        results(task, ARMS["mm_student_evidence"], trainer="one by one") for task in (file, folder)
+    )
+    assert torch.equal(one.pseudo.hard, torch.from_numpy(logits[9:21]).argmax(1))
+    assert torch.equal(one.predictions["test"], other.predictions["test"])
+
+
 def test_a_process_looks_through_a_folder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
