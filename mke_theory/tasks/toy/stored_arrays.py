@@ -81,7 +81,7 @@ def folder_arrays(folder: Path, *, whole: Container[str]) -> dict[str, Any]:
     """
     arrays: dict[str, Any] = {}
     for path in sorted(folder.glob("*.npy")):
-        arrays[path.stem] = _loaded(path, mapped=path.stem not in whole and path.stem != KEYS)
+        arrays[path.stem] = loaded(path, mapped=path.stem not in whole and path.stem != KEYS)
     arrays.pop(KEYS, None)
     keys = read_keys(folder)
     for path in sorted(path for path in folder.glob("[!.]*") if path.is_dir()):
@@ -97,7 +97,7 @@ def read_keys(path: Path) -> tuple[str, ...] | None:
     file = path / f"{KEYS}.npy"
     if not file.is_file():
         return None
-    return tuple(str(key) for key in np.ravel(_loaded(file, mapped=False)))
+    return tuple(str(key) for key in np.ravel(loaded(file, mapped=False)))
 
 
 def blocks_of(x: np.ndarray | SideBySide, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
@@ -142,13 +142,14 @@ class Columns:
 @lru_cache(maxsize=16)
 def _moments(files: tuple[Path, ...], stamp: str, fit: bytes) -> tuple[np.ndarray, np.ndarray]:
     """The moments of the columns; `stamp` changes with the files, and `fit` has a bit for a row."""
-    parts = [_loaded(path, mapped=True) for path in files]
+    parts = [loaded(path, mapped=True) for path in files]
     x = parts[0] if len(parts) == 1 else SideBySide(parts)
     rows = np.flatnonzero(np.unpackbits(np.frombuffer(fit, np.uint8), count=len(x)))
     return column_moments(lambda: (block.astype(np.float64) for block in blocks_of(x, rows)))
 
 
-def _loaded(path: Path, *, mapped: bool) -> Any:
+def loaded(path: Path, *, mapped: bool) -> Any:
+    """The array of a file, in memory or mapped; ValueError where it cannot be, with the remedy."""
     try:
         found = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as problem:

@@ -227,12 +227,18 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        try:
-            manifest = read_manifest(folder)
-            done = f"{manifest.done} of {manifest.origin.samples} samples are finished, and stay"
-        except (OSError, ValueError):
-            done = "no sample is finished"
+        done = _finished(folder)
         raise type(error)(
             f"{folder}: cannot be written ({error.strerror or error}); {done}: make room, or let "
             "the folder be written to, and run this again"
         ) from error
+
+
+def _finished(folder: Path) -> str:
+    try:
+        manifest = read_manifest(folder)
+    except (OSError, ValueError):
+        return "no sample is finished"
+    if not manifest.done:
+        return "no sample is finished"
+    return f"{manifest.done} of {manifest.origin.samples} samples are finished, and stay"

@@ -178,5 +178,21 @@ def test_own_sounds_and_names(tmp_path: Path) -> None:
     assert torch.from_numpy(found.values[0:1]).dtype == torch.float32
     with pytest.raises(ValueError, match=r"'image' is float64 \(30, 2, 2\); an encoder takes pict"):
         array_samples(Path(task.file), "image")
-    with pytest.raises(ValueError, match=r"modality is 'smell'; .* has image, sound"):
+    with pytest.raises(ValueError, match=r"modality is 'smell'; .* has image, sound$"):
         array_samples(Path(task.file), "smell")
+
+
+def test_features_may_be_made_into_the_folder_they_are_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own"
+    in_folder(folder, {"pictures": PICTURES, "sound": given_parts()["sound"]})
+    asked = ["--data-set", "arrays", "--file", folder, "--modality", "pictures", "--taps", "pool"]
+    asked += ["--encoder", exported(tmp_path), "--out", folder / "image"]
+    call(monkeypatch, *asked)
+    made = (folder / "image" / "manifest.json").stat().st_mtime_ns
+    call(monkeypatch, *asked)  # its own features do not change what they are made of
+    assert (folder / "image" / "manifest.json").stat().st_mtime_ns == made
+    np.save(folder / "pictures.npy", PICTURES[::-1])
+    with pytest.raises(SystemExit, match=r"hash of the data set: .* there, .* asked for"):
+        call(monkeypatch, *asked)
