@@ -144,7 +144,7 @@ def _widened(labels: Tensor) -> Tensor:
 def is_present(x: Tensor | Stored) -> Tensor:
     """True [n] where the sample has the modality; a missing one is NaN throughout."""
     if isinstance(x, Stored):
-        return torch.cat([is_present(part) for part in x.parts()])
+        return x.present()
     return ~torch.isnan(x.reshape(len(x), -1)[:, 0])
 
 
