@@ -15,6 +15,7 @@ Decode = Callable[[Tensor], Tensor]
 """Raw values [b, ...] of some samples to float32 [b, ...], each sample by itself."""
 
 _AT_A_TIME = 256
+_LARGE_ROW = 4096  # bytes; a loop over such rows costs less than copying them twice
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,23 @@ class Stored:
         if isinstance(self.values, Tensor):
             return self.values[at]
         # Sorted reads go once over the disk; the order asked for is restored in memory.
-        order = torch.argsort(at)
-        read = torch.from_numpy(np.ascontiguousarray(self.values[at[order].numpy()]))
-        return read[torch.argsort(order)]
+        order = np.argsort(at.numpy(), kind="stable")
+        wanted = at.numpy()[order]
+        if isinstance(self.values, np.ndarray):
+            return torch.from_numpy(_read(self.values, wanted, order))
+        read = torch.from_numpy(np.ascontiguousarray(self.values[wanted]))
+        return read[torch.from_numpy(np.argsort(order))]
+
+
+def _read(values: np.ndarray, wanted: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The rows `wanted` of an array, each put to its place; large ones are copied once."""
+    result = np.empty((len(wanted), *values.shape[1:]), values.dtype)
+    if result.nbytes < _LARGE_ROW * len(wanted):
+        result[places] = values[wanted]
+        return result
+    for row, place in zip(wanted, places, strict=True):
+        result[place] = values[row]
+    return result
 
 
 def taken(x: Tensor | Stored, index: Tensor) -> Tensor | Stored:
