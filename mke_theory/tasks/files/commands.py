@@ -27,7 +27,7 @@ def run_command(name: str, commands: Mapping[str, Callable[..., Any]]) -> None:
     except WrongRootError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    except (ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
 
 
