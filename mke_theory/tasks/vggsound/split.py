@@ -184,7 +184,7 @@ def _annotated(
 
 def _part(truth: Mapping[Clip, frozenset[str]], classes: Sequence[str]) -> Part:
     """The clips with one of the classes at least."""
-    clips = sorted(truth)
+    known = frozenset(classes)
+    clips = sorted(clip for clip, names in truth.items() if not known.isdisjoint(names))
     table = [[name in truth[clip] for name in classes] for clip in clips]
-    part = Part(tuple(clips), np.array(table, dtype=np.int8).reshape(-1, len(classes)))
-    return part.rows(np.flatnonzero(part.truth.any(axis=1)))
+    return Part(tuple(clips), np.array(table, dtype=np.int8).reshape(-1, len(classes)))

@@ -35,6 +35,9 @@ INDEX = "prepared.json"
 
 MODALITIES: dict[Set, tuple[str, ...]] = {"audioset": ("audio",), "vggsound": ("audio", "video")}
 
+SHARDS = 256
+"""Those of a set; of one, all clips are in memory at once, some 2 MB each."""
+
 _VERSION = 3  # raise it when the same clips and encoders come to give other numbers
 
 
@@ -58,7 +61,8 @@ def write_shards(
     """The number of clips in the shards, made as far as they are not there, and bad files."""
     shards: dict[str, dict[Clip, Path]] = {}
     for clip, path in sorted(files.items()):
-        name = hashlib.sha256(clip.ytid.encode()).hexdigest()[:2]
+        number = int(hashlib.sha256(clip.ytid.encode()).hexdigest()[:8], 16) % SHARDS
+        name = f"{number:02x}"
         shards.setdefault(name, {})[clip] = path
     whole = {m: pooled(encoders[m], films=m == "video") for m in MODALITIES[which]}
     for old in (path for m in whole for path in (folder / f"{which}-{m}").glob("*")):
