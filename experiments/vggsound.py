@@ -11,7 +11,8 @@ Whatever it does not know itself goes to `run_real.py`. Both parts go on where t
 An encoder that was trained on AudioSet's labels knows more of them than D_l has: say so beside the
 number.
 
-Hardware: two CPU cores; reading a film takes longest, some tenths of a second each.
+Hardware: a CPU core takes about 0.6 s for a film of ten seconds and a quarter for sound alone, some
+two hours for all that the lists want without VGGSound's train list; then some minutes a seed.
 """
 
 from __future__ import annotations

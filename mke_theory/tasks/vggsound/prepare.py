@@ -63,7 +63,8 @@ def prepare(
         missing = sorted(map(str, wanted[which] - set(files[which])))
         index[which] = {"prepared": count, "missing": missing, "bad": bad}
     _refuse_bad(index, skip_bad)
-    (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    named = {"encoders": {m: [one.name, one.content] for m, one in encoders.items()}}
+    (folder / INDEX).write_text(json.dumps(named | index, indent=1) + "\n", encoding="utf-8")
     return [
         f"{which}: {one['prepared']} of {len(wanted[which])} clips prepared, "
         f"{len(one['missing'])} missing, {len(one['bad'])} bad"
