@@ -92,7 +92,7 @@ def split_of(
     test = _part(_annotated(folder, names, annotation, listed), seen)
     if train is None:
         refuse_stale_split(folder / lists.TEST, listed)
-        side = np.array([part_of(clip.ytid) == "test" for clip in test.clips])
+        side = np.array([part_of(clip.ytid) == "test" for clip in test.clips], dtype=bool)
         unlabelled, test = test.rows(np.flatnonzero(~side)), test.rows(np.flatnonzero(side))
     else:
         unlabelled = _part(lists.read_vggsound(train, names, split="train"), seen)
