@@ -160,7 +160,10 @@ def taken(x: Tensor | Stored, index: Tensor) -> Tensor | Stored:
 
 
 def concatenated(first: Tensor | Stored, second: Tensor | Stored) -> Tensor | Stored:
-    """The samples of both, first those of `first`; still stored where both have one store."""
+    """The samples of both, first those of `first`; still stored where both have one store.
+
+    They are also still stored where one of them is read from disk.
+    """
     if (
         isinstance(first, Stored)
         and isinstance(second, Stored)
@@ -170,4 +173,32 @@ def concatenated(first: Tensor | Stored, second: Tensor | Stored) -> Tensor | St
         both = Stored(first.values, first.decode, torch.cat([first.index, second.index]))
         both.checked = first.checked and second.checked
         return both
+    if on_disk(first) or on_disk(second):
+        chained = Stored(_Chain(first, second))
+        chained.checked = all(x.checked for x in (first, second) if isinstance(x, Stored))
+        return chained
     return torch.cat([x[slice(0, len(x))] for x in (first, second)])
+
+
+def on_disk(x: Tensor | Stored) -> bool:
+    """True where reading samples may read from disk."""
+    return isinstance(x, Stored) and not isinstance(x.values, Tensor)
+
+
+class _Chain:
+    """The decoded samples of two stores, one after the other, as an array to read rows of."""
+
+    def __init__(self, first: Tensor | Stored, second: Tensor | Stored) -> None:
+        self.first, self.second = first, second
+        self.shape = (len(first) + len(second), *first.shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """The samples [m, ...] at rows [m]."""
+        at, cut = torch.from_numpy(rows), len(self.first)
+        result = torch.empty((len(at), *self.shape[1:]))
+        result[at < cut] = self.first[at[at < cut]]
+        result[at >= cut] = self.second[at[at >= cut] - cut]
+        return result.numpy()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.lazy_arrays import Stored
+from mke_theory.data.lazy_arrays import on_disk
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.job import TrainingJob
@@ -145,7 +145,7 @@ def reason_against(job: TrainingJob) -> str | None:
     `benchmarks/vectorised.py`: networks of up to millions of weights do, few jobs as well as many.
     """
     inputs = job.samples.inputs.values()
-    if any(isinstance(x, Stored) and not isinstance(x.values, Tensor) for x in inputs):
+    if any(on_disk(x) for x in inputs):
         return "samples are read from disk, where one by one can read ahead"
     largest = max(math.prod(x.shape[1:]) for x in inputs)
     convolves = any(isinstance(module, nn.Conv2d) for module in job.model.modules())

@@ -69,7 +69,7 @@ class Job:
         Raises ValueError where the taps are not the encoder's, a tap has not one row a sample, or
         float16 cannot hold a number.
         """
-        found = self.encoder(self._raw(start, stop))
+        found = self._encoded(start, stop)
         if tuple(found) != tuple(self.encoder.taps):
             raise ValueError(
                 f"encoder {self.encoder.name} gives taps {tuple(found)}, its list has "
@@ -84,6 +84,18 @@ class Job:
                 )
             _refuse_unfit(name, x, self.keys[start:stop])
         return arrays
+
+    def _encoded(self, start: int, stop: int) -> dict[str, Tensor]:
+        """The encoder's answer, or its error with the name of the first sample that it refuses."""
+        try:
+            return self.encoder(self._raw(start, stop))
+        except ValueError as error:
+            for at in range(start, stop):
+                try:
+                    self.encoder(self._raw(at, at + 1))
+                except ValueError as own:
+                    raise ValueError(f"sample {self.keys[at]!r}: {own}") from error
+            raise
 
     def _raw(self, start: int, stop: int) -> Tensor:
         """Some samples as the encoder takes them, in memory of their own."""

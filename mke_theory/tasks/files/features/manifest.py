@@ -29,16 +29,16 @@ PART = ".part"
 _FORMAT = 1  # raise it when the folder is laid out in another way
 
 _WORDS = {
-    "encoder": "the encoder",
-    "content": "the encoder's content",
-    "modality": "the modality",
-    "data_set": "the data set",
-    "data_hash": "the data set's hash",
-    "samples": "the number of samples",
-    "keys": "the order of the samples",
-    "shape": "the shape of a sample",
-    "dtype": "the type of a sample",
-    "settings": "the settings",
+    "encoder": "encoder",
+    "content": "content of the encoder",
+    "modality": "modality",
+    "data_set": "data set",
+    "data_hash": "hash of the data set",
+    "samples": "number of samples",
+    "keys": "order of the samples",
+    "shape": "shape of a sample",
+    "dtype": "type of a sample",
+    "settings": "settings of reading",
 }
 
 
@@ -66,7 +66,7 @@ class Origin:
     def differences(self, wanted: Mapping[str, Any]) -> list[str]:
         """A text for each field that is not as wanted, with both values."""
         return [
-            f"{_WORDS[name]} is {_shown(getattr(self, name))} there, {_shown(value)} is asked for"
+            f"{_WORDS[name]}: {_shown(getattr(self, name))} there, {_shown(value)} asked for"
             for name, value in wanted.items()
             if _plain(getattr(self, name)) != _plain(value)
         ]

@@ -126,8 +126,8 @@ def _resumed(job: Job, origin: Origin, *, whole: bool) -> Manifest:
     )
     if tuple(manifest.taps) != tuple(job.encoder.taps):
         raise ValueError(
-            f"{job.folder}: holds other features: the taps are {tuple(manifest.taps)} there, "
-            f"{tuple(job.encoder.taps)} are asked for; write to another folder, or remove this one "
+            f"{job.folder}: holds other features: taps: {tuple(manifest.taps)} there, "
+            f"{tuple(job.encoder.taps)} asked for; write to another folder, or remove this one "
             "to make its features anew"
         )
     if manifest.whole and not whole and _looks_sound(job.folder, manifest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mke_theory.tasks.files.features import Features, write_features
 
@@ -59,3 +60,25 @@ def expected(pictures: np.ndarray = PICTURES) -> dict[str, np.ndarray]:
     """The features of pictures, computed at once."""
     found = two_taps(torch.from_numpy(pictures))
     return {name: x.numpy().astype(np.float16) for name, x in found.items()}
+
+
+class Net(nn.Module):
+    """The mean of each channel, in a submodule of that name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x)
+
+
+def exported(folder: Path) -> Path:
+    """A network for pictures of 8 × 8 as an archive of torch.export."""
+    batch = {0: torch.export.Dim("batch")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = torch.zeros(2, 3, 8, 8)
+        program = torch.export.export(Net().eval(), (given,), dynamic_shapes=(batch,))
+        torch.export.save(program, folder / "net.pt2")
+    return folder / "net.pt2"

@@ -57,14 +57,14 @@ def test_rows_are_found_by_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"encoder": MadeUp(content="f" * 16)}, "the encoder's content is '0123456789abcdef'"),
-        ({"encoder": "other"}, "the encoder is 'made_up' there, 'other' is asked for"),
-        ({"modality": "depth"}, "the modality is 'image' there"),
-        ({"data_set": "b"}, "the data set is 'made up' there"),
-        ({"data_hash": "b", "modality": "c"}, "modality .*; the data set's hash is 'feedbeef'"),
-        ({"settings": {}}, "the settings is"),
+        ({"encoder": MadeUp(content="f" * 16)}, "content of the encoder: '0123456789abcdef'"),
+        ({"encoder": "other"}, "encoder: 'made_up' there, 'other' asked for"),
+        ({"modality": "depth"}, "modality: 'image' there"),
+        ({"data_set": "b"}, "data set: 'made up' there"),
+        ({"data_hash": "b", "modality": "c"}, "modality: .*; hash of the data set: 'feedbeef'"),
+        ({"settings": {}}, "settings of reading:"),
         ({"keys": KEYS[::-1]}, "sample 0, 'frame 00' there and 'frame 10' asked for"),
-        ({"keys": KEYS[:3]}, "the number of samples is 11 there, 3 is asked for"),
+        ({"keys": KEYS[:3]}, "number of samples: 11 there, 3 asked for"),
     ],
 )
 def test_features_of_another_origin_are_refused(

@@ -211,29 +211,29 @@ def test_lost_files_are_made_anew(name: str, harm: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("encoder", "changed", "message"),
     [
-        (MadeUp(name="other"), {}, "the encoder is 'made_up' there, 'other' is asked for"),
+        (MadeUp(name="other"), {}, "encoder: 'made_up' there, 'other' asked for"),
         (
             MadeUp(content="f" * 16),
             {},
-            "the encoder's content is '0123456789abcdef' there, 'ffffffffffffffff' is asked for",
+            "content of the encoder: '0123456789abcdef' there, 'ffffffffffffffff' asked for",
         ),
-        (None, {"modality": "depth"}, "the modality is 'image' there, 'depth' is asked for"),
-        (None, {"data_set": "b"}, "the data set is 'made up' there, 'b' is asked for"),
-        (None, {"data_hash": "0"}, "the data set's hash is 'feedbeef' there, '0' is asked for"),
+        (None, {"modality": "depth"}, "modality: 'image' there, 'depth' asked for"),
+        (None, {"data_set": "b"}, "data set: 'made up' there, 'b' asked for"),
+        (None, {"data_hash": "0"}, "hash of the data set: 'feedbeef' there, '0' asked for"),
         (
             None,
             {"samples": PICTURES[:, :, :2]},
-            r"the shape of a sample is \[3, 4, 6\] there, \[3, 2, 6\] is asked for",
+            r"shape of a sample: \[3, 4, 6\] there, \[3, 2, 6\] asked for",
         ),
         (
             None,
             {"samples": PICTURES.astype(np.float32)},
-            "the type of a sample is 'uint8' there, 'float32' is asked for",
+            "type of a sample: 'uint8' there, 'float32' asked for",
         ),
         (
             None,
             {"settings": {"size": [8, 12]}},
-            r'the settings is {"size": \[4, 6\]} there, {"size": \[8, 12\]} is asked for',
+            r'settings of reading: {"size": \[4, 6\]} there, {"size": \[8, 12\]} asked for',
         ),
         (
             None,
@@ -243,12 +243,12 @@ def test_lost_files_are_made_anew(name: str, harm: str, tmp_path: Path) -> None:
         (
             None,
             {"keys": KEYS[:10], "samples": PICTURES[:10]},
-            "the number of samples is 11 there, 10 is asked for.*there are 11 samples there",
+            "number of samples: 11 there, 10 asked for.*there are 11 samples there",
         ),
         (
             MadeUp(lambda x: {"coarse": two_taps(x)["coarse"]}, taps=("coarse",)),
             {},
-            r"the taps are \('coarse', 'fine/maps'\) there, \('coarse',\) are asked for",
+            r"taps: \('coarse', 'fine/maps'\) there, \('coarse',\) asked for",
         ),
     ],
 )
@@ -457,3 +457,25 @@ def test_the_bar_counts_samples_and_the_time_that_is_left(
     written(tmp_path / "f", progress=True)
     shown = capsys.readouterr().err
     assert "made_up, made up: 100%" in shown and "11/11" in shown and "sample/s" in shown
+
+
+def test_a_sample_that_the_encoder_refuses_is_named(tmp_path: Path) -> None:
+    bad = spoilt(9, np.nan)
+
+    def refusing(batch: Tensor) -> dict[str, Tensor]:
+        found = bad.compute(batch)
+        if bool(found["fine/maps"].isnan().any()):
+            raise ValueError("the features are NaN")
+        return found
+
+    with pytest.raises(ValueError, match=r"^sample 'frame 09': the features are NaN$"):
+        written(tmp_path / "f", MadeUp(refusing))
+
+    def together(batch: Tensor) -> dict[str, Tensor]:
+        if len(batch) > 1:
+            raise ValueError("one at a time")
+        return two_taps(batch)
+
+    with pytest.raises(ValueError, match=r"^one at a time$"):
+        written(tmp_path / "g", MadeUp(together))
+    assert same(written(tmp_path / "h", MadeUp(together), batch=1).arrays, expected())
