@@ -5,7 +5,7 @@ them, and beside each metric stand the least and greatest value that the missing
 
     python experiments/vggsound.py --data-root data
     python experiments/vggsound.py --data-root data --skip-bad --workers 2 --seeds 10
-    python experiments/vggsound.py --data-root data --sound-weights FOLDER
+    python experiments/vggsound.py --data-root data --sound ast:FOLDER
 
 Whatever it does not know itself goes to `run_real.py`. Both parts go on where they were stopped.
 An encoder that was trained on AudioSet's labels knows more of them than D_l has: say so beside the
@@ -26,9 +26,8 @@ import run_real
 import tyro
 from calls import interrupted, refused
 
-from mke_theory.models.backbones import Kind
 from mke_theory.study.processes import available_cores
-from mke_theory.tasks.vggsound.encoders import clip_encoders
+from mke_theory.tasks.vggsound.encoders import PICTURE, SOUND, clip_encoders
 from mke_theory.tasks.vggsound.prepare import at_hand, prepare
 
 
@@ -44,22 +43,20 @@ class Options:
     """Leave out clips that cannot be read, and say so."""
     workers: int | None = None
     """Processes that read clips, and runs at the same time. Default: one a core."""
-    sound_weights: str | None = None
-    """An AST's, a folder or a name on the hub, instead of the speech embedding."""
-    picture_weights: str | None = None
-    """A backbone's, likewise, instead of EfficientNet-Lite2."""
-    picture_kind: Kind = "convnext"
-    """The architecture of picture_weights."""
+    sound: str = SOUND
+    """The encoder of sounds; also ast:WEIGHTS (a folder or a name on the hub) or FILE.onnx."""
+    picture: str = PICTURE
+    """That of pictures; also resnet:WEIGHTS, convnext:WEIGHTS, FILE.onnx or FILE.pt2."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options, rest = tyro.cli(Options, args=argv, description=__doc__, return_unknown_args=True)
     workers = available_cores() if options.workers is None else options.workers
-    skip_bad, weights = options.skip_bad, (options.sound_weights, options.picture_weights)
+    skip_bad = options.skip_bad
     try:
         at_hand(options.data_root)  # so that a wrong folder is named before missing weights are
-        encoders = clip_encoders(*weights, options.picture_kind)
+        encoders = clip_encoders(options.sound, options.picture)
         lines = prepare(options.data_root, encoders, skip_bad=skip_bad, workers=workers)
     except KeyboardInterrupt:
         return interrupted()

@@ -5,35 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mke_theory.models.backbones import Kind
 from mke_theory.models.frozen import FrozenEncoder, content_of_words
-from mke_theory.models.frozen_backbones import (
-    frozen_efficientnet,
-    pictures_from_transformers,
-    sounds_from_transformers,
-)
-from mke_theory.models.speech_embedding import frozen_speech_embedding
+from mke_theory.tasks.files.features.encoders import encoder_called
+from mke_theory.tasks.vggsound.clips import RATE
+
+SOUND, PICTURE = "speech_embedding", "efficientnet_lite2"
 
 
-def clip_encoders(
-    sound_weights: str | None = None,
-    picture_weights: str | None = None,
-    picture_kind: Kind = "convnext",
-) -> dict[str, FrozenEncoder]:
-    """The encoders of "audio" and "video": those of installed packages, or of `transformers`.
-
-    `sound_weights` are an AST's, a folder or a name on the hub; without them it is Google's speech
-    embedding. `picture_weights` are those of a `picture_kind`; without them it is
-    EfficientNet-Lite2. Raises as `frozen_speech_embedding`, `frozen_efficientnet`,
-    `sounds_from_transformers` and `pictures_from_transformers`.
-    """
+def clip_encoders(sound: str = SOUND, picture: str = PICTURE) -> dict[str, FrozenEncoder]:
+    """The encoders of "audio" and "video" by name, as `encoder_called` knows them."""
     return {
-        "audio": sounds_from_transformers(sound_weights)
-        if sound_weights
-        else frozen_speech_embedding(),
-        "video": pictures_from_transformers(picture_kind, picture_weights)
-        if picture_weights
-        else frozen_efficientnet("lite2", ("stage5", "stage6", "stage7")),
+        "audio": encoder_called(sound, pictures=False, rate=RATE),
+        "video": encoder_called(picture, pictures=True),
     }
 
 

@@ -19,11 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mke_theory.models.backbones import Kind
 from mke_theory.models.frozen import FrozenEncoder
 from mke_theory.tasks.files.commands import data_set, run_command
 from mke_theory.tasks.vggsound.clips import FILMS, SOUNDS, find_clips
-from mke_theory.tasks.vggsound.encoders import clip_encoders
+from mke_theory.tasks.vggsound.encoders import PICTURE, SOUND, clip_encoders
 from mke_theory.tasks.vggsound.lists import FOLDER, NEEDED, Clip
 from mke_theory.tasks.vggsound.split import SETS, Set, wanted_clips
 from mke_theory.tasks.vggsound.store import INDEX, PREPARED, write_shards
@@ -108,9 +107,8 @@ def _prepare_command(
     data_root: Path,
     skip_bad: bool = False,
     workers: int = 1,
-    sound_weights: str | None = None,
-    picture_weights: str | None = None,
-    picture_kind: Kind = "convnext",
+    sound: str = SOUND,
+    picture: str = PICTURE,
 ) -> None:
     """Turn the clips at hand into features of trained encoders; films are not fetched.
 
@@ -118,12 +116,11 @@ def _prepare_command(
         data_root: folder of av_event_metadata and the clips; vggsound_prepared is written there.
         skip_bad: leave out clips that cannot be read; prepared.json names them.
         workers: how many processes read clips.
-        sound_weights: an AST's, a folder or a name on the hub, instead of the speech embedding.
-        picture_weights: a backbone's, likewise, instead of EfficientNet-Lite2.
-        picture_kind: the architecture of picture_weights.
+        sound: the encoder of sounds; also ast:WEIGHTS (a folder or a name on the hub), FILE.onnx.
+        picture: that of pictures; also resnet:WEIGHTS, convnext:WEIGHTS, FILE.onnx, FILE.pt2.
     """
     _lists(data_root)
-    encoders = clip_encoders(sound_weights, picture_weights, picture_kind)
+    encoders = clip_encoders(sound, picture)
     lines = prepare(data_root, encoders, skip_bad=skip_bad, workers=workers)
     print(*lines, f"{data_root / PREPARED / INDEX}: names those that are missing or bad", sep="\n")
 

@@ -51,5 +51,5 @@ def test_the_encoders_of_packages_read_a_clip(tmp_path: Path) -> None:
     raw = read_clip(path, films=True)
     heard = pooled(encoders["audio"])(torch.from_numpy(raw["audio"][None]))["pooled"]
     seen = pooled(encoders["video"], films=True)(torch.from_numpy(raw["video"][None]))["pooled"]
-    assert heard.shape == (1, 2 * 96) and seen.shape == (1, 120 + 208 + 352)
+    assert heard.shape == (1, 2 * 96) and seen.shape == (1, 48 + 88 + 120 + 208 + 352)
     assert bool((heard.std() > 0) & (seen.std() > 0))

@@ -67,16 +67,16 @@ def test_the_commands_prepare_and_name_what_is_missing(
         "# vggsound: 42 clips listed, 41 present, 1 missing",
         f"vggsound {gone}",
     ]
-    asked: list[tuple[str | None, ...]] = []
+    asked: list[tuple[str, ...]] = []
 
-    def encoders(*choice: str | None) -> Mapping[str, FrozenEncoder]:
+    def encoders(*choice: str) -> Mapping[str, FrozenEncoder]:
         asked.append(choice)
         return ENCODERS
 
     monkeypatch.setattr("mke_theory.tasks.vggsound.prepare.clip_encoders", encoders)
-    printed = command("prepare", "--sound-weights", "some/ast")
+    printed = command("prepare", "--sound", "ast:some/ast")
     assert "vggsound: 41 of 42 clips prepared, 1 missing, 0 bad" in printed
-    assert asked == [("some/ast", None, "convnext")]
+    assert asked == [("ast:some/ast", "efficientnet_lite2")]
     shutil.rmtree(corpus.root / "audioset_clips")
     assert command("missing").splitlines() == [
         "# audioset: 18 clips listed, 0 present, 18 missing",
