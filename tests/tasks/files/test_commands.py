@@ -49,9 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CALLS = [
     (wing, command, wrong)
     for wing in WINGS
-    for command in (
-        ("prepare", "missing", "classes") if wing == "vggsound" else ("prepare", "check")
-    )
+    for command in (("prepare", "missing") if wing == "vggsound" else ("prepare", "check"))
     for wrong in WRONG
     if not (command == "prepare" and wing in FETCHES and wrong in TO_FILL)
 ]
