@@ -1,7 +1,7 @@
 """RAVDESS, the emotion of a speaker: face → face + speech, or speech → speech + face.
 
-24 actors say two sentences in 8 emotions, 1,440 recordings. Actors 19 to 24 are test and never seen
-in training. The data are either tables of action units of the face and log-mel bands of the speech
+24 actors say two sentences in 8 emotions, 1,440 recordings. Test actors are never seen in training:
+actors 19 to 24, or six others at each of four seeds. The data are either tables of action units of the face and log-mel bands of the speech
 (`tables.py`) or the authors' films and recordings (`films.py`, `prepare.py`).
 
 Ref: livingstone2018ravdess; xue2021mke, experiment on RAVDESS.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from mke_theory.tasks.files.standardise import colour_normaliser, standardiser
 from mke_theory.tasks.ravdess import films, tables
 from mke_theory.tasks.ravdess.clips import FOLDER, PREPARE, WANTED, Clips
 from mke_theory.tasks.ravdess.names import EMOTIONS, Recording
-from mke_theory.tasks.ravdess.split import read_split
+from mke_theory.tasks.ravdess.split import read_folds, read_split
 from mke_theory.tasks.settings import refuse_below, refuse_other_choices
 from mke_theory.training.loop import TrainConfig
 
@@ -40,6 +40,7 @@ CLASSES = len(EMOTIONS)
 
 Teacher = Literal["face", "speech"]
 Labels = Literal["by class", "by actor"]
+TestActors = Literal["fixed", "four folds"]
 Format = Literal["tables", "films"]
 Source = Literal["either", "tables", "films"]
 
@@ -87,18 +88,19 @@ class Ravdess(Task):
     `RECIPES`, is that of the teacher.
     labels: which recordings are labelled, drawn by the seed. "by class" takes `labels_per_class` of
     each emotion; "by actor" takes all of `labelled_actors` actors, and D_u are the others.
+    test_actors: "fixed" are actors 19 to 24. With "four folds" the six of fold `seed % 4` are test
+    (see `read_folds`), so that four seeds in a row test each actor once.
     source: action units and log-mel bands ("tables"), films and recordings ("films"), or either,
     tables first. frames, side: of a film so many pictures, side × side; tables have none.
     skip_bad: leave out recordings that are absent or cannot be read.
     """
-
-    varies: ClassVar[str] = "who is labelled, weights, noise; test actors are the same"
 
     recipe: Recipe = RECIPES["face"]
     teacher: Teacher = "face"
     labels: Labels = "by class"
     labels_per_class: int = 40
     labelled_actors: int = 4
+    test_actors: TestActors = "fixed"
     source: Source = "either"
     frames: int = 6
     side: int = 64
@@ -112,6 +114,7 @@ class Ravdess(Task):
             {
                 "teacher": get_args(Teacher),
                 "labels": get_args(Labels),
+                "test_actors": get_args(TestActors),
                 "source": get_args(Source),
             },
         )
@@ -132,7 +135,19 @@ class Ravdess(Task):
     def title(self) -> str:
         """The direction, what the teacher sees → what the student sees, and who is labelled."""
         direction = f"RAVDESS, {self.teacher} → {' + '.join(self._modalities)}"
-        return direction + ("" if self.labels == "by class" else ", labels by actor")
+        return (
+            direction
+            + ("" if self.labels == "by class" else ", labels by actor")
+            + ("" if self.test_actors == "fixed" else ", test actors in four folds")
+        )
+
+    @property
+    def varies(self) -> str:
+        """The differences between seeds."""
+        own = "who is labelled, weights, noise"
+        if self.test_actors == "fixed":
+            return f"{own}; test actors are the same"
+        return f"test actors (in four folds, the same at seeds s and s + 4), {own}"
 
     @property
     def _modalities(self) -> tuple[str, str]:
@@ -168,16 +183,17 @@ class Ravdess(Task):
         return tuple(EMOTIONS)
 
     def problem(self, seed: int) -> Problem:
-        """The committed split of actors; the seed picks who of train is labelled."""
-        clips, split = self._clips(), read_split()
-        part = np.array([split[recording] for recording in clips.recordings])
-        train = np.flatnonzero(part == "train")
+        """Test actors apart, by the committed split; the seed picks who of train is labelled."""
+        clips = self._clips()
+        tested = read_folds()[-1 if self.test_actors == "fixed" else seed % 4]
+        test = np.array([recording.actor in tested for recording in clips.recordings])
+        train = np.flatnonzero(~test)
         labelled = self._labelled([clips.recordings[row] for row in train], seed)
         everything = _pool(clips, train, self._modalities)
         return Problem.of(
             labelled=everything.rows(train[labelled]).only([self.teacher]),
             unlabelled=everything.rows(train[~labelled]),
-            test=everything.rows(np.flatnonzero(part == "test")),
+            test=everything.rows(np.flatnonzero(test)),
             teacher_modalities=(self.teacher,),
             classes=CLASSES,
             skipped=clips.skipped,
