@@ -29,7 +29,7 @@ WRONG = {
     "strange": "{name}: has none of ",
     "itself/{name}": "is the data set itself; name the folder above it",
 }
-FETCHES = {"av_digits", "nyu_depth"}
+FETCHES = {"av_digits", "nyu_depth", "ravdess"}
 """The data sets whose `prepare` fetches them, to where they are not yet."""
 TO_FILL = {"empty", "strange"}
 
