@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mke_theory.data.pool import Pool
+from mke_theory.data.problem import Problem
 from mke_theory.method.transforms import ModalityDropout
 from mke_theory.study.overrides import changed
 from mke_theory.study.result import Cell, Result
