@@ -219,9 +219,7 @@ def _write(
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _write_sound(
-    folder: Path, made: Mapping[Recording, Read]
-) -> None:
+def _write_sound(folder: Path, made: Mapping[Recording, Read]) -> None:
     """Write the bands of all recordings, and the sound of each as a FLAC file."""
     soundfile = library("soundfile", "writing sound needs")
     for one, (wave, _, _) in made.items():
