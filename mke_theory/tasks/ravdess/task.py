@@ -28,10 +28,11 @@ from mke_theory.models import MLP, multimodal
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.files.standardise import standardiser
 from mke_theory.tasks.ravdess.archives import WANTED
+from mke_theory.tasks.ravdess.ear import LIBRARIES, heard, lacking_ear
 from mke_theory.tasks.ravdess.names import EMOTIONS, Recording
 from mke_theory.tasks.ravdess.prepare import PREPARE
 from mke_theory.tasks.ravdess.split import read_folds, read_split
-from mke_theory.tasks.ravdess.tables import FOLDER, Clips, content_hash, files, read_tables
+from mke_theory.tasks.ravdess.tables import FOLDER, SOUND, Clips, content_hash, files, read_tables
 from mke_theory.tasks.settings import refuse_below, refuse_other_choices
 from mke_theory.training.loop import TrainConfig
 
@@ -42,6 +43,7 @@ Labels = Literal["by class", "by actor"]
 TestActors = Literal["fixed", "four folds"]
 Sentences = Literal["both", "another at test"]
 Face = Literal["action units", "action units, landmarks and pose"]
+Ear = Literal["log-mel", "embedding", "both"]
 
 
 def _training(steps: int, learning_rate: float, *, cosine: bool = False) -> TrainConfig:
@@ -91,6 +93,8 @@ class Ravdess(Task):
     sentences: with "another at test" the train actors say the first sentence and the test actors
     the second, so that neither is on both sides; the other half of the recordings is left out.
     face: 35 action units, or these and 41 numbers of head, gaze and landmarks.
+    ear: statistics of log-mel bands (720 numbers), of a pre-trained speech embedding (384, see
+    `ear`), or both.
     skip_bad: leave out recordings that are absent or damaged.
     """
 
@@ -102,6 +106,7 @@ class Ravdess(Task):
     test_actors: TestActors = "fixed"
     sentences: Sentences = "both"
     face: Face = "action units"
+    ear: Ear = "log-mel"
     units: int = 64
     skip_bad: bool = False
     cache: str | None = field(default=None, compare=False)
@@ -115,6 +120,7 @@ class Ravdess(Task):
                 "test_actors": get_args(TestActors),
                 "sentences": get_args(Sentences),
                 "face": get_args(Face),
+                "ear": get_args(Ear),
             },
         )
         refuse_below(self, {"labels_per_class": 1, "labelled_actors": 1, "units": 8})
@@ -135,6 +141,8 @@ class Ravdess(Task):
             "test actors in four folds": self.test_actors == "four folds",
             "another sentence at test": self.sentences == "another at test",
             "with landmarks and pose": self._geometry,
+            "speech by embedding": self.ear == "embedding",
+            "speech by log-mel and embedding": self.ear == "both",
         }
         direction = f"RAVDESS, {self.teacher} → {' + '.join(self._modalities)}"
         return ", ".join([direction, *(words for words, differs in more.items() if differs)])
@@ -158,7 +166,7 @@ class Ravdess(Task):
 
     @property
     def _files(self) -> tuple[str, ...]:
-        """The names of the files that are read."""
+        """The names of the files that are read, but for the sounds."""
         return files(geometry=self._geometry)
 
     def missing(self) -> str | None:
@@ -166,8 +174,10 @@ class Ravdess(Task):
         lacking = [
             name for name in self._files if root is None or not (root / FOLDER / name).is_file()
         ]
+        if self.ear != "log-mel" and root is not None and not (root / FOLDER / SOUND).is_dir():
+            lacking.append(SOUND)
         if not lacking:
-            return None
+            return None if self.ear == "log-mel" else lacking_ear()
         return (
             f"no {', '.join(lacking)} in the folder {FOLDER} of {root or 'any data root'}; "
             f"`{PREPARE} {root or 'DIR'}` makes them from {WANTED}, or name the folder above it by "
@@ -175,7 +185,11 @@ class Ravdess(Task):
         )
 
     def data_hash(self) -> str | None:
-        return content_hash(self._folder(), self._files)
+        folder = self._folder()
+        return content_hash(folder, [*self._files, *self._sounds(folder)])
+
+    def libraries(self) -> tuple[str, ...]:
+        return () if self.ear == "log-mel" else LIBRARIES
 
     def class_names(self) -> tuple[str, ...]:
         return tuple(EMOTIONS)
@@ -252,9 +266,14 @@ class Ravdess(Task):
         return chosen
 
     def _clips(self) -> Clips:
-        folder = self._folder()
-        content = content_hash(folder, self._files)
-        return _load(folder, content, self._geometry, self.skip_bad)
+        content = str(self.data_hash())
+        return _load(self._folder(), content, self._geometry, self.ear, self.skip_bad, self.cache)
+
+    def _sounds(self, folder: Path) -> list[str]:
+        """The names of the sound files, where they are read."""
+        if self.ear == "log-mel":
+            return []
+        return sorted(f"{SOUND}/{path.name}" for path in (folder / SOUND).glob("*.flac"))
 
     def _folder(self) -> Path:
         """The folder of the tables; FileNotFoundError, with the remedy, where one is missing."""
@@ -286,6 +305,16 @@ def _load(
     folder: Path,
     content: str,  # what is read is kept for as long as this stays
     geometry: bool,
+    ear: Ear,
     skip_bad: bool,
+    cache: str | None,
 ) -> Clips:
-    return read_tables(folder, read_split(), skip_bad=skip_bad, geometry=geometry)
+    clips = read_tables(folder, read_split(), skip_bad=skip_bad, geometry=geometry)
+    if ear == "log-mel":
+        return clips
+    place = Path(cache) if cache else None
+    speech, kept, bad = heard(folder, clips.recordings, skip_bad=skip_bad, cache=place)
+    if ear == "both":
+        speech = np.concatenate([clips.speech[kept], speech], axis=1)
+    left = tuple(clips.recordings[row] for row in kept)
+    return Clips(left, clips.face[kept], speech, (*clips.skipped, *bad), clips.notes)
