@@ -40,7 +40,8 @@ class Archive:
     @property
     def url(self) -> str:
         """The address of the file."""
-        return self.address or f"https://zenodo.org/records/{self.record}/files/{self.name}"
+        place = f"https://zenodo.org/records/{self.record}/files/{self.name}?download=1"
+        return self.address or place
 
 
 # Many public programs state the first hash, the repositories of one author the second; neither

@@ -26,7 +26,7 @@ import pandas as pd
 
 from mke_theory.data.file_hashes import content_of, sha256_of
 from mke_theory.tasks.ravdess.face_tables import FACE, SHAPE, read_face
-from mke_theory.tasks.ravdess.names import SONG, Recording, parse_recording
+from mke_theory.tasks.ravdess.names import Recording, parse_recording
 from mke_theory.tasks.ravdess.speech import BANDS, statistics
 from mke_theory.tasks.ravdess.split import Part
 
@@ -45,14 +45,13 @@ class Clips:
 
     face: [n, d] float32, action units, then geometry where that was asked for. speech: [n, d]
     float32, see `speech.statistics`. skipped: a line for each that is absent or bad and was left
-    out because that was asked for. notes: lines on what was left out by rule.
+    out because that was asked for.
     """
 
     recordings: tuple[Recording, ...]
     face: np.ndarray
     speech: np.ndarray
     skipped: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def files(*, geometry: bool) -> tuple[str, ...]:
@@ -92,10 +91,7 @@ def read_tables(
     whole = {one for one in clip if all(clip[one] in found for found, _ in read)}
     kept = in_order(folder, split, whole)
     *face, speech = (np.stack([found[clip[one]] for one in kept]) for found, _ in read)
-    sung = sum(one.channel == SONG for one in clip)
-    note = f"{folder / INDEX}: {sung} clips of song left out; the task is speech"
-    skipped = (*lacking, *bad)
-    return Clips(kept, np.concatenate(face, 1), speech, skipped, (note,) if sung else ())
+    return Clips(kept, np.concatenate(face, 1), speech, (*lacking, *bad))
 
 
 def content_hash(folder: Path, names: Iterable[str]) -> str:

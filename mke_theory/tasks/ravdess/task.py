@@ -317,4 +317,4 @@ def _load(
     if ear == "both":
         speech = np.concatenate([clips.speech[kept], speech], axis=1)
     left = tuple(clips.recordings[row] for row in kept)
-    return Clips(left, clips.face[kept], speech, (*clips.skipped, *bad), clips.notes)
+    return Clips(left, clips.face[kept], speech, (*clips.skipped, *bad))

@@ -31,10 +31,9 @@ ONE, TWO = "01-03-01-01-01-01", "01-05-02-01-01-01"
 
 
 def test_the_archives_are_those_of_the_records() -> None:
-    assert AUDIO.url == "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip"
-    assert (
-        TRACKING.url == "https://zenodo.org/records/3255102/files/FacialTracking_Actors_01-24.zip"
-    )
+    files = "https://zenodo.org/records/{}/files/{}?download=1"
+    assert AUDIO.url == files.format("1188976", "Audio_Speech_Actors_01-24.zip")
+    assert TRACKING.url == files.format("3255102", "FacialTracking_Actors_01-24.zip")
     assert all(len(one.md5 or "") == 32 for one in (AUDIO, TRACKING))
 
 

@@ -251,7 +251,7 @@ def test_absent_recordings_are_refused_or_noted(tmp_path: Path) -> None:
     assert clips.skipped == (f"{tmp_path}: 1 of 2 recordings of actor 02 are not there",)
 
 
-def test_song_is_left_out_with_a_note(tmp_path: Path) -> None:
+def test_song_is_left_out(tmp_path: Path) -> None:
     write_tables(tmp_path)
     for name in (INDEX, FACE, SHAPE):
         path = tmp_path / name
@@ -261,7 +261,6 @@ def test_song_is_left_out_with_a_note(tmp_path: Path) -> None:
     clips = read_tables(tmp_path, spoken)
     assert clips.recordings == tuple(spoken)
     assert clips.skipped == ()  # no file is bad
-    assert clips.notes == (f"{tmp_path / INDEX}: 1 clips of song left out; the task is speech",)
 
 
 def test_hashes_are_compared_where_there_are_some(tmp_path: Path) -> None:
