@@ -131,7 +131,7 @@ def markdown(rows: Sequence[Record]) -> str:
         own = [row for row in rows if row.title == title]
         draws = len({row.seed for row in own}) // FOLDS
         parts.append(f"### {title} ({own[0].task})\n")
-        parts.append(f"{table(own).to_markdown(index=False)}\n")
+        parts.append(f"{table(own).to_markdown(index=False, disable_numparse=True)}\n")
         parts.append(f"{FOLDS} folds, {draws} draws each.\n")
     return "\n".join(parts)
 
@@ -161,7 +161,8 @@ def table(own: Sequence[Record]) -> pd.DataFrame:
     if len({x.shape for x in by_arm.values()}) > 1:
         raise ValueError(f"{own[0].task}: arms have other seeds than the teacher; run them again")
     titles = {row.arm: row.arm_title for row in own}
-    return pd.DataFrame([_line(titles[arm], x, by_arm[REFERENCE]) for arm, x in by_arm.items()])
+    lines = [_line(titles[arm], x, by_arm[REFERENCE]) for arm, x in by_arm.items()]
+    return pd.DataFrame(lines).fillna("")
 
 
 def _by_fold(own: Sequence[Record], arm: str) -> np.ndarray:

@@ -147,7 +147,7 @@ def content(opened: zipfile.ZipFile, member: str) -> bytes:
 
 
 def read_sources(folder: Path) -> dict[str, Any]:
-    """What is recorded of the archives in `folder`; nothing where no archive was used there."""
+    """The record of the archives in `folder`; empty where no archive was used there."""
     path = folder / SOURCES
     if not path.is_file():
         return {}

@@ -58,7 +58,7 @@ how much he moves does."""
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """What the frames of one film come to.
+    """The numbers of one film, and of its frames.
 
     units: [35] means of `UNITS`. geometry: [41], see `GEOMETRY`, or None where it was not asked
     for. frames, failed, others: rows that count, those without a face or with damaged cells, and
