@@ -13,14 +13,14 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mke_theory.data.file_hashes import sha256_of
-from mke_theory.data.optional_imports import library
+from mke_theory.data.optional_imports import lacking, library
 from mke_theory.tasks.files.cache import collect
 from mke_theory.tasks.files.commands import data_set, refuse_root_to_fill, run_command
 from mke_theory.tasks.files.media import read_sound
@@ -60,6 +60,7 @@ Read = tuple[np.ndarray, np.ndarray, Tracked]
 """A recording: its sound [n] at 8 kHz without silence at the ends, its bands [t, 40], its face."""
 
 _UNFINISHED = "unfinished"
+_READERS = ("soundfile", "av", "transformers")
 
 
 @dataclass(frozen=True)
@@ -107,36 +108,25 @@ def prepare(
 
     Raises WrongRootError where the root cannot be filled; ValueError where an archive is another
     one or damaged, where tables from elsewhere are in the way, and, with the file, where a
-    recording is absent or cannot be read, which `skip_bad` leaves out; OSError as `download` does.
+    recording is absent or cannot be read, which `skip_bad` leaves out; ModuleNotFoundError where a
+    library that reads sound is not installed; OSError as `download` does.
     """
     refuse_root_to_fill(data_root, FOLDER)
+    if remedy := lacking(*_READERS):
+        raise ModuleNotFoundError(remedy)
     folder, split = data_root / FOLDER, split or read_split()
     if (folder / INDEX).is_file() and not (folder / SOURCES).is_file():
         raise ValueError(
             f"{folder}: has tables that were not made here ({INDEX} without {SOURCES}); use "
             "them as they are, or name another data root"
         )
-    paths = []
-    for archive in archives:
-        paths.append(fetched(archive, folder, progress=progress))
-        verified(archive, paths[-1], accept_other=accept_other)
+    paths = [fetched(archive, folder, progress=progress) for archive in archives]
+    for archive, path in zip(archives, paths, strict=True):
+        verified(archive, path, accept_other=accept_other)
     sounds, faces = (members(*pair) for pair in zip(archives, paths, strict=True))
-    wrong = [*sounds.wrong, *faces.wrong, *_halves(paths, sounds, faces)]
-    if wrong and not skip_bad:
-        raise ValueError(
-            f"{listed(wrong)}\nFetch the archives again, or leave these out with --skip-bad"
-        )
-    both = {one: (sounds.names[one], faces.names[one]) for one in {*sounds.names} & {*faces.names}}
-    lacking = absent(folder, split, both, skip_bad=skip_bad)
-    wanted = in_order(folder, split, both)
-    with zipfile.ZipFile(paths[0]) as sound, zipfile.ZipFile(paths[1]) as face:
-        reading = _Reading(sound, face, both, geometry)
-        read = collect(wanted, reading, skip_bad=skip_bad, workers=1, progress="RAVDESS")
-    kept = in_order(folder, split, {wanted[at] for at in read.kept})
-    made = dict(zip(kept, read.arrays, strict=True))
+    made, skipped = _read(paths, split, sounds, faces, geometry=geometry, skip_bad=skip_bad)
     _write(folder, split, made, geometry=geometry)
     lines = _report(made, sounds, faces)
-    skipped = [*wrong, *lacking, *read.bad]
     write_sources(folder, left_out=lines[1:], skipped=skipped)
     return [f"{folder}: {lines[0]}", *lines[1:], *skipped]
 
@@ -151,6 +141,32 @@ def check(data_root: Path, split: Mapping[Recording, Part] | None = None) -> lis
     return [check_tables(folder, split or read_split())]
 
 
+def _read(
+    paths: Sequence[Path],
+    split: Mapping[Recording, Part],
+    sounds: Members,
+    faces: Members,
+    *,
+    geometry: bool,
+    skip_bad: bool,
+) -> tuple[dict[Recording, Read], list[str]]:
+    """The recordings of `split` that both archives hold, and lines on what had to be left out."""
+    wrong = [*sounds.wrong, *faces.wrong, *_halves(paths, sounds, faces)]
+    if wrong and not skip_bad:
+        raise ValueError(
+            f"{listed(wrong)}\nFetch the archives again, or leave these out with --skip-bad"
+        )
+    folder = paths[0].parent
+    both = {one: (sounds.names[one], faces.names[one]) for one in {*sounds.names} & {*faces.names}}
+    absences = absent(folder, split, both, skip_bad=skip_bad)
+    wanted = in_order(folder, split, both)
+    with zipfile.ZipFile(paths[0]) as sound, zipfile.ZipFile(paths[1]) as face:
+        reading = _Reading(sound, face, both, geometry)
+        read = collect(wanted, reading, skip_bad=skip_bad, workers=1, progress="RAVDESS")
+    kept = in_order(folder, split, {wanted[at] for at in read.kept})
+    return dict(zip(kept, read.arrays, strict=True)), [*wrong, *absences, *read.bad]
+
+
 def _wave(raw: bytes) -> np.ndarray:
     """The samples [n] of a wav file at `RATE`, channels averaged; ValueError without a name."""
     with tempfile.TemporaryDirectory() as folder:
@@ -162,7 +178,7 @@ def _wave(raw: bytes) -> np.ndarray:
             raise ValueError(str(error).removeprefix(f"{path}: ")) from error
 
 
-def _halves(paths: list[Path], sounds: Members, faces: Members) -> list[str]:
+def _halves(paths: Sequence[Path], sounds: Members, faces: Members) -> list[str]:
     """Lines on recordings that only one of the archives has."""
     alone = [(one, paths[1]) for one in sorted({*sounds.names} - {*faces.names})]
     alone += [(one, paths[0]) for one in sorted({*faces.names} - {*sounds.names})]

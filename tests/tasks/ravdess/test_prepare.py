@@ -227,6 +227,15 @@ def test_tables_from_elsewhere_stay(web: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [INDEX]
 
 
+def test_nothing_is_fetched_without_the_libraries(
+    web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "lacking", lambda *_: "pip install it")
+    with pytest.raises(ModuleNotFoundError, match="pip install it"):
+        made(web)
+    assert not (web.parent / "root").exists()
+
+
 def test_the_commands_print_what_they_found(
     web: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
