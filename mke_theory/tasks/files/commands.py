@@ -17,7 +17,7 @@ def run_command(name: str, commands: Mapping[str, Callable[..., Any]]) -> None:
     """Carry out one of a data set's commands, its options taken from its signature.
 
     Errors are one line; the exit code is 2 where the call is wrong, its data root included, and 1
-    where the data are.
+    where the data are, or a library is not installed.
     """
     import tyro
 
