@@ -25,7 +25,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
 
@@ -59,11 +58,12 @@ class Bet:
             raise ValueError(f"value is {value}; allowed are numbers from 0 to 1")
         if self.seen == self.size:
             raise ValueError(f"all {self.size} values of the pool have been looked up")
-        left = np.array([(self.total - self.sum) / (self.size - self.seen)])
-        self._logs += _log_factors(np.array([value]), left)[:, 0]
+        mean = (self.total - self.sum) / (self.size - self.seen)
+        if mean > ROUNDING:
+            self._logs += np.log1p(SHARES * (value / mean - 1))
         self.seen, self.sum = self.seen + 1, self.sum + value
         refuted = self.sum > self.total + ROUNDING
-        self.now = math.inf if refuted else float(logsumexp(self._logs) - math.log(len(SHARES)))
+        self.now = math.inf if refuted else float(_log_mean(self._logs))
         self.greatest = max(self.greatest, self.now)
 
 
@@ -117,9 +117,15 @@ def _blocks(values: Floats, total: float, size: int) -> Iterator[Floats]:
         yield np.where(
             (after > total + ROUNDING) | (total < -ROUNDING),
             math.inf,
-            logsumexp(paths, axis=0) - math.log(len(SHARES)),
+            _log_mean(paths),
         )
         logs, seen, known = paths[:, -1:], seen + len(y), float(after[-1])
+
+
+def _log_mean(logs: Floats) -> Floats:
+    """The logarithm of the mean over the first axis of numbers given by their logarithms."""
+    top = logs.max(axis=0)
+    return np.asarray(top + np.log(np.exp(logs - top).mean(axis=0)))
 
 
 def _log_factors(values: Floats, mean: Floats) -> Floats:

@@ -48,7 +48,7 @@ class ErrorRate:
         stopped = self.rests_on == "betting"
         valid = " The interval is valid whenever one stops." if stopped else ""
         return (
-            f"Error {points(self.error.low)} to {points(self.error.high)} points ({sure}), after "
+            f"Error {points(self.error.low)}% to {points(self.error.high)}% ({sure}), after "
             f"{many(self.labels, 'label')} of {self.samples} samples: {self.wrong:g} "
             f"wrong{unsure}.{valid} This speaks of these samples, and of no others."
         )

@@ -15,7 +15,7 @@ from mke_theory.audit.spreadsheet import read_table
 
 ID = "id"
 _WHOLE = re.compile(r"(-?[0-9]+)(?:[.,]0+)?")
-_FRACTION = re.compile(r"-?[0-9]*[.,][0-9]+(?:[eE]-?[0-9]+)?")
+_FRACTION = re.compile(r"-?[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)

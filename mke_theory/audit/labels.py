@@ -168,15 +168,18 @@ def predicted(name: str, values: ArrayLike, classes: Classes) -> Labels:
 
 def _by_name(name: str, x: NDArray[Any], classes: Classes) -> Labels:
     if x.ndim != 1 or not all(isinstance(one, str) for one in x):
-        i = next((i for i, one in enumerate(x.ravel()) if not isinstance(one, str)), 0)
+        cells = x.ravel().tolist()
+        i = next((i for i, one in enumerate(cells) if not isinstance(one, str)), 0)
         raise TypeError(
-            f"{name} mixes text with other things (at {i}: {x.ravel()[i]!r}); give class numbers "
-            "as integers, or names throughout, one a sample"
+            f"{name} mixes text with other things (at {i}: {cells[i]!r}); give class numbers as "
+            "integers, or names throughout, one a sample"
         )
     if not classes.names:
-        raise TypeError(f"{name} holds text ({x[0]!r}); give the names of all classes as `classes`")
+        raise TypeError(
+            f"{name} holds text ({x.tolist()[0]!r}); give the names of all classes as `classes`"
+        )
     found = np.empty(len(x), dtype=np.int64)
-    for i, text in enumerate(x):
+    for i, text in enumerate(x.tolist()):
         try:
             found[i] = classes.number_of(text)
         except KeyError:
