@@ -15,7 +15,7 @@ W falls as C grows, whatever the order: totals that are rejected lie below those
 bound is found by bisection. It rises with every y: a value known only to be at least z may be
 replaced by z.
 
-Ref: waudbysmith2024estimating, section 4; stark2023alpha.
+Ref: waudbysmith2024estimating, section 5; stark2023alpha.
 """
 
 from __future__ import annotations

@@ -61,10 +61,11 @@ class Comparison:
         """Sentences for people: the verdict, what it rests on, and what it does not speak of."""
         unsure = f"; {self.cannot_tell} could not be told" if self.cannot_tell else ""
         return (
-            f"{self._verdict()} Gain on the pool: {self._gain()}. They differ on {self.differing} "
-            f"of {self.samples} samples; of {self.labels} looked up the student is right on "
-            f"{self.student_right}, the teacher on {self.teacher_right}, neither on "
-            f"{self.neither}{unsure}. This speaks of these samples, and of no others."
+            f"{self._verdict()}\nGain on these samples: {self._gain()}. "
+            "This says nothing of others.\n"
+            f"They differ on {self.differing} of {self.samples} samples; "
+            f"of {self.labels} looked up the student is right on {self.student_right}, "
+            f"the teacher on {self.teacher_right}, neither on {self.neither}{unsure}."
         )
 
     def _verdict(self) -> str:
@@ -125,7 +126,7 @@ def compare(
 
     Raises TypeError and ValueError for predictions, labels or settings that are not as described,
     OSError where the file of a `Sheet` cannot be read or written. Answers so far are kept.
-    Ref: waudbysmith2024estimating, section 4; stark2023alpha.
+    Ref: waudbysmith2024estimating, section 5; stark2023alpha.
     """
     refuse_settings(level, sides, margin, budget)
     named = Classes.of(classes)

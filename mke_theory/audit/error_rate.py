@@ -50,7 +50,7 @@ class ErrorRate:
         return (
             f"Error {points(self.error.low)}% to {points(self.error.high)}% ({sure}), after "
             f"{many(self.labels, 'label')} of {self.samples} samples: {self.wrong:g} "
-            f"wrong{unsure}.{valid} This speaks of these samples, and of no others."
+            f"wrong{unsure}.{valid}\nThis says nothing of other samples."
         )
 
 

@@ -64,9 +64,10 @@ class Selection:
         )
         unsure = f", {self.cannot_tell} of which could not be told" if self.cannot_tell else ""
         return (
-            f"{text}{f' Its gain: {gains}.' if gains else ''} Some differ on {self.differing} of "
-            f"{self.samples} samples; {self.labels} were looked up{unsure}. This speaks of these "
-            "samples, and of no others."
+            f"{text}\n{f'Gain on these samples: {gains}. ' if gains else ''}"
+            "This says nothing of other samples.\n"
+            f"Some differ on {self.differing} of {self.samples} samples; "
+            f"{self.labels} were looked up{unsure}."
         )
 
 

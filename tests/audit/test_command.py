@@ -52,7 +52,7 @@ def test_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.isascii()
     assert list(rows_of(folder / "to_label.csv")[0]) == ["row", "id", "clip", "label", "check"]
     rounds(*call)
-    printed = capsys.readouterr().out.splitlines()[-1]
+    printed = capsys.readouterr().out.splitlines()[-3]
     beside = compare(POOL.student, POOL.teacher, Oracle(POOL.truth), classes=3, sides=2)
     assert f"({'certain' if beside.certain else '95%'}), after {beside.decided_after}" in printed
 
