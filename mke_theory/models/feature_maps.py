@@ -20,6 +20,9 @@ from mke_theory.models.encoders import group_norm
 from mke_theory.models.fusion import by_modality
 from mke_theory.models.multimodal import Hidden
 
+MIXED_DROPOUT = 0.2
+"""The share of mixed channels that are taken away in training."""
+
 
 @dataclass(frozen=True)
 class MapShapes:
@@ -61,11 +64,12 @@ class MapHead(nn.Module):
 
     Each map is projected to `width` channels and brought to the second finest size, where they are
     added, mixed with their mean over the picture, and mixed once more; the finest map adds logits
-    of its own. `dropout` takes away whole channels.
+    of its own. In training each channel of a map is taken away with probability `dropout`, which
+    does for a hundred pictures what noise on all numbers does, at none of its cost.
     """
 
     def __init__(
-        self, shapes: MapShapes, classes: int, *, width: int = 96, dropout: float = 0.2
+        self, shapes: MapShapes, classes: int, *, width: int = 96, dropout: float = 0.5
     ) -> None:
         super().__init__()
         self.shapes, self.dropout = shapes, dropout
@@ -78,14 +82,14 @@ class MapHead(nn.Module):
         self.fine = nn.Conv2d(shapes.maps[0][0], classes, 1)
 
     def forward(self, rows: Tensor) -> Tensor:
-        maps = self.shapes.split(rows)
+        maps = [F.dropout2d(x, self.dropout, self.training) for x in self.shapes.split(rows)]
         levels = [
             resized(project(each), self.grid)
             for project, each in zip(self.project, maps, strict=True)
         ]
         x = torch.relu(self.norm(torch.stack(levels).sum(dim=0)))
         x = x + self.everywhere(x.mean(dim=(2, 3), keepdim=True))
-        x = F.dropout2d(x, self.dropout, self.training)
+        x = F.dropout2d(x, MIXED_DROPOUT, self.training)
         x = torch.relu(x + self.mix(x))
         return resized(self.classify(x), self.shapes.size) + self.fine(maps[0])
 
@@ -104,7 +108,7 @@ class MapHeads(nn.Module):
         classes: int,
         *,
         width: int = 96,
-        dropout: float = 0.2,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         if classes < 2 or width < 1:
