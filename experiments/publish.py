@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import audit_costs
 import certificates
 import dependence
 import equal_prior
@@ -27,6 +28,7 @@ import evidence_phase
 import evidence_tables
 import pandas as pd
 import perturbation_law
+import ravdess_folds
 import semi_supervised
 import twomoon
 import tyro
@@ -89,6 +91,10 @@ STUDIES_OF_EVIDENCE = ("evidence_guards", "evidence_phase")
 """Studies of evidence students, of which a row a seed is kept."""
 
 
+ROWS_KEPT = (*STUDIES_OF_EVIDENCE, "audit_costs")
+"""Studies of which the rows are kept, a seed each, and the table is made of them."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Folders of finished studies; none means the records that are committed already."""
@@ -123,10 +129,14 @@ class Options:
     """Output folder of tightness.py."""
     synthetic: Path | None = None
     """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
+    ravdess_folds: Path | None = None
+    """Output folder of ravdess_folds.py with `--ears log-mel embedding both`."""
     evidence_guards: Path | None = None
     """Output folder of evidence_guards.py."""
     evidence_phase: Path | None = None
     """Output folder of evidence_phase.py."""
+    audit_costs: Path | None = None
+    """Output folder of audit_costs.py."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,6 +171,8 @@ def publish(options: Options) -> None:
             _commit(name, getattr(options, name), compact_contestant)
     if options.perturbation_law is not None:
         _commit("perturbation_law", options.perturbation_law, perturbation_law.compact)
+    if options.ravdess_folds is not None:
+        _commit("ravdess_folds", options.ravdess_folds, ravdess_folds.compact)
     for source in _as_written(options):
         place = {".csv": RESULTS, ".png": FIGURES, ".md": TABLES}[source.suffix]
         shutil.copyfile(source, place / source.name)
@@ -182,10 +194,11 @@ def _as_written(options: Options) -> list[Path]:
         found += [options.own_data / name for name in ("own_data.md", "own_data.png")]
     if options.synthetic is not None:
         found += [options.synthetic / study / name for study, name in AS_WRITTEN]
-    for study in STUDIES_OF_EVIDENCE:
+    for study in ROWS_KEPT:
         folder: Path | None = getattr(options, study)
         if folder is not None:
-            found += [folder / f"{study}{ending}" for ending in (".csv", ".png")]
+            endings = (".csv", ".png") if study in STUDIES_OF_EVIDENCE else (".csv",)
+            found += [folder / f"{study}{ending}" for ending in endings]
     return found
 
 
@@ -263,7 +276,7 @@ def build() -> dict[str, str]:
     """Every table that the committed records decide, as Markdown by the name of its file."""
     real, benchmarks = runs("real"), runs("benchmarks")
     contestants = semi_supervised.in_order(committed("semi_supervised"))
-    seeds = {study: pd.read_csv(RESULTS / f"{study}.csv") for study in STUDIES_OF_EVIDENCE}
+    seeds = {study: pd.read_csv(RESULTS / f"{study}.csv") for study in ROWS_KEPT}
     return {
         "overview.md": _overview(real),
         "overview_few_labels.md": _overview(runs("few")),
@@ -289,9 +302,11 @@ def build() -> dict[str, str]:
         )
         + "\n",
         "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
+        "ravdess_folds.md": ravdess_folds.markdown(committed("ravdess_folds")),
         "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
         "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
         "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),
+        "audit_costs.md": audit_costs.markdown(seeds["audit_costs"]),
     }
 
 
