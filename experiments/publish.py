@@ -48,6 +48,8 @@ from mke_theory.study import records
 from mke_theory.study import theory_on_runs as appraisals
 from mke_theory.study.arms import ARMS, EVIDENCE
 from mke_theory.study.records import Record, write_atomic
+from mke_theory.tasks.av_digits import AVDigits
+from mke_theory.tasks.av_digits.task import CLASSES
 from mke_theory.tasks.registry import TASKS
 from mke_theory.tasks.toy.twomoon import TwoMoonPublished
 
@@ -105,6 +107,8 @@ class Options:
     """Output folder of run_real.py with `nyu_depth.recipe.objective.adjustment=0.2`."""
     few: Path | None = None
     """Output folder of run_real.py with 5 labels a class on av_digits."""
+    ear: Path | None = None
+    """Output folder of run_real.py on av_digits_ear and av_digits_image_ear, 2, 5 and 20 labels."""
     twomoon: Path | None = None
     """Output folder of twomoon.py."""
     theory: Path | None = None
@@ -149,7 +153,7 @@ def publish(options: Options) -> None:
     """Commit the records of finished studies, then write and draw all that records decide."""
     for place in (RESULTS, FIGURES, TABLES):
         place.mkdir(parents=True, exist_ok=True)
-    for name in ("real", "benchmarks", "prior", "few", "twomoon", "evidence"):
+    for name in ("real", "benchmarks", "prior", "few", "ear", "twomoon", "evidence"):
         folder: Path | None = getattr(options, name)
         if folder is None:
             continue
@@ -277,6 +281,7 @@ def build() -> dict[str, str]:
         "overview.md": _overview(real),
         "overview_few_labels.md": _overview(runs("few")),
         "overview_benchmarks.md": _overview(benchmarks),
+        "pretrained_ear.md": _overview(by_labels(runs("ear"))),
         "beside_the_paper.md": published_numbers.markdown([*real, *benchmarks]),
         "nyu_depth_prior.md": equal_prior.markdown(benchmarks, runs("prior")) + "\n",
         **{f"results_{task}.md": table_files.markdown(real, task) for task in _tasks(real)},
@@ -317,6 +322,16 @@ def _overview(found: list[Record]) -> str:
     return tables.overview(found).T.to_markdown() + "\n"
 
 
+def by_labels(found: Iterable[Record]) -> list[Record]:
+    """The records under the names of their tasks and numbers of labels a class, fewest first."""
+    ordered = sorted(found, key=lambda run: (list(TASKS).index(run.task), _labels(run)))
+    return [replace(run, task=f"{run.task}, {_labels(run)} a class") for run in ordered]
+
+
+def _labels(run: Record) -> int:
+    return run.counts["labelled"] // CLASSES
+
+
 def _plain(table: pd.DataFrame) -> str:
     return table.to_markdown(disable_numparse=True) + "\n"
 
@@ -328,10 +343,12 @@ def _tasks(found: Iterable[Record]) -> list[str]:
 def readme_table() -> pd.DataFrame:
     """The one table of the README: a row for each task of the main job.
 
-    Columns of evidence students are of a run of their own, at more seeds.
+    Columns of evidence students are of a run of their own, at more seeds; with a pre-trained ear
+    they are of the same run, at the task's usual number of labels.
     """
-    whole = tables.overview([*runs("real"), *runs("benchmarks")])[IN_README]
-    evidence = tables.overview(runs("evidence"))[OF_EVIDENCE]
+    ear = [run for run in runs("ear") if _labels(run) == AVDigits.labels_per_class]
+    whole = tables.overview([*runs("real"), *ear, *runs("benchmarks")])[IN_README]
+    evidence = tables.overview([*runs("evidence"), *ear])[OF_EVIDENCE]
     return whole.join(evidence).fillna(tables.NOT_AVAILABLE)
 
 
