@@ -86,3 +86,31 @@ def ready_tasks(tasks: Mapping[str, T], names: Sequence[str], *, insist: bool) -
         else:
             print(f"skipped {name}: {lacking}", file=sys.stderr)
     return found
+
+
+def answered_tasks(tasks: Sequence[T], folder: Path, seeds: int, *, insist: bool) -> list[T]:
+    """The tasks, each with the answers of its teacher in `folder`, a file for each seed from 0 on.
+
+    A task without any file is named on the way or, where the caller insists, refused. Raises
+    FileNotFoundError where no task has one, or a task lacks those of some seeds.
+    """
+    found = []
+    for task in tasks:
+        bound = task.answered_by(folder)
+        files = [file for seed in range(seeds) if (file := bound.answers_file(seed)) is not None]
+        absent = [file.name for file in files if not file.is_file()]
+        if len(absent) == len(files) and not insist:
+            print(f"skipped {task.name}: {folder} has no {files[0].name}", file=sys.stderr)
+        elif absent:
+            raise FileNotFoundError(
+                f"{task.name}: {folder} lacks {', '.join(absent)}; write the teacher's answers "
+                "there by mke_theory.data.answer_files.save_answers, or run fewer seeds"
+            )
+        else:
+            found.append(bound)
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} has answers for none of the tasks; its files are TASK_SEED.npz, such as "
+            "digits_0.npz"
+        )
+    return found

@@ -30,11 +30,10 @@ from mke_theory.tasks.nyu_depth.frames import class_map
 from mke_theory.tasks.nyu_depth.reader import Files
 from mke_theory.tasks.nyu_depth.reader import load as load_frames
 from mke_theory.tasks.ravdess import Ravdess
-from mke_theory.tasks.ravdess.clips import FOLDER as RAVDESS
-from mke_theory.tasks.ravdess.clips import Clips
 from mke_theory.tasks.ravdess.speech import BANDS, PARTS
 from mke_theory.tasks.ravdess.split import read_split
-from mke_theory.tasks.ravdess.tables import read_tables
+from mke_theory.tasks.ravdess.tables import FOLDER as RAVDESS
+from mke_theory.tasks.ravdess.tables import Clips, read_tables
 
 Array = NDArray[Any]
 
@@ -255,9 +254,9 @@ SETS: tuple[tuple[Callable[[Path], Views], str, int, Task | None], ...] = (
     (spoken_bands, "spoken digits, low bands → + high bands", 15, AVDigits()),
     (spoken_statistics, "spoken digits, means → + deviations", 15, AVDigits()),
     (spoken_and_written, "digits, spoken → + written", 15, AVDigits()),
-    (ravdess_face, "RAVDESS, upper face → + lower face", 20, Ravdess(source="tables")),
-    (ravdess_speech, "RAVDESS, low bands → + high bands", 20, Ravdess(source="tables")),
-    (ravdess_regions, "RAVDESS, speech → + face in two regions", 20, Ravdess(source="tables")),
+    (ravdess_face, "RAVDESS, upper face → + lower face", 20, Ravdess()),
+    (ravdess_speech, "RAVDESS, low bands → + high bands", 20, Ravdess()),
+    (ravdess_regions, "RAVDESS, speech → + face in two regions", 20, Ravdess()),
     (nyu_cells, "NYU Depth V2, cells, colour → + depth", 20, NYUDepth()),
 )
 """Function, title, labelled samples a class (as a mean), and the task that knows if the data

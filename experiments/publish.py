@@ -28,6 +28,7 @@ import evidence_phase
 import evidence_tables
 import pandas as pd
 import perturbation_law
+import ravdess_folds
 import semi_supervised
 import twomoon
 import tyro
@@ -124,6 +125,8 @@ class Options:
     """Output folder of tightness.py."""
     synthetic: Path | None = None
     """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
+    ravdess_folds: Path | None = None
+    """Output folder of ravdess_folds.py with `--ears log-mel embedding both`."""
     evidence_guards: Path | None = None
     """Output folder of evidence_guards.py."""
     evidence_phase: Path | None = None
@@ -164,6 +167,8 @@ def publish(options: Options) -> None:
             _commit(name, getattr(options, name), compact_contestant)
     if options.perturbation_law is not None:
         _commit("perturbation_law", options.perturbation_law, perturbation_law.compact)
+    if options.ravdess_folds is not None:
+        _commit("ravdess_folds", options.ravdess_folds, ravdess_folds.compact)
     for source in _as_written(options):
         place = {".csv": RESULTS, ".png": FIGURES, ".md": TABLES}[source.suffix]
         shutil.copyfile(source, place / source.name)
@@ -292,6 +297,7 @@ def build() -> dict[str, str]:
         )
         + "\n",
         "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
+        "ravdess_folds.md": ravdess_folds.markdown(committed("ravdess_folds")),
         "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
         "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
         "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),

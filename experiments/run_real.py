@@ -8,6 +8,7 @@ placebos leave of the gain.
     python experiments/run_real.py --tasks all            NYU Depth V2 and VGGSound too: hours
     python experiments/run_real.py --tasks digits --seeds 10
     python experiments/run_real.py --set digits.labels_per_class=3
+    python experiments/run_real.py --tasks digits --teacher-answers answers    a network elsewhere
     torchrun --nproc-per-node=2 experiments/run_real.py --devices 2    two processes, one model
 
 Hardware: two CPU cores and 2 GiB of memory; about five minutes with all data at hand.
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from calls import interrupted, ready_tasks, refuse_unknown, refused
+from calls import answered_tasks, interrupted, ready_tasks, refuse_unknown, refused
 
 from mke_theory.report import page
 from mke_theory.report import summary as report
@@ -60,6 +61,10 @@ class Options:
     """Number of seeds, 0 to seeds − 1."""
     data_root: Path | None = None
     """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
+    teacher_answers: Path | None = None
+    """Folder with the answers of teachers whose networks are elsewhere, a file TASK_SEED.npz for
+    each task and seed (`mke_theory.data.answer_files`). No teacher is trained then, and tasks
+    without a file there are left out."""
     out: Path = Path("results/real")
     """Folder for records, tables and figures."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
@@ -201,9 +206,12 @@ def configuration_of(options: Options) -> RunConfiguration:
 
 def planned(options: Options) -> tuple[list[Task], list[Run]]:
     """The tasks and all runs asked for; ValueError where an arm named runs on none of the tasks."""
-    tasks = chosen_tasks(options)
+    tasks, seeds = chosen_tasks(options), whole_seeds(options.seeds)
+    if options.teacher_answers is not None:
+        named = bool(options.tasks) and options.tasks != (ALL,)
+        tasks = answered_tasks(tasks, options.teacher_answers, seeds, insist=named)
     arms = chosen_arms(options.arms) if options.arms else None
-    runs = plan(tasks, arms, range(whole_seeds(options.seeds)))
+    runs = plan(tasks, arms, range(seeds))
     for arm in arms or ():
         idle = [task.name for task in tasks if repeats_another(arm, task)]
         if idle and len(idle) == len(tasks):

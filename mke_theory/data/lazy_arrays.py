@@ -15,6 +15,8 @@ Decode = Callable[[Tensor], Tensor]
 """Raw values [b, ...] of some samples to float32 [b, ...], each sample by itself."""
 
 _AT_A_TIME = 256
+_MOST_NUMBERS = 1 << 24  # that are looked at together: 64 MiB in float32
+_LARGE_ROW = 4096  # bytes; a loop over such rows costs less than copying them twice
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Stored:
         self.values, self.decode = values, decode
         self.index = torch.arange(len(values)) if rows is None else rows
         self.checked = False
+        self._present: Tensor | None = None
         bounds = (int(self.index.min()), int(self.index.max())) if len(self.index) else (0, 0)
         if not 0 <= bounds[0] <= bounds[1] < max(1, len(values)):
             raise ValueError(
@@ -114,7 +117,18 @@ class Stored:
         """The samples at these positions, still stored."""
         chosen = Stored(self.values, self.decode, self.index[index])
         chosen.checked = self.checked
+        chosen._present = None if self._present is None else self._present[index]
         return chosen
+
+    def present(self) -> Tensor:
+        """True [n] where a sample's first number is not NaN (a missing modality is NaN throughout).
+
+        All samples are read, but only once.
+        """
+        if self._present is None:
+            first = [part.reshape(len(part), -1)[:, 0] for part in self.parts()]
+            self._present = ~torch.isnan(torch.cat([torch.empty(0), *first]))
+        return self._present
 
     def check(self, refuse: Callable[[Tensor, int], None]) -> None:
         """Hand the decoded samples, with the number of the first, to `refuse`; but only once."""
@@ -127,16 +141,36 @@ class Stored:
 
     def parts(self) -> Iterator[Tensor]:
         """The decoded samples, some at a time."""
-        for start in range(0, len(self), _AT_A_TIME):
-            yield self[slice(start, start + _AT_A_TIME)]
+        size = fitting(self.shape[1:].numel(), _AT_A_TIME)
+        for start in range(0, len(self), size):
+            yield self[slice(start, start + size)]
 
     def _raw(self, at: Tensor) -> Tensor:
         if isinstance(self.values, Tensor):
             return self.values[at]
         # Sorted reads go once over the disk; the order asked for is restored in memory.
-        order = torch.argsort(at)
-        read = torch.from_numpy(np.ascontiguousarray(self.values[at[order].numpy()]))
-        return read[torch.argsort(order)]
+        order = np.argsort(at.numpy(), kind="stable")
+        wanted = at.numpy()[order]
+        if isinstance(self.values, np.ndarray):
+            return torch.from_numpy(_read(self.values, wanted, order))
+        read = torch.from_numpy(np.ascontiguousarray(self.values[wanted]))
+        return read[torch.from_numpy(np.argsort(order))]
+
+
+def _read(values: np.ndarray, wanted: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The rows `wanted` of an array, each put to its place; large ones are copied once."""
+    result = np.empty((len(wanted), *values.shape[1:]), values.dtype)
+    if result.nbytes < _LARGE_ROW * len(wanted):
+        result[places] = values[wanted]
+        return result
+    for row, place in zip(wanted, places, strict=True):
+        result[place] = values[row]
+    return result
+
+
+def fitting(numbers: int, most: int) -> int:
+    """The count of samples of so many numbers that are looked at together: at most `most`."""
+    return max(1, min(most, _MOST_NUMBERS // max(1, numbers)))
 
 
 def taken(x: Tensor | Stored, index: Tensor) -> Tensor | Stored:
@@ -145,7 +179,10 @@ def taken(x: Tensor | Stored, index: Tensor) -> Tensor | Stored:
 
 
 def concatenated(first: Tensor | Stored, second: Tensor | Stored) -> Tensor | Stored:
-    """The samples of both, first those of `first`; still stored where both have one store."""
+    """The samples of both, first those of `first`; still stored where both have one store.
+
+    They are also still stored where one of them is read from disk.
+    """
     if (
         isinstance(first, Stored)
         and isinstance(second, Stored)
@@ -155,4 +192,33 @@ def concatenated(first: Tensor | Stored, second: Tensor | Stored) -> Tensor | St
         both = Stored(first.values, first.decode, torch.cat([first.index, second.index]))
         both.checked = first.checked and second.checked
         return both
+    if on_disk(first) or on_disk(second):
+        chained = Stored(_Chain(first, second))
+        chained.checked = all(x.checked for x in (first, second) if isinstance(x, Stored))
+        return chained
     return torch.cat([x[slice(0, len(x))] for x in (first, second)])
+
+
+def on_disk(x: Tensor | Stored) -> bool:
+    """True where reading samples may read from disk."""
+    return isinstance(x, Stored) and not isinstance(x.values, Tensor)
+
+
+class _Chain:
+    """The decoded samples of two stores, one after the other, as an array to read rows of."""
+
+    def __init__(self, first: Tensor | Stored, second: Tensor | Stored) -> None:
+        self.first, self.second = first, second
+        self.shape = (len(first) + len(second), *first.shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """The samples [m, ...] at rows [m]."""
+        at, cut = torch.from_numpy(rows), len(self.first)
+        result = torch.empty((len(at), *self.shape[1:]))
+        for store, here, shift in ((self.first, at < cut, 0), (self.second, at >= cut, cut)):
+            if bool(here.any()):
+                result[here] = store[at[here] - shift]
+        return result.numpy()

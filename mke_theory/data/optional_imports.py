@@ -1,4 +1,4 @@
-"""Libraries that read videos, sounds, images and HDF5: an extra, imported where it is used."""
+"""Libraries of the extras, for media and for foreign networks, imported where they are used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 _PACKAGES = {"PIL": "pillow"}  # where a package has another name than its module
+_EXTRAS = {"onnxruntime": "pretrained"}  # all others are of the extra "data"
 
 
 def library(module: str, use: str) -> Any:
@@ -15,15 +16,14 @@ def library(module: str, use: str) -> Any:
     try:
         return import_module(module)
     except (ImportError, OSError) as error:  # OSError: a package without its C library
-        name = _package(module)
-        raise ImportError(f'{use} {name}; pip install "mke_theory[data]"') from error
+        raise ImportError(f"{use} {_package(module)}; {_remedy(module)}") from error
 
 
 def lacking(*modules: str) -> str | None:
     """The remedy for a task that needs these modules; None where all are installed."""
     for module in modules:
         if find_spec(module) is None:
-            return f'{_package(module)} is not installed: pip install "mke_theory[data]"'
+            return f"{_package(module)} is not installed: {_remedy(module)}"
     return None
 
 
@@ -41,3 +41,8 @@ def versions_of(*modules: str) -> dict[str, str]:
 def _package(module: str) -> str:
     top = module.partition(".")[0]
     return _PACKAGES.get(top, top)
+
+
+def _remedy(module: str) -> str:
+    extra = _EXTRAS.get(module.partition(".")[0], "data")
+    return f'pip install "mke_theory[{extra}]"'

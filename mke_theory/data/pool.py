@@ -62,7 +62,9 @@ class Pool:
     """n samples: inputs by modality, one target and optionally one group a sample.
 
     An input is a tensor of floats [n, ...] or `Stored`. `groups` names what a split must not
-    divide (an actor, a scene, a writer).
+    divide (an actor, a scene, a writer). `answers` are a teacher's logits [n, k, ...] where it is
+    known by them alone, NaN throughout a sample to which it has none; only such a teacher reads
+    them (see `models.known_answers`), and no batch that a student learns from holds them.
 
     Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
     some entries only (NaN in all entries of a sample means that the modality is missing there).
@@ -71,6 +73,7 @@ class Pool:
     inputs: dict[str, Any]
     labels: Tensor
     groups: np.ndarray | None = None
+    answers: Tensor | Stored | None = None
 
     def __post_init__(self) -> None:
         for name, x in {**self.inputs, "labels": self.labels}.items():
@@ -95,6 +98,8 @@ class Pool:
             refuse_bad_values(name, x)
         if self.groups is not None and self.groups.shape != (n,):
             raise ValueError(f"groups has shape {self.groups.shape}; {n} labels need ({n},)")
+        if self.answers is not None and len(self.answers) != n:
+            raise ValueError(f"there are {len(self.answers)} answers but {n} labels")
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -113,7 +118,8 @@ class Pool:
         at = torch.as_tensor(index)
         groups = None if self.groups is None else self.groups[at.numpy()]
         inputs = {name: taken(x, at) for name, x in self.inputs.items()}
-        return Pool(inputs, self.labels[at], groups)
+        answers = None if self.answers is None else taken(self.answers, at)
+        return Pool(inputs, self.labels[at], groups, answers)
 
     def only(self, modalities: Iterable[str]) -> Pool:
         """The same samples seen through some of their modalities."""
@@ -135,8 +141,10 @@ def _widened(labels: Tensor) -> Tensor:
     return labels.float() if labels.dtype == torch.float16 else labels
 
 
-def is_present(x: Tensor) -> Tensor:
+def is_present(x: Tensor | Stored) -> Tensor:
     """True [n] where the sample has the modality; a missing one is NaN throughout."""
+    if isinstance(x, Stored):
+        return x.present()
     return ~torch.isnan(x.reshape(len(x), -1)[:, 0])
 
 
@@ -169,7 +177,7 @@ def refuse_bad_values(name: str, x: Tensor | Stored, first: int = 0) -> None:
 def join(first: Pool, second: Pool) -> Pool:
     """The samples of both pools, first those of `first`; both need the same modalities.
 
-    Groups are kept where both pools have them.
+    Groups are kept where both pools have them, a teacher's answers never.
     """
     if set(first.inputs) != set(second.inputs):
         raise ValueError(

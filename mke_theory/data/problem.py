@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from mke_theory.data.answers import refuse_answers
 from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import UNKNOWN, Pool
 
@@ -44,10 +45,13 @@ class Problem:
 
     `labelled` (D_l) and `unlabelled` (D_u) are what the method sees; every label of D_u is −1, and
     `truth` holds the labels that it would have. The report opens `test`. `skipped` has a line for
-    each damaged file that was left out because that was asked for.
+    each damaged file that was left out because that was asked for. Where D_u and test carry answers
+    of a teacher, these are the teacher, and none is trained; answers that `labelled` carries are
+    those of a model that was not trained on it.
 
     Raises ValueError where a part has no known label or one that is no class, `unlabelled` carries
-    a label, the teacher's modality is absent, or a group stands on both sides of the split.
+    a label, the teacher's modality is absent, a group stands on both sides of the split, or answers
+    are there for D_u or test alone, or do not fit.
     """
 
     labelled: Pool
@@ -90,6 +94,12 @@ class Problem:
             if absent:
                 raise ValueError(f"the {part} part lacks the teacher's modality {sorted(absent)}")
         self._refuse_unknown_labels()
+        if self.answered != (self.test.answers is not None) or (
+            self.labelled.answers is not None and not self.answered
+        ):
+            raise ValueError("the teacher's answers have to be there for D_u and test, or for none")
+        for part in ("labelled", "unlabelled", "test"):
+            refuse_answers(part, getattr(self, part), self.teacher_modalities, self.classes)
         refuse_shared_groups({"test": self.test, "training": (self.labelled, self.unlabelled)})
 
     def _labels(self) -> dict[str, Tensor]:
@@ -117,6 +127,11 @@ class Problem:
     def blind(self) -> Self:
         """The problem with an unknown truth: models, methods and baselines are made from this."""
         return replace(self, truth=Truth(self.unlabelled.labels))
+
+    @property
+    def answered(self) -> bool:
+        """True where the teacher is the answers that the parts carry."""
+        return self.unlabelled.answers is not None
 
     @property
     def modalities(self) -> tuple[str, ...]:

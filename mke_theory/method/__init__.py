@@ -8,6 +8,7 @@ from mke_theory.method.algorithm import (
     fit_teacher,
     pseudo_label,
 )
+from mke_theory.method.answers import Answers
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective
 from mke_theory.method.pseudo_labels import PseudoLabels
@@ -23,6 +24,7 @@ from mke_theory.method.transforms import (
 )
 
 __all__ = [
+    "Answers",
     "Compose",
     "Dropout",
     "Expansion",

@@ -20,9 +20,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import UNKNOWN, Pool, join
+from mke_theory.data.pool import UNKNOWN, Pool, is_present, join
 from mke_theory.data.problem import Truth, hide
 from mke_theory.evaluation.account import Account, account
+from mke_theory.method.answers import Answers
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective, PseudoLabelTerm, refuse_strange_modalities
@@ -33,7 +34,9 @@ from mke_theory.method.pseudo_labels import (
     decide,
     label,
     together,
+    without,
 )
+from mke_theory.models.known_answers import reads_answers
 from mke_theory.training.checkpoint import Checkpoint
 from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Fit, TrainConfig
@@ -118,12 +121,16 @@ def teacher_job(
 
 
 def pseudo_label(
-    teacher: nn.Module, unlabelled: Pool, objective: Objective | None = None
+    teacher: nn.Module | Answers, unlabelled: Pool, objective: Objective | None = None
 ) -> PseudoLabels:
     """Step 2: the teacher's labels for every sample of D_u.
 
-    Raises ValueError where a prediction is not finite.
+    The student learns nothing where the teacher is its answers alone and a sample has none: its
+    label, for the account, is then that of the mean answer. Raises ValueError where a prediction is
+    not finite, or there are answers for another number of samples.
     """
+    if isinstance(teacher, Answers):
+        teacher, unlabelled = teacher.asked_on(unlabelled)
     done, parts = 0, []
     for logits in logits_of(teacher, unlabelled):
         lost = ~torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
@@ -135,11 +142,14 @@ def pseudo_label(
             )
         done += len(logits)
         parts.append(label(logits.cpu(), objective or Objective()))
-    return together(parts)
+    found = together(parts)
+    if unlabelled.answers is None or not reads_answers(teacher):
+        return found
+    return without(found, ~is_present(unlabelled.answers))
 
 
 def expand(
-    teacher: nn.Module,
+    teacher: nn.Module | Answers,
     unlabelled: Pool,
     student: nn.Module,
     *,
@@ -158,8 +168,9 @@ def expand(
     −1), serve as the truth: they are taken off before anything is trained. `labelled` adds D_l with
     its true labels to what the student learns from (the NOISY arm).
 
-    Teacher and student may be any modules from a dictionary of inputs to logits [n, k, ...]. A T
-    that acts on features hands the student a second argument, `hidden` (see `MultimodalModel`).
+    Teacher and student may be any modules from a dictionary of inputs to logits [n, k, ...]; the
+    teacher may also be `Answers` on D_u, where its network is elsewhere. A T that acts on features
+    hands the student a second argument, `hidden` (see `MultimodalModel`).
 
     Raises ValueError where student and teacher are one module, the student has too few outputs, no
     pseudo label reaches the threshold, a perturbation names a modality that is not there, or the
@@ -196,7 +207,7 @@ def sole_truth(truth: Truth, own: Truth) -> Truth:
 
 
 def student_job(
-    teacher: nn.Module,
+    teacher: nn.Module | Answers,
     unlabelled: Pool,
     student: nn.Module,
     pseudo: PseudoLabels,

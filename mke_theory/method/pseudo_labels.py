@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,16 @@ def together(parts: Sequence[PseudoLabels]) -> PseudoLabels:
         for name in ("target", "hard", "confidence")
     )
     return PseudoLabels(target, hard, confidence, parts[0].classes)
+
+
+def without(labels: PseudoLabels, rows: Tensor) -> PseudoLabels:
+    """The labels, of which a student learns none where `rows` [n] is true."""
+    if not labels.target.is_floating_point():
+        nothing: float = UNKNOWN
+    else:
+        nothing = torch.nan if labels.target.shape == labels.hard.shape else 0.0
+    at = rows.reshape(-1, *[1] * (labels.target.ndim - 1))
+    return replace(labels, target=torch.where(at, nothing, labels.target))
 
 
 def decide(logits: Tensor, *, multilabel: bool = False) -> Tensor:

@@ -9,13 +9,14 @@ A sample without a modality (NaN throughout) stays without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from mke_theory.data.pool import Samples, is_present
+from mke_theory.data.lazy_arrays import fitting
+from mke_theory.data.pool import Batch, Samples, is_present
 from mke_theory.data.rng import Stream
 from mke_theory.method.ranges import refuse_beyond, refuse_text
 
@@ -322,8 +323,7 @@ def acting(steps: tuple[Transform, ...], modalities: tuple[str, ...]) -> tuple[T
 def mean_magnitude(samples: Samples, *modalities: str) -> float:
     """mean|x| over all numbers of the modalities; ValueError where every sample lacks them."""
     total, count = 0.0, 0
-    for start in range(0, len(samples), _ROWS_AT_A_TIME):
-        batch = samples[slice(start, start + _ROWS_AT_A_TIME)]
+    for batch in _parts(samples):
         for name in modalities:
             x = batch.inputs[name]
             x = x[~torch.isnan(x)]
@@ -337,13 +337,21 @@ def mean_magnitude(samples: Samples, *modalities: str) -> float:
 def spread(samples: Samples, name: str) -> float:
     """The standard deviation of all numbers of a modality, 0 where every sample lacks it."""
     count, total, squares = 0, 0.0, 0.0
-    for start in range(0, len(samples), _ROWS_AT_A_TIME):
-        x = samples[slice(start, start + _ROWS_AT_A_TIME)].inputs[name].double()
+    for batch in _parts(samples):
+        x = batch.inputs[name].double()
         x = x[~torch.isnan(x)]
         count += x.numel()
         total += float(x.sum())
         squares += float(x.square().sum())
     return max(0.0, squares / count - (total / count) ** 2) ** 0.5 if count else 0.0
+
+
+def _parts(samples: Samples) -> Iterator[Batch]:
+    """All samples, some at a time."""
+    one = samples[slice(0, 1)].inputs.values()
+    size = fitting(sum(x.numel() for x in one), _ROWS_AT_A_TIME)
+    for start in range(0, len(samples), size):
+        yield samples[slice(start, start + size)]
 
 
 def _where_it_acts(

@@ -54,8 +54,8 @@ PAPER: tuple[Reported, ...] = (
         "accuracy",
         {},
         ("ravdess", "ravdess_audio", "ravdess_actors", "ravdess_audio_actors"),
-        "the paper's table could not be seen; ours, where the compact features are at hand, reads "
-        "face action units instead of face images, and its test actors are apart",
+        "the paper's table could not be seen; ours reads face action units instead of face images, "
+        "and its test actors are apart",
     ),
     Reported(
         "AudioSet → VGGSound",

@@ -53,14 +53,26 @@ def markdown(records: Iterable[Record], task: str) -> str:
 
 
 def samples(own: Sequence[Record]) -> str:
-    """The sizes of the pools of a task, its seeds, and the scope of every interval over them."""
+    """The sizes of the pools of a task, its seeds, and the scope of every interval over them.
+
+    A teacher that is its answers alone is named on the way.
+    """
     counts = own[0].counts
     numbers = sorted({record.seed for record in own})
     return (
         f"D_l {counts['labelled']}, D_u {counts['unlabelled']}, test {counts['test']} samples; "
         f"{tables.seeds(len(numbers))}, {numbers[0]} to {numbers[-1]}. "
-        f"Between seeds vary: {own[0].varies}."
+        f"Between seeds vary: {own[0].varies}.{_answers(own[0])}"
     )
+
+
+def _answers(record: Record) -> str:
+    """A sentence on a teacher that is its answers alone; empty where it was trained."""
+    teacher = record.extra.get("teacher")
+    if teacher is None:
+        return ""
+    honest = "" if teacher["cross_fitted"] else ", without any on D_l that could calibrate it"
+    return f" The teacher is its answers alone{honest}."
 
 
 def left_out(own: Sequence[Record]) -> str:

@@ -29,6 +29,7 @@ from mke_theory.method.objective import (
 from mke_theory.method.pseudo_labels import PseudoLabels
 from mke_theory.method.student_loss import shares_of
 from mke_theory.models import count_parameters
+from mke_theory.models.known_answers import KnownAnswers
 from mke_theory.study.arms import Arm
 from mke_theory.study.placebos import certain, matching_width, random_errors, shuffle_pairs
 from mke_theory.study.task import Task
@@ -48,6 +49,14 @@ def teacher_of(task: Task, seed: int, problem: Problem) -> TrainingJob:
         multilabel=objective.multilabel,
         augment=objective.augment,
     )
+
+
+def answering(problem: Problem) -> Fit:
+    """The teacher of a problem that carries its answers: nothing is trained.
+
+    Raises ValueError where the problem carries none.
+    """
+    return Fit(KnownAnswers.on(problem.unlabelled), 0, ())
 
 
 def student_of(
@@ -156,6 +165,9 @@ def build_student(
 
 
 def has_place_for(student: nn.Module, teacher: nn.Module) -> bool:
-    """True where the student has weights of the name and shape of every one of the teacher's."""
+    """True where the student has weights of the name and shape of every one of the teacher's.
+
+    A teacher that is its answers alone has no weights to begin with.
+    """
     own, theirs = student.state_dict(), teacher.state_dict()
     return all(name in own and own[name].shape == x.shape for name, x in theirs.items())

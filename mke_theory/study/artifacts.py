@@ -14,6 +14,7 @@ from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.algorithm import decided, predictions_of
 from mke_theory.method.evidence.label_forms import Sites, scores_of
+from mke_theory.models.known_answers import reads_answers
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.result import Result
 from mke_theory.training.predict import embed, predict
@@ -35,7 +36,7 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
     """
     problem, model = result.problem, result.model
     files: dict[str, tuple[str, Arrays]] = {}
-    if is_planar(problem):
+    if is_planar(problem) and not reads_answers(model):  # which cannot be asked about a grid
         files["regions"] = f"{key}.npz", _regions(problem, model)
     if result.run.arm.name == MM_STUDENT.name and problem.truth.labels.ndim == 1:
         files["answers"] = f"{key}_answers.npz", _on_unlabelled(result)

@@ -102,7 +102,7 @@ def job_of(
         config or training_of(task.recipe),
         seed_for(seed, "evidence"),
         problem.labelled.only(problem.teacher_modalities),
-        retrain,
+        None if problem.answered else retrain,
         settings or settings_for(problem.unlabelled),
         multilabel=objective.multilabel,
         augment=objective.augment,

@@ -30,8 +30,9 @@ def canonical(value: object) -> Any:
     """The plain JSON form of `value`; equal configurations have equal forms.
 
     A dataclass becomes a dictionary of its fields, with its class name under "class". Fields
-    declared with `compare=False` (where data lie, how many workers read them) are no part of what a
-    run is and are left out. Tuples become lists, enums their value, paths text with slashes.
+    declared with `compare=False` or as a "place" (where data lie, how many workers read them) are
+    no part of what a run is and are left out. Tuples become lists, enums their value, paths text
+    with slashes.
 
     Raises TypeError for every other type and ValueError for NaN and infinity.
     """
@@ -50,7 +51,8 @@ def canonical(value: object) -> Any:
     if isinstance(value, Mapping):
         return {_text(name): canonical(item) for name, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in fields(value) if f.compare]  # none of which can be called class
+        settings = [f for f in fields(value) if f.compare and "place" not in f.metadata]
+        names = [f.name for f in settings]  # none of which can be called class
         return {"class": type(value).__name__} | {n: canonical(getattr(value, n)) for n in names}
     raise TypeError(
         f"{type(value).__name__} has no plain form; a configuration is made of dataclasses, "

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mke_theory.data import optional_imports
+from mke_theory.data.file_hashes import content_of
 from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.problem import Problem, Truth
 from mke_theory.data.rng import torch_seed
@@ -40,16 +41,29 @@ def key_of(run: Run, configuration: RunConfiguration, number: int = 1) -> str:
         arm=run.arm.name,
         seed=run.seed,
         config_hash=config_hash(config_of(run)),
-        data_hash=run.task.data_hash(),
+        data_hash=_data_of(run),
         environment=environment_of(run.task, configuration),
     )
     return key if number == 1 else f"{key}_{number}"
 
 
+def _data_of(run: Run) -> str | None:
+    """The hash of a run's data; of the teacher's answers too, where it is known by them alone."""
+    own, answers = run.task.data_hash(), answers_hash(run)
+    return own if answers is None else config_hash([own, answers])
+
+
+def answers_hash(run: Run) -> str | None:
+    """16 hexadecimal digits of the file with the teacher's answers; None where there is none."""
+    file = run.task.answers_file(run.seed)
+    return None if file is None else content_of([file])
+
+
 def config_of(run: Run) -> dict[str, Any]:
     """All settings that decide what a run computes, beside its seed."""
     arm = run.task.adapt(run.arm) if isinstance(run.arm, Arm) else run.arm
-    return {"task": run.task, "arm": arm}
+    teacher = {} if run.task.teacher_answers is None else {"teacher": "its answers alone"}
+    return {"task": run.task, "arm": arm, **teacher}
 
 
 def environment_of(task: Task, configuration: RunConfiguration) -> dict[str, str]:
@@ -115,8 +129,21 @@ def record_of(result: Result, configuration: RunConfiguration) -> Record:
         training=_cost(result),
         seconds=result.seconds,
         artifacts=kept,
-        extra=dict(result.notes) | ({} if isinstance(run.arm, Arm) else {"sees": run.arm.sees}),
+        extra=_notes(result),
     )
+
+
+def _notes(result: Result) -> dict[str, Any]:
+    """The notes of the method and of a contestant, and those on a teacher known by its answers."""
+    run, notes = result.run, dict(result.notes)
+    if not isinstance(run.arm, Arm):
+        notes["sees"] = run.arm.sees
+    if result.problem.answered:
+        honest = result.problem.labelled.answers is not None
+        # Of a file that holds data and answers alike the hash is that of the data.
+        content = answers_hash(run) or run.task.data_hash()
+        notes["teacher"] = {"answers": content, "cross_fitted": honest}
+    return notes
 
 
 def _account_on_test(result: Result) -> Account | None:

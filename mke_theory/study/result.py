@@ -55,7 +55,7 @@ class Cell:
 
 @lru_cache(maxsize=1)
 def _drawn(task: Task, seed: int, data_root: Path | None) -> Problem:
-    return task.problem(seed)
+    return task.draw(seed)
 
 
 @dataclass(frozen=True)

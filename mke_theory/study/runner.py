@@ -15,7 +15,7 @@ from mke_theory.method import algorithm
 from mke_theory.method.algorithm import Expansion, ExpansionJob, predictions_of
 from mke_theory.method.evidence import EvidenceExpansion, Plan, carry_out
 from mke_theory.method.job import TrainingJob
-from mke_theory.study.arm_setup import student_of, teacher_itself, teacher_of
+from mke_theory.study.arm_setup import answering, student_of, teacher_itself, teacher_of
 from mke_theory.study.arms import Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
 from mke_theory.study.evidence_setup import notes_of, plan_of
@@ -71,12 +71,19 @@ def run(
 def train_teachers(
     cells: Iterable[Cell], configuration: RunConfiguration, *, progress: str | None = None
 ) -> dict[Cell, Fit | Failure]:
-    """The teacher of every cell, or its failure: the same weights whenever it is called."""
+    """The teacher of every cell, or its failure: the same weights whenever it is called.
+
+    One that is its answers alone is not trained.
+    """
     teachers: dict[Cell, Fit | Failure] = {}
     jobs: dict[Cell, TrainingJob] = {}
     for cell in cells:
         try:
-            jobs[cell] = teacher_of(cell.task, cell.seed, cell.problem())
+            problem = cell.problem()
+            if problem.answered:
+                teachers[cell] = answering(problem)
+            else:
+                jobs[cell] = teacher_of(cell.task, cell.seed, problem)
         except Exception as error:  # a cell that fails ends no other
             teachers[cell] = Failure.of(cell.teacher, error)
     title = None if progress is None else f"{progress}: teachers"

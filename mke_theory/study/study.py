@@ -31,6 +31,8 @@ from mke_theory.training.loop import Fit
 
 Listed = TypeVar("Listed")
 
+_NO_WEIGHTS = "the teacher is its answers alone, and has none"
+
 
 def plan(tasks: Iterable[Task], arms: Iterable[Arm] | None, seeds: Iterable[int]) -> list[Run]:
     """All runs, the reference arm's first; it is always among them, as what gains refer to.
@@ -73,23 +75,30 @@ def repeats_another(arm: Arm, task: Task) -> bool:
 
 
 def feasible(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The runs that can be carried out, and a line for each arm that cannot.
+    """The runs that can be carried out, and a line for each arm that cannot or goes another way.
 
     The first problem of every task is drawn on the way, its teacher is built and its data are
     hashed, so that what is damaged, absent or impossible raises here, before any work has started.
+    Where the teacher is its answers, the problem of every seed is drawn and the answers are checked
+    against it.
     """
     knows: dict[Task, bool] = {}
-    for one in runs:
-        if one.task not in knows:
-            # Kept by nobody: runs may have processes of their own.
-            problem = one.task.problem(one.seed)
-            teacher_of(one.task, one.seed, problem)
-            one.task.data_hash()  # where the weights are, for instance
-            knows[one.task] = one.task.knows_truth()
+    lines: dict[str, None] = {}
+    for cell in dict.fromkeys(one.cell for one in runs):
+        task, seed = cell.task, cell.seed
+        if task in knows and task.teacher_answers is None:
+            continue
+        problem = task.draw(seed)  # kept by nobody: runs may have processes of their own
+        if problem.answered and task.recipe.from_teacher:
+            lines[f"{task.name}: students begin with new weights; {_NO_WEIGHTS}"] = None
+        if task not in knows:
+            teacher_of(task, seed, problem)
+            task.data_hash()  # where the weights are, for instance
+            knows[task] = task.knows_truth()
     reasons = {
         one: _unfit(one.arm, one.task, knows[one.task]) for one in runs if isinstance(one.arm, Arm)
     }
-    lines = dict.fromkeys(
+    lines |= dict.fromkeys(
         f"left out {one.task.name} {one.arm.name}: {why}" for one, why in reasons.items() if why
     )
     return [one for one in runs if reasons.get(one) is None], list(lines)

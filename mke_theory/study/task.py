@@ -10,12 +10,16 @@ from typing import ClassVar, Self
 import numpy as np
 from torch import Tensor, nn
 
+from mke_theory.data.answer_files import file_name, load_answers
 from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
 from mke_theory.method.objective import Objective
 from mke_theory.study.arms import Arm
 from mke_theory.training.loop import TrainConfig
+
+PLACE = {"place": True}
+"""The metadata of a field that says where files are: part of a task, but not of its settings."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class Task:
     recipe: Recipe
     data_root: Path | None = field(default=None, compare=False, kw_only=True)
     """The folder with one sub-folder a data set, bound by `at`; no part of what a run is."""
+    teacher_answers: Path | None = field(default=None, kw_only=True, metadata=PLACE)
+    """The folder with the teacher's answers, a file a seed; None where teachers are trained. Two
+    tasks with other folders differ, and what is in the files is part of what a run is."""
 
     @property
     def name(self) -> str:
@@ -74,6 +81,28 @@ class Task:
         if self.data_root is None:
             raise FileNotFoundError(f"{self.name} needs a data root; name it by --data-root")
         return self.data_root / name
+
+    def answered_by(self, folder: Path | None) -> Self:
+        """The same task, whose teacher is its answers alone: a file in this folder for each seed.
+
+        The files are those of `data.answer_files`.
+        """
+        return replace(self, teacher_answers=folder)
+
+    def answers_file(self, seed: int) -> Path | None:
+        """The file with the teacher's answers at a seed; None where the teacher is trained."""
+        if self.teacher_answers is None:
+            return None
+        return self.teacher_answers / file_name(self.name, seed)
+
+    def draw(self, seed: int) -> Problem:
+        """The problem of a seed, with the teacher's answers where it is known by them alone.
+
+        Raises FileNotFoundError or ValueError where they are not there, or are another problem's.
+        """
+        file = self.answers_file(seed)
+        problem = self.problem(seed)
+        return problem if file is None else load_answers(file, problem)
 
     def missing(self) -> str | None:
         """The remedy where the task cannot run; None where it can."""

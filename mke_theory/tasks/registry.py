@@ -18,6 +18,8 @@ _ALL: tuple[Task, ...] = (
     Digits(),
     AVDigits(),
     AVDigits(teacher="image"),
+    AVDigits(ear="embedding"),
+    AVDigits(teacher="image", ear="embedding"),
     Ravdess(),
     Ravdess(teacher="speech"),
     Ravdess(labels="by actor"),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import Samples
+from mke_theory.data.pool import Batch, Pool, Samples
+from mke_theory.models.known_answers import ANSWERS, reads_answers
 from mke_theory.training.ema import answer, weight_of
 
 _MOST_SAMPLES, _MOST_NUMBERS = 1024, 1 << 22
@@ -34,19 +35,32 @@ def predict(
 def logits_of(
     model: nn.Module, samples: Samples, *, batch_size: int | None = None
 ) -> Iterator[Tensor]:
-    """The logits of all samples, batch by batch, where the model is."""
+    """The logits of all samples, batch by batch, where the model is.
+
+    A teacher that is its answers alone is handed those that the samples carry.
+    """
     weight = weight_of(model)
+    asks = reads_answers(model)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.inference_mode():
             size = batch_size or fitting(samples)
             for start in range(0, len(samples), size):
-                batch = samples[slice(start, start + size)].to(weight.device)
-                yield answer(model, batch.inputs)
+                rows = slice(start, start + size)
+                batch = with_answers(samples, rows) if asks else samples[rows]
+                yield answer(model, batch.to(weight.device).inputs)
     finally:
         for module, training in modes:
             module.training = training
+
+
+def with_answers(samples: Samples, rows: slice) -> Batch:
+    """Some samples with the teacher's answers that they carry, if any, among their inputs."""
+    batch = samples[rows]
+    if not isinstance(samples, Pool) or samples.answers is None:
+        return batch
+    return Batch({**batch.inputs, ANSWERS: samples.answers[rows]}, batch.target)
 
 
 def fitting(samples: Samples) -> int:

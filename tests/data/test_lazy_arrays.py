@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.data.lazy_arrays import Normalise, Stored, concatenated, taken
+from mke_theory.data.lazy_arrays import Normalise, Stored, concatenated, on_disk, taken
 from mke_theory.data.pool import Pool, join
 from mke_theory.data.problem import Problem
 from mke_theory.study.placebos import shuffle_pairs
@@ -138,3 +138,48 @@ def test_what_was_looked_through_is_not_looked_through_again() -> None:
     found = problem.split_hash
     looked = sum(read)
     assert problem.split_hash == found and sum(read) == looked
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.booleans())
+def test_rows_of_any_size_are_read_into_their_places(at: list[int], large: bool) -> None:
+    raw = np.arange(7 * 3000, dtype=np.float32).reshape(7, 3000)[:, : 3000 if large else 5]
+    raw = np.ascontiguousarray(raw)
+    assert torch.equal(Stored(raw)[at], torch.from_numpy(raw)[at])
+
+
+@pytest.mark.parametrize("first_is_stored", [True, False])
+def test_samples_of_a_disk_and_of_memory_are_joined_without_being_read(
+    first_is_stored: bool, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "raw.npy", RAW)
+    mapped = Stored(np.load(tmp_path / "raw.npy", mmap_mode="r"), SCALE)
+    parts = (mapped, FLOATS[:2]) if first_is_stored else (FLOATS[:2], mapped)
+    both = concatenated(*parts)
+    assert isinstance(both, Stored) and both.shape == (9, 2, 3) and on_disk(both)
+    wanted = torch.cat([FLOATS, FLOATS[:2]] if first_is_stored else [FLOATS[:2], FLOATS])
+    for index in (slice(0, 9), [8, 0, 6, 8], torch.tensor([7]), slice(0, 2), [7, 8]):
+        assert torch.equal(both[index], wanted[index])
+    assert torch.equal(taken(both, torch.tensor([8, 1]))[:], wanted[[8, 1]])
+    thrice = concatenated(both, FLOATS[:1])
+    assert torch.equal(thrice[:], torch.cat([wanted, FLOATS[:1]]))
+    in_memory = concatenated(Stored(torch.from_numpy(RAW), SCALE), FLOATS[:2])
+    assert isinstance(in_memory, torch.Tensor)
+
+
+def test_who_has_a_modality_is_found_once() -> None:
+    raw = np.ones((300, 2), dtype=np.float16)
+    raw[[0, 299]] = np.nan
+    read: list[int] = []
+
+    def counted(some: torch.Tensor) -> torch.Tensor:
+        read.append(len(some))
+        return some.float()
+
+    stored = Stored(raw, counted)
+    wanted = torch.from_numpy(~np.isnan(raw[:, 0]))
+    assert torch.equal(stored.present(), wanted)
+    looked = sum(read)
+    at = torch.tensor([299, 4, 0])
+    assert torch.equal(stored.rows(at).present(), wanted[at])
+    assert torch.equal(stored.present(), wanted) and sum(read) == looked
+    assert stored.rows(torch.zeros(0, dtype=torch.long)).present().tolist() == []

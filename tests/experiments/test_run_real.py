@@ -27,6 +27,7 @@ import pytest
 import torch
 
 from experiments import run_real
+from mke_theory.data.answer_files import file_name, save_answers
 from mke_theory.method import job
 from mke_theory.study import records, theory_on_runs, trainers
 from mke_theory.study.arms import ARMS
@@ -706,3 +707,71 @@ def test_ctrl_c_reaches_all_workers_and_ends_with_130(tmp_path: Path) -> None:
     assert 3 <= len(lines(tmp_path)) < KILLED_RUNS  # a line being written is taken back
     assert call(tmp_path, *args) == 0
     assert len(recorded(tmp_path)) == len(lines(tmp_path)) == KILLED_RUNS
+
+
+# --- a teacher that is its answers alone ----------------------------------------------------------
+
+
+def write_answers(folder: Path, seeds: int = 2, draw: int = 0, task: str = "twomoon") -> list[str]:
+    """Answers drawn at random for a task, and the options of small runs of `twomoon` by them."""
+    for seed in range(seeds):
+        problem, random = TASKS[task].problem(seed), np.random.default_rng(draw)
+        parts = {part: len(getattr(problem, part)) for part in ("unlabelled", "test")}
+        classes = np.ones(problem.classes)
+        given: Any = {part: random.dirichlet(classes, size=n) for part, n in parts.items()}
+        save_answers(folder / file_name(task, seed), problem, **given)
+    arms = ["--arms", "um_student", "mm_student", "mm_student_evidence"]
+    return [*SMALL, *arms, "--seeds", "2", "--teacher-answers", str(folder)]
+
+
+def test_answers_take_the_place_of_teachers(tmp_path: Path) -> None:
+    args = write_answers(tmp_path / "answers")
+    assert call(tmp_path / "out", *args) == 0
+    found = records.read(tmp_path / "out")
+    assert len(found) == 8
+    for one in found:
+        assert one.extra["teacher"]["cross_fitted"] is False
+        assert one.config["teacher"] == "its answers alone"
+        assert str(tmp_path) not in json.dumps(one.to_dict())
+    assert len({one.extra["teacher"]["answers"] for one in found}) == 2  # a file a seed
+    teachers = [one for one in found if one.arm == "um_teacher"]
+    assert {one.training.get("seconds") for one in teachers} == {None}
+    said = (tmp_path / "out" / "results_twomoon.md").read_text(encoding="utf-8")
+    assert "The teacher is its answers alone, without any on D_l" in said
+    before = lines(tmp_path / "out")
+    assert call(tmp_path / "out", *args) == 0 and lines(tmp_path / "out") == before
+    write_answers(tmp_path / "answers", seeds=1, draw=1)  # other answers at seed 0 are other runs
+    assert call(tmp_path / "out", *args) == 0
+    assert len(lines(tmp_path / "out")) == 12
+    assert call(tmp_path / "out", *args[:-2]) == 0  # and so are those of teachers that are trained
+    assert len(lines(tmp_path / "out")) == 20
+
+
+@pytest.mark.usefixtures("no_training")
+def test_answers_that_are_not_there_or_of_others_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, folder = tmp_path / "out", tmp_path / "answers"
+    args = write_answers(folder)
+    assert call(out, *args[:-3], "3", *args[-2:]) == 2
+    assert "lacks twomoon_2.npz; write the teacher's answers there" in capsys.readouterr().err
+    digits = ["--tasks", "digits", *args[-4:]]
+    assert call(out, *digits) == 2
+    assert "digits: " in capsys.readouterr().err
+    write_answers(folder, task="digits")
+    shutil.copy(folder / "digits_0.npz", folder / "digits_1.npz")
+    assert call(out, *digits) == 2
+    assert "digits_1.npz answers another problem: its split is" in capsys.readouterr().err
+    assert call(out, "--teacher-answers", str(tmp_path / "absent")) == 2
+    assert "has answers for none of the tasks" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_training")
+def test_tasks_without_answers_are_left_out_unless_they_were_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = run_real.Options(teacher_answers=tmp_path, seeds=2, out=tmp_path / "out")
+    write_answers(tmp_path)
+    tasks, _ = run_real.planned(options)
+    assert [task.name for task in tasks] == ["twomoon"]
+    assert f"skipped digits: {tmp_path} has no digits_0.npz" in capsys.readouterr().err

@@ -51,6 +51,18 @@ def test_samples_left_out_are_counted_and_named() -> None:
     assert table_files.left_out([record()]) == ""
 
 
+def test_a_teacher_that_is_its_answers_is_named() -> None:
+    counts = {"labelled": 4, "unlabelled": 5, "test": 6}
+    for honest, ending in (
+        (True, "alone."),
+        (False, "without any on D_l that could calibrate it."),
+    ):
+        teacher = {"answers": "0" * 16, "cross_fitted": honest}
+        said = table_files.samples([record(counts=counts, extra={"teacher": teacher})])
+        assert "The teacher is its answers alone" in said and said.endswith(ending)
+    assert "answers" not in table_files.samples([record(counts=counts)])
+
+
 def test_a_task_of_several_metrics_has_two_tables() -> None:
     one = record("maps", scores={"test": {"mAP": 0.5, "mAUC": 0.6}})
     text = table_files.markdown([one], "maps")

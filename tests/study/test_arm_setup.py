@@ -130,9 +130,12 @@ def test_the_large_unimodal_student_has_the_size_of_the_multimodal_one(tmp_path:
 
 
 @pytest.mark.data("av_digits")
-@pytest.mark.parametrize("name", ["av_digits", "av_digits_image"])
+@pytest.mark.parametrize("name", [name for name in TASKS if name.startswith("av_digits")])
 def test_the_sizes_match_on_av_digits(name: str, data_root: Path) -> None:
-    assert_sizes_match(TASKS[name].at(data_root))
+    task = TASKS[name].at(data_root)
+    if found := task.missing():
+        pytest.skip(found)
+    assert_sizes_match(task)
 
 
 # --- samples -------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ def test_tasks_are_found_by_their_own_name() -> None:
         "digits": "digits, left half → both halves",
         "av_digits": "av_digits, audio → audio + image",
         "av_digits_image": "av_digits, image → image + audio",
+        "av_digits_ear": "av_digits, audio → audio + image, pre-trained ear",
+        "av_digits_image_ear": "av_digits, image → image + audio, pre-trained ear",
         "ravdess": "RAVDESS, face → face + speech",
         "ravdess_audio": "RAVDESS, speech → speech + face",
         "ravdess_actors": "RAVDESS, face → face + speech, labels by actor",

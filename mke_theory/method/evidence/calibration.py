@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.pool import Pool
+from mke_theory.data.pool import Pool, is_present
 from mke_theory.data.rng import seed_for
-from mke_theory.method.evidence.checks import given_prior
-from mke_theory.method.evidence.experts import Answers, FromClassifier, fitted, has_all
+from mke_theory.method.answers import Answers
+from mke_theory.method.evidence.checks import given_prior, teachers_logits
+from mke_theory.method.evidence.experts import FromClassifier, fitted, has_all
 from mke_theory.method.evidence.label_forms import classified, known_samples, shares_among
 from mke_theory.method.evidence.settings import EvidenceJob, Honest
 from mke_theory.method.job import TrainingJob
@@ -55,24 +56,26 @@ def honest_answers(job: EvidenceJob) -> Generator[list[TrainingJob], list[Fit], 
     """Cross-fitted answers on D_l; None where nobody can give them, or D_l has less than 2 samples.
 
     A classifier of scikit-learn is fitted again, a network is trained by `retrain`, and answers
-    that were handed in count as cross-fitted. Raises ValueError where a classifier would be left
-    with one class.
+    that were handed in, by `Answers` or with D_l itself, count as cross-fitted. Raises ValueError
+    where a classifier would be left with one class.
     """
     teacher, labelled = job.teacher, job.labelled
     if labelled is None:
         return None
     known = known_rows(labelled, job.alpha)
+    given = teacher.labelled if isinstance(teacher, Answers) else labelled.answers
+    if given is not None:
+        known = known[is_present(given[known])]
     labels = labelled.labels[known]
     if len(known) < 2:
         return None
-    if isinstance(teacher, Answers):
-        if teacher.labelled is None:
-            return None
-        logits = teacher.labelled[known].double()
-        return _honest(
-            job, logits, labels, [teacher.unlabelled[has_all(job.unlabelled, job.alpha)]]
-        )
-    if job.retrain is None and not isinstance(teacher, FromClassifier):
+    if given is not None:
+        pools = [has_all(job.unlabelled, job.alpha)]
+        on_u = (teachers_logits(job, here)[here] for here in pools)  # pixels never ask for it
+        return _honest(job, given[known].double(), labels, on_u)
+    if isinstance(teacher, Answers) or (
+        job.retrain is None and not isinstance(teacher, FromClassifier)
+    ):
         return None
     samples = labelled.only(job.alpha).rows(known)
     place = folds_of(samples, job.settings.teacher_folds, seed_for(job.seed, "labelled folds"))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mke_theory.data.pool import UNKNOWN, Pool
-from mke_theory.method.evidence.experts import Answers, classes_of, is_classifier
+from mke_theory.method.answers import Answers
+from mke_theory.method.evidence.experts import classes_of, is_classifier
 from mke_theory.method.evidence.settings import EvidenceJob, Group
 from mke_theory.training.ema import weight_of
 from mke_theory.training.predict import predict

@@ -23,10 +23,11 @@ from torch import Tensor
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth, hide
 from mke_theory.method.algorithm import sole_truth
+from mke_theory.method.answers import Answers
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.calibration import honest_answers
 from mke_theory.method.evidence.checks import classes_with, refuse
-from mke_theory.method.evidence.experts import Answers, FromClassifier, is_classifier
+from mke_theory.method.evidence.experts import FromClassifier, is_classifier
 from mke_theory.method.evidence.result import result_of
 from mke_theory.method.evidence.rounds import (
     expert_in_the_teachers_place,

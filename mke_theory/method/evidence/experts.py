@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,80 +19,6 @@ from mke_theory.method.evidence.label_forms import logits_of, scores_of
 
 _LEAST = 1e-6
 """Probabilities count as at least this much: a class that a classifier has never met has 0."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """A teacher known by its answers alone: logits on D_u [n, k] and, if there are any, on D_l.
-
-    `labelled` [n_l, k] are answers for D_l of a model that was not trained on it (cross-fitted).
-    Both are [n, k, h, w] where every pixel has a class, and [n, q] for q questions.
-    The row of a sample that lacks the teacher's modality is not read.
-
-    Raises TypeError where they are no tensors, ValueError where a number is not finite or shapes do
-    not fit.
-    """
-
-    unlabelled: Tensor
-    labelled: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("unlabelled", "labelled"):
-            x = getattr(self, name)
-            if x is None:
-                continue
-            if not isinstance(x, Tensor):
-                raise TypeError(
-                    f"{name} answers are a {type(x).__name__}; give a tensor: torch.as_tensor(x)"
-                )
-            if x.ndim not in (2, 4) or x.shape[1] < 1:
-                raise ValueError(
-                    f"{name} answers are {tuple(x.shape)}; they have to be [n, k], or "
-                    "[n, k, h, w] for pixels, or [n, q] for questions"
-                )
-            if not bool(torch.isfinite(x).all()):
-                raise ValueError(
-                    f"{name} answers hold a number that is not finite; where the teacher cannot "
-                    "answer, mark its modality as missing in the pool and put zeros here"
-                )
-        if _are_probabilities(self.unlabelled):
-            raise ValueError(
-                "unlabelled answers are probabilities of classes; Answers takes logits: "
-                "Answers.of_probabilities(p)"
-            )
-        if self.labelled is not None and self.labelled.shape[1:] != self.unlabelled.shape[1:]:
-            raise ValueError(
-                f"answers on D_l are {tuple(self.labelled.shape)}, on D_u "
-                f"{tuple(self.unlabelled.shape)}; but for n they have to be equal"
-            )
-
-    @classmethod
-    def of_probabilities(
-        cls, unlabelled: Tensor | NDArray[Any], labelled: Tensor | NDArray[Any] | None = None
-    ) -> Answers:
-        """Answers given as probabilities of classes; ValueError where they do not sum to 1 ± 1e-3.
-
-        Of several questions give logits.
-        """
-        parts = [None if x is None else _logarithms(x) for x in (unlabelled, labelled)]
-        assert parts[0] is not None
-        return cls(parts[0], parts[1])
-
-
-def _are_probabilities(x: Tensor) -> bool:
-    """True where numbers are nowhere below 0 and sum to 1 over several classes, as no logits do."""
-    total = x.double().sum(1)
-    return x.shape[1] > 1 and float(x.min()) >= 0 and float((total - 1).abs().max()) < 1e-4
-
-
-def _logarithms(given: Tensor | NDArray[Any]) -> Tensor:
-    x = torch.as_tensor(np.asarray(given), dtype=torch.float64)
-    if x.ndim not in (2, 4) or float(x.min()) < 0 or float((x.sum(1) - 1).abs().max()) > 1e-3:
-        raise ValueError(
-            "probabilities are [n, k] or [n, k, h, w], at least 0, and sum to 1 over the classes; "
-            "of several questions give logits: Answers(torch.logit(p))"
-        )
-    return x.clamp(min=_LEAST).log()
 
 
 def is_classifier(model: object) -> bool:
@@ -243,10 +168,5 @@ def has_all(pool: Pool, modalities: Sequence[str]) -> Tensor:
     """True [n] where a sample has every one of the modalities."""
     here = torch.ones(len(pool), dtype=torch.bool)
     for name in modalities:
-        x = pool.inputs[name]
-        here &= is_present(x) if isinstance(x, Tensor) else _present_on_disk(x)
+        here &= is_present(pool.inputs[name])
     return here
-
-
-def _present_on_disk(x: Any) -> Tensor:
-    return torch.cat([is_present(part) for part in x.parts()])

@@ -17,6 +17,7 @@ from mke_theory.method.evidence.messages import messages
 from mke_theory.method.evidence.settings import EvidenceExpansion
 from mke_theory.method.evidence.state import EvidenceState
 from mke_theory.method.job import TrainingJob
+from mke_theory.models.known_answers import ANSWERS, reads_answers
 from mke_theory.training.loop import Fit, TrainConfig
 
 
@@ -27,10 +28,11 @@ def student_of(state: EvidenceState) -> ExpertSum:
         assert isinstance(job.teacher, nn.Module)
         # A copy, so that whoever moves, trains or halves the student leaves the teacher alone.
         teacher = Tempered(copy.deepcopy(job.teacher), state.temperature)
+        reads = (ANSWERS,) if reads_answers(job.teacher) else job.alpha
         experts.append(
             Expert(
                 [teacher],
-                job.alpha,
+                reads,
                 state.log_prior,
                 share=state.teacher_share,
                 pixels=pixels,

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Truth
 from mke_theory.method.algorithm import Expansion
+from mke_theory.method.answers import Answers
 from mke_theory.method.augmentation import Augmentation
 from mke_theory.method.evidence.arithmetic import temperature_of
-from mke_theory.method.evidence.experts import Answers
 from mke_theory.method.evidence.guards import Redundancy
 from mke_theory.method.job import TrainingJob
 from mke_theory.training.loop import TrainConfig

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from mke_theory.data.rng import seed_for
 from mke_theory.method.algorithm import account_of
+from mke_theory.method.answers import Answers
 from mke_theory.method.evidence import arithmetic
 from mke_theory.method.evidence.arithmetic import best_exponent, evidence_of, pair_likelihood
 from mke_theory.method.evidence.calibration import class_shares, folds_of
 from mke_theory.method.evidence.checks import teachers_logits
-from mke_theory.method.evidence.experts import Answers, has_all
+from mke_theory.method.evidence.experts import has_all
 from mke_theory.method.evidence.guards import Redundancy
 from mke_theory.method.evidence.label_forms import (
     Sites,

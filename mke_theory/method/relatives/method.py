@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from mke_theory.data.lazy_arrays import Stored, on_disk
 from mke_theory.data.pool import UNKNOWN, Pool, join
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
@@ -104,7 +105,9 @@ def alpha_alone(problem: Problem, used: tuple[str, ...]) -> Pool:
         if name in problem.teacher_modalities:
             inputs[name] = known.inputs[name]
         else:
-            inputs[name] = torch.full((n, *x.shape[1:]), torch.nan, dtype=x.dtype)
+            nothing = torch.full((1, *x.shape[1:]), torch.nan, dtype=x.dtype)
+            rows = torch.zeros(n, dtype=torch.long)
+            inputs[name] = Stored(nothing, rows=rows) if on_disk(x) else nothing[rows]
     return Pool(inputs, known.labels, known.groups)
 
 

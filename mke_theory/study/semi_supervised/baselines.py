@@ -252,8 +252,8 @@ def _standardised(problem: Problem, modalities: tuple[str, ...] | None) -> _Rows
         raise ValueError("this baseline answers one question a sample; labels have to be [n]")
     parts = (alpha_alone(problem, used), problem.unlabelled, problem.test)
     labelled, unlabelled, test = (
-        np.concatenate([pool.inputs[m].double().flatten(1).numpy() for m in used], axis=1)
-        for pool in parts
+        np.concatenate([whole.inputs[m].double().flatten(1).numpy() for m in used], axis=1)
+        for whole in (pool[slice(0, len(pool))] for pool in parts)
     )
     if np.isnan(unlabelled).all(axis=0).any():
         raise ValueError(

@@ -24,10 +24,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from mke_theory.tasks.av_digits.speech import embeddings
 from mke_theory.tasks.av_digits.split import (
     LISTED,
     PREPARE,
@@ -48,6 +49,9 @@ PAIRS = "pairs.csv"
 FRONT_END = FrontEnd()
 """Bands over 0.77 s; one recording in forty is longer, and its middle is taken."""
 
+Ear = Literal["log-mel", "embedding"]
+"""Spectrograms of the recordings, or the embedding of a network trained on speech."""
+
 _VERSION = 1  # raise it when the same files come to give other numbers
 
 _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
@@ -57,8 +61,8 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i
 class DigitData:
     """Recordings, images and their pairs.
 
-    `audio` is [r, 1, bands, frames] float32 in dB below the loudest cell, one row for each of
-    `names`; `images` is [m, 28, 28] uint8.
+    `audio` is [r, 1, bands, frames] float32 in dB below the loudest cell, or by the pre-trained ear
+    [r, 96] float32, one row for each of `names`; `images` is [m, 28, 28] uint8.
     """
 
     names: tuple[str, ...]
@@ -67,12 +71,12 @@ class DigitData:
     pairs: Pairs
 
 
-def load(folder: Path, *, cache: Path | None = None) -> DigitData:
+def load(folder: Path, *, ear: Ear = "log-mel", cache: Path | None = None) -> DigitData:
     """The data in `folder`; the pairs are those of `pairs.csv`, or of the rule where it is missing.
 
     Raises FileNotFoundError where something is missing, with the remedy, and ValueError where a
     file is damaged or files contradict each other. Whether they are the published ones is for
-    `manifest.check`. `cache` is the folder of the kept spectrograms (see `spectrograms`).
+    `manifest.check`. `cache` is the folder of the kept spectrograms or embeddings.
     """
     refuse_missing(folder)
     names = recording_names(folder)
@@ -85,7 +89,9 @@ def load(folder: Path, *, cache: Path | None = None) -> DigitData:
         pairs = read_pairs(folder / PAIRS, names, labels)
     else:
         pairs = make_pairs(names, labels, read_writers(folder, labels))
-    audio = spectrograms([folder / "recordings" / name for name in names], cache=cache)
+    paths = [folder / "recordings" / name for name in names]
+    heard = spectrograms if ear == "log-mel" else embeddings
+    audio = heard(paths, cache=cache)
     return DigitData(names, audio, images, pairs)
 
 

@@ -155,7 +155,7 @@ def key_of(version: int, settings: Mapping[str, Any], files: Sequence[Path]) -> 
     """
     digest = hashlib.sha256(json.dumps([version, settings], sort_keys=True).encode())
     for file in files:
-        content = _quick_hash(file) if file.is_file() else "absent"
+        content = quick_hash(file) if file.is_file() else "absent"
         digest.update(f"{content}  {file.name}\n".encode())
     return digest.hexdigest()
 
@@ -229,7 +229,7 @@ def _open(folder: Path, key: str) -> tuple[dict[str, np.ndarray] | None, str]:
 
 def _array(folder: Path, name: str, entry: Mapping[str, Any]) -> np.ndarray:
     file = folder / f"{name}.npy"
-    if _quick_hash(file) != entry["quick"]:
+    if quick_hash(file) != entry["quick"]:
         raise ValueError(f"{file.name} has changed")
     empty = 0 in entry["shape"]  # what is empty cannot be mapped
     return _read_only(np.load(file, mmap_mode=None if empty else "r", allow_pickle=False))
@@ -261,7 +261,7 @@ def _write(folder: Path, key: str, arrays: Arrays) -> None:
         described[name] = {
             "shape": list(array.shape),
             "dtype": array.dtype.str,
-            "quick": _quick_hash(file),
+            "quick": quick_hash(file),
         }
     manifest = {
         "format": _FORMAT,
@@ -295,7 +295,7 @@ def _beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.part")
 
 
-def _quick_hash(path: Path) -> str:
+def quick_hash(path: Path) -> str:
     """The SHA-256 of a file's size and of its first and last MiB."""
     size = path.stat().st_size
     digest = hashlib.sha256(f"{size} ".encode())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,33 @@ def run_command(name: str, commands: Mapping[str, Callable[..., Any]]) -> None:
     """Carry out one of a data set's commands, its options taken from its signature.
 
     Errors are one line; the exit code is 2 where the call is wrong, its data root included, and 1
-    where the data are.
+    where the data are, or a library is not installed.
     """
     import tyro
 
-    try:
+    with _in_one_line():
         tyro.extras.subcommand_cli_from_dict(
             dict(commands), prog=f"python -m mke_theory.tasks.{name}"
         )
+
+
+def run_alone(name: str, command: Callable[..., Any]) -> None:
+    """Carry out the only command of `python -m mke_theory.tasks.NAME`, as `run_command` does."""
+    import tyro
+
+    with _in_one_line():
+        tyro.cli(command, prog=f"python -m mke_theory.tasks.{name}")
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """End the process with an error's message alone."""
+    try:
+        yield
     except WrongRootError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"error: {error}") from error
 
 

@@ -73,30 +73,38 @@ def decoded(value: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def metres(depth: NDArray[np.floating], where: str) -> NDArray[np.float16]:
-    """Depth in metres as float16 (to 2 mm at 4 m), and 0 where nothing is measured.
+    """Depth in metres as float16 (to 2 mm at 4 m), otherwise as `measured_metres` gives it."""
+    return measured_metres(depth, where).astype(np.float16)
+
+
+def measured_metres(depth: NDArray[np.floating], where: str) -> NDArray[np.floating]:
+    """Depth in metres as it is, and 0 where nothing is measured.
 
     Missing is what is 0, negative or NaN. Raises ValueError, naming `where`, for an infinite or
     absurd depth, and where nothing at all is measured.
     """
-    measured = depth > 0  # False for NaN
-    if not measured.any():
+    there = depth > 0  # False for NaN
+    if not there.any():
         raise ValueError(f"{where}: no pixel has a depth")
-    if depth[measured].max() > FARTHEST:
+    if depth[there].max() > FARTHEST:
         raise ValueError(
-            f"{where}: depth is up to {depth[measured].max():g} m; allowed is at most "
+            f"{where}: depth is up to {depth[there].max():g} m; allowed is at most "
             f"{FARTHEST:g}. Is it in another unit, or a sign for what is missing?"
         )
-    return np.where(measured, depth, 0).astype(np.float16)
+    return np.where(there, depth, depth.dtype.type(0))
 
 
-def normals(depth: Tensor, camera: Intrinsics) -> Tensor:
+def normals(depth: Tensor, camera: Intrinsics, window: int = 3) -> Tensor:
     """Unit normals [b, 3, h, w] of the surfaces in depth [b, h, w], turned towards the camera.
 
     A plane n·P = d has 1/z linear along the rays, with coefficients n/d. They are fitted by least
-    squares to the measured pixels of a 3 × 3 window, so planes come out exactly, holes or not.
-    `depth` is in metres, 0 where missing, with the pixels that `picked` keeps. The normal is 0
-    where the pixel itself is missing or its window holds no three measured pixels off one line.
+    squares to the measured pixels of a window of `window` × `window` pixels (odd, from 3), so
+    planes come out exactly, holes or not. `depth` is in metres, 0 where missing, with the pixels
+    that `picked` keeps. The normal is 0 where the pixel itself is missing or its window holds no
+    three measured pixels off one line. Raises ValueError for another shape or window.
     """
+    if window < 3 or window % 2 == 0:
+        raise ValueError(f"window is {window}; allowed are the odd numbers from 3")
     if depth.dim() != 3:
         raise ValueError(f"depth has shape {tuple(depth.shape)}; [b, h, w] is needed")
     z = depth.double()
@@ -107,7 +115,7 @@ def normals(depth: Tensor, camera: Intrinsics) -> Tensor:
     x, y = x.to(z.device), y.to(z.device)[:, None]
     moments = (weight, weight * x, weight * y, weight * x * x, weight * x * y, weight * y * y)
     values = (nearness, nearness * x, nearness * y)
-    sums = _window_sums(torch.stack([part.expand_as(z) for part in (*moments, *values)]))
+    sums = _window_sums(torch.stack([part.expand_as(z) for part in (*moments, *values)]), window)
     mx, my, xx, xy, yy, q, qx, qy = sums[1:] / sums[0].clamp(min=1)
     xx, xy, yy, qx, qy = xx - mx * mx, xy - mx * my, yy - my * my, qx - mx * q, qy - my * q
     determinant = xx * yy - xy * xy
@@ -120,12 +128,13 @@ def normals(depth: Tensor, camera: Intrinsics) -> Tensor:
     return torch.stack((a * scale, b * scale, c * scale), dim=1).float()
 
 
-def _window_sums(x: Tensor) -> Tensor:
-    """Sums [..., h, w] over the 3 × 3 window around each entry, 0 beyond the border."""
+def _window_sums(x: Tensor, window: int) -> Tensor:
+    """Sums [..., h, w] over the square window around each entry, 0 beyond the border."""
     height, width = x.shape[-2:]
-    padded = pad(x, (1, 1, 1, 1))
-    rows = reduce(torch.add, (padded[..., at : at + height, :] for at in range(3)))
-    return reduce(torch.add, (rows[..., at : at + width] for at in range(3)))
+    beyond = window // 2
+    padded = pad(x, (beyond, beyond, beyond, beyond))
+    rows = reduce(torch.add, (padded[..., at : at + height, :] for at in range(window)))
+    return reduce(torch.add, (rows[..., at : at + width] for at in range(window)))
 
 
 @dataclass(frozen=True)

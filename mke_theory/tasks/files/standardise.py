@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -21,6 +21,35 @@ def standardiser(train: Array) -> Callable[[Array], Array]:
     mean = np.nanmean(train, axis=0)
     sd = _spread(train, axis=0)
     return lambda x: (x - mean) / sd
+
+
+def column_moments(blocks: Callable[[], Iterable[Array]]) -> tuple[Array, Array]:
+    """The mean and sd [d] of each column by which `standardiser` scales, found block by block.
+
+    `blocks()` gives the training rows in order, as parts [m, d] of float64 with m ≥ 1, and is
+    called anew for each pass. Rows are added up in the order in which NumPy adds those of one
+    array, so that both ways agree to the last bit. Raises ValueError as `standardiser` does.
+    """
+    if next(iter(blocks())).shape[1] == 1:  # one column is small, and added up in another order
+        column = np.concatenate(list(blocks()))
+        _refuse_nothing(column)
+        return np.nanmean(column, axis=0), _spread(column, axis=0)
+    total = count = low = high = squares = None
+    for block in blocks():
+        known = ~np.isnan(block)
+        total = _over_rows(np.add, total, np.where(known, block, 0.0))
+        count = _over_rows(np.add, count, known.astype(np.int64))
+        low = _over_rows(np.fmin, low, block)
+        high = _over_rows(np.fmax, high, block)
+    assert total is not None and count is not None and low is not None and high is not None
+    _refuse_empty_columns(count == 0)
+    mean = total / count
+    for block in blocks():
+        away = np.where(np.isnan(block), 0.0, block - mean)
+        squares = _over_rows(np.add, squares, away * away)
+    assert squares is not None
+    sd = np.sqrt(squares / count)
+    return mean, np.where((high > low) & (sd > 0), sd, 1.0)
 
 
 def overall_standardiser(train: Array) -> Callable[[Array], Array]:
@@ -57,9 +86,20 @@ def _spread(train: Array, axis: int | None) -> Array:
 
 def _refuse_nothing(train: Array) -> None:
     """Raise ValueError where a column holds no number at all."""
-    empty = np.isnan(train).all(axis=0)
+    _refuse_empty_columns(np.isnan(train).all(axis=0))
+
+
+def _refuse_empty_columns(empty: Array) -> None:
     if empty.any():
         raise ValueError(
             f"{int(empty.sum())} of {empty.size} columns hold no number in the training rows; "
             "leave that modality out"
         )
+
+
+def _over_rows(combine: np.ufunc, so_far: Array | None, block: Array) -> Array:
+    """The rows so far and the next ones [m, d], combined one after the other to [d]."""
+    result: Array = block[0].copy() if so_far is None else combine(so_far, block[0])
+    for row in block[1:]:
+        combine(result, row, out=result)
+    return result

@@ -1,8 +1,8 @@
 """Recordings of RAVDESS by their file names, which hold all there is to know about a clip.
 
 A name such as `03-01-06-02-01-02-12.wav` has seven fields: modality, vocal channel, emotion,
-intensity, statement, repetition, actor. One recording comes as up to three files: with picture and
-sound, with the picture alone, and with the sound alone. They differ by the first field, so that a
+intensity, statement, repetition, actor. One recording comes as several files: its sound (wav), and
+the tracking (csv) of its film with sound or without. They differ by the first field, so that a
 `Recording`, the other six, is what a split must not cut, and an actor what train and test must not
 share.
 
@@ -18,7 +18,7 @@ EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "s
 """The classes in order; the file name counts them from 1."""
 
 BOTH, FACE, SOUND = 1, 2, 3
-"""The modalities of a file: picture and sound, picture alone, sound alone."""
+"""The modalities: picture and sound, picture alone, sound alone."""
 
 SPEECH, SONG = 1, 2
 STRONG = 2
@@ -32,7 +32,7 @@ _RANGES = {
     "actor": 24,
 }
 _NAME = re.compile(r"([0-9]{2})-((?:[0-9]{2}-){5}[0-9]{2})\.([A-Za-z0-9]+)")
-_SUFFIX = {BOTH: "mp4", FACE: "mp4", SOUND: "wav"}
+_SUFFIX = {BOTH: "csv", FACE: "csv", SOUND: "wav"}
 
 
 @dataclass(frozen=True, order=True)
@@ -69,7 +69,7 @@ class Recording:
 
 @dataclass(frozen=True, order=True)
 class Clip:
-    """One file of a recording: `modality` 1 is picture and sound, 2 the picture, 3 the sound."""
+    """One file of a recording: of modality 1 and 2 the tracking of a film, of 3 the sound."""
 
     recording: Recording
     modality: int
@@ -98,7 +98,7 @@ def parse_name(name: str) -> Clip:
     match = _NAME.fullmatch(name)
     if not match:
         raise ValueError(
-            f"{name}: a clip is named by seven fields of two digits and mp4 or wav, as in "
+            f"{name}: a clip is named by seven fields of two digits and csv or wav, as in "
             "03-01-06-02-01-02-12.wav"
         )
     modality, suffix = int(match[1]), match[3].lower()

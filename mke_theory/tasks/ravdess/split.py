@@ -1,4 +1,4 @@
-"""The committed split of RAVDESS by actor.
+"""The committed splits of RAVDESS by actor: one in two parts, and four folds.
 
 Ref: livingstone2018ravdess.
 """
@@ -16,6 +16,10 @@ SPLIT: Path = Path(__file__).parent / "manifests" / "ravdess_split.txt"
 SPLIT_SHA256 = "ebf8a3a8d19a8381a7ea43fa1d24bed3ddb8f339d403ede6d33e5d644afaaab1"
 """The SHA-256 of the lines of `SPLIT`, each ended by one newline."""
 
+FOLDS: Path = Path(__file__).parent / "manifests" / "ravdess_folds.txt"
+FOLDS_SHA256 = "4e9262444ce0096b0752780f00a6dc8ac96910f11ea736ad7cbe32d8e2183d49"
+"""The SHA-256 of the lines of `FOLDS`, each ended by one newline."""
+
 _PARTS = ("train", "test")
 
 Part = Literal["train", "test"]
@@ -30,13 +34,7 @@ def read_split(path: Path | None = None, *, sha256: str | None = None) -> dict[R
     """
     if path is None:
         path, sha256 = SPLIT, SPLIT_SHA256
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found = hash_of(lines)
-    if sha256 is not None and found != sha256:
-        raise ValueError(
-            f"{path}: SHA-256 of the lines is {found}, {sha256} is expected; the split has been "
-            "changed: install the package again"
-        )
+    lines = _lines(path, sha256)
     split: dict[Recording, Part] = {}
     for number, line in enumerate(lines, 1):
         try:
@@ -48,6 +46,29 @@ def read_split(path: Path | None = None, *, sha256: str | None = None) -> dict[R
         split[recording] = part
     _refuse_shared_actors(path, split)
     return split
+
+
+def read_folds() -> tuple[frozenset[int], ...]:
+    """The actors of each fold, every actor in one: six a fold, three of them male (odd) by number.
+
+    Fold k holds actors 6k + 1 to 6k + 6, so that the last one is the test part of the committed
+    split. Raises ValueError where the hash of the list is not `FOLDS_SHA256`.
+    """
+    pairs = [line.split() for line in _lines(FOLDS, FOLDS_SHA256)]
+    numbers = sorted({int(fold) for fold, _ in pairs})
+    return tuple(frozenset(int(actor) for fold, actor in pairs if int(fold) == k) for k in numbers)
+
+
+def _lines(path: Path, sha256: str | None) -> list[str]:
+    """The lines of a list; ValueError where their hash is another than the one given."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = hash_of(lines)
+    if sha256 is not None and found != sha256:
+        raise ValueError(
+            f"{path}: SHA-256 of the lines is {found}, {sha256} is expected; the split has been "
+            "changed: install the package again"
+        )
+    return lines
 
 
 def hash_of(lines: list[str]) -> str:

@@ -1,13 +1,16 @@
-"""Your own data: one `.npz` file with an array for each modality.
+"""Your own data: one `.npz` file with an array for each modality, or a folder of such arrays.
 
     audio, image, …   [n, ...] floats; NaN throughout a row where that sample lacks the modality
     labels            [n] whole numbers, 0 to k − 1, and −1 where the class is not known
     groups            [n], optional: who or what must stay on one side of a split
     part              [n], optional: "labelled", "unlabelled" or "test" for each row
+    teacher           [n, k], optional: a teacher's answers, a column a class, logits or
+                      probabilities; they are then the teacher, and none is trained
 
 Without `part`, rows of unknown class are D_u; of the labelled rows a share is kept for test (whole
 groups, where there are groups) and the rest is D_l. With `part`, rows of D_u may carry their class,
-and then the account can be drawn up.
+and then the account can be drawn up. A folder is for what is larger than memory, see
+`stored_arrays`.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ import hashlib
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch import nn
 
+from mke_theory.data.file_hashes import stamp_of
 from mke_theory.data.pool import UNKNOWN, Pool, refuse_bad_values
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
@@ -33,10 +38,20 @@ from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.files.standardise import standardiser
+from mke_theory.tasks.toy.array_answers import TEACHER, answers_in
+from mke_theory.tasks.toy.stored_arrays import (
+    OnDisk,
+    SideBySide,
+    blocks_of,
+    folder_arrays,
+    folder_files,
+    folder_hash,
+    standardised,
+)
 from mke_theory.training.loop import TrainConfig
 
 PARTS = ("labelled", "unlabelled", "test")
-_RESERVED = ("labels", "groups", "part")
+RESERVED = ("labels", "groups", "part", TEACHER)
 NUMBERED = (
     "numbers = np.full(len(labels), -1); "
     "numbers[known] = np.unique(labels[known], return_inverse=True)[1]"
@@ -54,7 +69,9 @@ RECIPE = Recipe(
 class Arrays(Task):
     """Any data as arrays.
 
-    `file` is the .npz file, `alpha` the teacher's modality ("" for the first one in the file).
+    `file` is the .npz file or the folder, `alpha` the teacher's modality ("" for the first one).
+    `cross_fitted` says that the answers in the file's `teacher` are of models that were not trained
+    on rows of D_l: then they calibrate the teacher for evidence students.
     """
 
     name: ClassVar[str] = "arrays"
@@ -76,15 +93,19 @@ class Arrays(Task):
     alpha: str = ""
     test_share: float = 0.3
     hidden: int = 64
+    cross_fitted: bool = False
 
     def missing(self) -> str | None:
         if not self.file:
-            return "name your file by --set arrays.file=PATH.npz"
+            return "name your file by --set arrays.file=PATH.npz, or a folder of .npy files"
         path = self._path()
-        return None if path.is_file() else f"there is no file {self.file} here, nor {path}"
+        return None if path.exists() else f"there is no file {self.file} here, nor {path}"
 
     def data_hash(self) -> str | None:
-        return hashlib.sha256(self._path().read_bytes()).hexdigest()[:16]
+        path = self._path()
+        if path.is_dir():
+            return folder_hash(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
     def knows_truth(self) -> bool:
         arrays = read_arrays(self._path())
@@ -94,7 +115,7 @@ class Arrays(Task):
     def problem(self, seed: int) -> Problem:
         """The parts of the file: by its `part` array, else by a split that belongs to the seed."""
         arrays = read_arrays(self._path())
-        names = [name for name in arrays if name not in _RESERVED]
+        names = [name for name in arrays if name not in RESERVED]
         alpha = self.alpha or names[0]
         if alpha not in names:
             raise ValueError(f"arrays.alpha is {alpha!r}; the modalities are {', '.join(names)}")
@@ -108,9 +129,14 @@ class Arrays(Task):
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         # The labels that D_u hides decide nothing: not even how many outputs a model has.
         counted = part == "labelled" if "part" in arrays else arrays["labels"] != UNKNOWN
-        classes = _classes(arrays["labels"], counted)
+        answers = answers_in(arrays, pool, alpha, part, cross_fitted=self.cross_fitted)
+        if answers is None:
+            classes = _classes(arrays["labels"], counted)
+        else:
+            pool, classes = replace(pool, answers=answers), answers.shape[1]
+        labelled = pool.rows(np.flatnonzero(part == "labelled")).only([alpha])
         return Problem.of(
-            labelled=pool.rows(np.flatnonzero(part == "labelled")).only([alpha]),
+            labelled=labelled if self.cross_fitted else replace(labelled, answers=None),
             unlabelled=pool.rows(np.flatnonzero(part == "unlabelled")),
             test=pool.rows(np.flatnonzero(part == "test")),
             teacher_modalities=(alpha,),
@@ -137,7 +163,7 @@ class Arrays(Task):
             return self.data_root / path
         return path
 
-    def _parts(self, arrays: dict[str, np.ndarray], seed: int) -> np.ndarray:
+    def _parts(self, arrays: dict[str, Any], seed: int) -> np.ndarray:
         if "part" in arrays:
             strange = set(arrays["part"].astype(str).tolist()) - set(PARTS)
             if strange:
@@ -186,15 +212,29 @@ def _classes(labels: np.ndarray, counted: np.ndarray) -> int:
     return classes
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The checked content of the file; ValueError names what is wrong and what is expected."""
+def read_arrays(path: Path) -> dict[str, Any]:
+    """The checked content of the file or folder; ValueError names what is wrong and expected.
+
+    Modalities of a folder stay on disk; a process looks through them once, until a file changes.
+    """
+    if path.is_dir():
+        return dict(_read_folder(path, stamp_of(folder_files(path))))
+    return _checked(path, _unpacked(path))
+
+
+@lru_cache(maxsize=2)
+def _read_folder(path: Path, stamp: str) -> dict[str, Any]:
+    return _checked(path, folder_arrays(path, whole=RESERVED))
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray]:
     try:
         # Read whole and then closed: what is damaged must not leave the file open.
         with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as whole:
             if whole.testzip() is not None:
                 raise ValueError("its check sums are wrong")
             names = [name.removesuffix(".npy") for name in whole.namelist()]
-            arrays = {name: _array(whole, name) for name in names}
+            return {name: _array(whole, name) for name in names}
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -206,16 +246,20 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path} cannot be read as .npz without objects ({problem}); write it by np.savez"
         ) from None
+
+
+def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays, if they are what is expected of them."""
     _refuse_labels(path, arrays)
-    modalities = [name for name in arrays if name not in _RESERVED]
+    modalities = [name for name in arrays if name not in RESERVED]
     if len(modalities) < 2:
         raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
     for name in modalities:
         _refuse_modality(name, arrays[name], len(arrays["labels"]))
-    for name in ("groups", "part"):
+    for name in ("groups", "part", TEACHER):
         if name in arrays:
             _refuse_length(name, arrays[name], len(arrays["labels"]))
-            if arrays[name].ndim != 1:
+            if arrays[name].ndim != 1 and name != TEACHER:
                 raise ValueError(f"{name} is {arrays[name].shape}; it has to be [n], as labels")
     return arrays
 
@@ -225,7 +269,7 @@ def _array(whole: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _refuse_labels(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _refuse_labels(path: Path, arrays: dict[str, Any]) -> None:
     if "labels" not in arrays:
         raise ValueError(f"{path} has no array 'labels'; it has {', '.join(arrays) or 'nothing'}")
     labels = arrays["labels"]
@@ -251,7 +295,7 @@ def _remedy(labels: np.ndarray) -> str:
     return f"with `known` True where it is known, {NUMBERED}"
 
 
-def _refuse_modality(name: str, x: np.ndarray, n: int) -> None:
+def _refuse_modality(name: str, x: np.ndarray | SideBySide, n: int) -> None:
     plain = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
     if not (plain or x.dtype == bool):
         raise ValueError(f"modality {name!r} is {x.dtype}; it has to be real numbers")
@@ -260,18 +304,26 @@ def _refuse_modality(name: str, x: np.ndarray, n: int) -> None:
             f"modality {name!r} is {x.shape}; it has to be [n, …] with at least one number a row"
         )
     _refuse_length(name, x, n)
-    refuse_bad_values(name, torch.from_numpy(x.reshape(n, -1).astype(np.float64)))
+    if not np.issubdtype(x.dtype, np.floating):
+        return
+    first = 0
+    for block in blocks_of(x):
+        refuse_bad_values(name, torch.from_numpy(block.astype(np.float64)), first)
+        first += len(block)
 
 
-def _refuse_length(name: str, x: np.ndarray, n: int) -> None:
+def _refuse_length(name: str, x: np.ndarray | SideBySide, n: int) -> None:
     rows = len(x) if x.ndim else 0
     if rows != n:
         raise ValueError(f"{name} has {rows} rows but labels has {n}; give each a row a sample")
 
 
-def _pool(arrays: dict[str, np.ndarray], names: list[str], *, fit_on: np.ndarray) -> Pool:
-    inputs = {}
+def _pool(arrays: dict[str, Any], names: list[str], *, fit_on: np.ndarray) -> Pool:
+    inputs: dict[str, Any] = {}
     for name in names:
+        if isinstance(arrays[name], OnDisk):
+            inputs[name] = standardised(arrays[name], fit_on)
+            continue
         flat = arrays[name].reshape(len(arrays[name]), -1).astype(np.float64)
         inputs[name] = torch.tensor(standardiser(flat[fit_on])(flat), dtype=torch.float32)
     labels = torch.from_numpy(arrays["labels"].astype(np.int64))

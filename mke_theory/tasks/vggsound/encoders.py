@@ -1,39 +1,42 @@
-"""The encoders of `vggsound`: small ones, or published ones with features of any width."""
+"""The trained encoders of a clip: of its sound and of its pictures, one row of features each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+import torch
+from torch import Tensor
 
-from torch import Tensor, nn
+from mke_theory.models.frozen import FrozenEncoder, content_of_words
+from mke_theory.tasks.files.features.encoders import encoder_called
+from mke_theory.tasks.vggsound.clips import RATE
 
-from mke_theory.models import MLP, ConvEncoder
-
-
-def small(shape: Sequence[int], width: int) -> nn.Module:
-    """A convolutional encoder of [n, colours, height, width] that grows with `width`."""
-    colours, height, across = shape
-    return ConvEncoder(
-        (colours, height, across),
-        channels=(width, 2 * width, 4 * width),
-        strides=(4, 2, 2),
-        features=4 * width,
-    )
+SOUND, PICTURE = "speech_embedding", "efficientnet_lite2"
 
 
-def projected(encoder: nn.Module, width: int) -> nn.Module:
-    """A published encoder, whose own width is fixed, with features that grow with `width`."""
-    return Projected(encoder, width)
+def clip_encoders(sound: str = SOUND, picture: str = PICTURE) -> dict[str, FrozenEncoder]:
+    """The encoders of "audio" and "video" by name, as `encoder_called` knows them."""
+    return {
+        "audio": encoder_called(sound, pictures=False, rate=RATE),
+        "video": encoder_called(picture, pictures=True),
+    }
 
 
-class Projected(nn.Module):
-    """An encoder's features through a linear layer and ReLU: [n, 4 · width]."""
+def pooled(encoder: FrozenEncoder, *, films: bool = False) -> FrozenEncoder:
+    """An encoder's taps as one row a sample, {"pooled": [b, d]}, beside each other.
 
-    def __init__(self, encoder: nn.Module, width: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.project = MLP([cast(int, encoder.out_features), 4 * width], activate=True)
-        self.out_features = 4 * width
+    A tap [b, c] stays, of [b, t, c] it is the mean over time, of [b, c, h, w] over the picture.
+    With `films` samples are [b, pictures, ...], and it is also the mean over pictures. Raises
+    ValueError where a tap is of another form.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.project(self.encoder(x))
+    def row(tap: str, x: Tensor) -> Tensor:
+        if x.ndim not in (2, 3, 4):
+            raise ValueError(f"{encoder.name}: {tap} is {tuple(x.shape)}, which cannot be pooled")
+        return x if x.ndim == 2 else x.mean(dim=1 if x.ndim == 3 else (2, 3))
+
+    def compute(batch: Tensor) -> dict[str, Tensor]:
+        found = encoder(batch.flatten(0, 1) if films else batch)
+        rows = torch.cat([row(tap, x) for tap, x in found.items()], dim=1)
+        return {"pooled": rows.unflatten(0, batch.shape[:2]).mean(dim=1) if films else rows}
+
+    content = content_of_words(encoder.content, *encoder.taps, "of films" if films else "pooled")
+    return FrozenEncoder(encoder.name, content, ("pooled",), compute, encoder.raw)

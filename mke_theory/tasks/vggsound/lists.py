@@ -1,10 +1,9 @@
 """The lists of AudioSet and VGGSound as their authors publish them: clips and their classes.
 
-Layout of the folder, `<data root>/av_event_metadata`, with the files as their authors publish them:
+Layout of the folder, `<data root>/av_event_metadata`:
 
     audioset/balanced_train_segments.csv   YTID, start_seconds, end_seconds, positive_labels
     audioset/class_labels_indices.csv      index, mid, display_name of 527 classes
-    audioset/ontology.json                 which class is a kind of which
     vggsound/stat.csv                      name, clips and group of 309 classes
     vggsound/test.csv                      file name and class of 15,446 clips
     vggsound/vggsound.csv or train.csv     YTID, start seconds, class, split (for D_u; optional)
@@ -19,178 +18,132 @@ Ref: gemmeke2017audioset; chen2020vggsound; zverev2025vggsounder.
 from __future__ import annotations
 
 import csv
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 FOLDER = "av_event_metadata"
 AUDIOSET = "audioset/balanced_train_segments.csv"
 AUDIOSET_CLASSES = "audioset/class_labels_indices.csv"
-ONTOLOGY = "audioset/ontology.json"
 CLASSES = "vggsound/stat.csv"
 TEST = "vggsound/test.csv"
 FULL = ("vggsound/vggsound.csv", "vggsound/train.csv")
 ANNOTATION = "vggsound/vggsounder.csv"
 
-Modality = Literal["A", "V", "AV"]
-"""The senses by which VGGSounder finds a class: it is heard, it is seen, or both."""
+NEEDED = (AUDIOSET, AUDIOSET_CLASSES, CLASSES, TEST)
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_YTID = re.compile(r"[A-Za-z0-9_-]{11}")
-_CLIP = re.compile(r"([A-Za-z0-9_-]{11})_([0-9]{6})")
-_MODALITIES = ("A", "V", "AV")
-_SPLITS = ("train", "test")
 
-
-@dataclass(frozen=True, order=True)
-class Clip:
+class Clip(NamedTuple):
     """Ten seconds of a film: `ytid` names the film, `start` is in whole seconds."""
 
     ytid: str
     start: int
 
-    def __post_init__(self) -> None:
-        if not _YTID.fullmatch(self.ytid):
-            raise ValueError(f"a YTID has 11 letters, digits, - or _; got {self.ytid!r}")
-        if not 0 <= self.start <= 999_999:
-            raise ValueError(f"the start has to lie in 0 to 999999 s; got {self.start}")
-
     def __str__(self) -> str:
         return f"{self.ytid}_{self.start:06}"
 
 
-def parse_name(stem: str) -> Clip | None:
-    """The clip of a file name without its ending, or None where it is no `YTID_SSSSSS`."""
-    found = _CLIP.fullmatch(stem)
-    return Clip(found[1], int(found[2])) if found else None
+def clip_of(stem: str) -> Clip:
+    """The clip of a file name without its ending; ValueError where it is no `YTID_SSSSSS`."""
+    found = re.fullmatch(r"([A-Za-z0-9_-]{11})_([0-9]{6})", stem)
+    if found is None:
+        raise ValueError(f"{stem!r} is no YTID_SSSSSS: 11 letters, digits, - or _, and 6 digits")
+    return Clip(found[1], int(found[2]))
 
 
 def read_audioset_classes(path: Path) -> dict[str, str]:
     """The display name of each class of AudioSet by its mid, in the order of the list."""
-    names: dict[str, str] = {}
-    for place, row in _rows(path, (3,)):
-        if row == ["index", "mid", "display_name"]:
-            continue
-        _refuse(place, row[1] in names, f"class {row[1]} is listed twice")
-        _refuse(place, not row[1] or not row[2].strip(), f"a class needs mid and name; got {row}")
-        names[row[1]] = row[2]
-    return _some(path, names)
+    return read_rows(path, (3,), lambda row: (_named(row[1]), _named(row[2])), header="index")
 
 
-def read_audioset(path: Path, classes: Sequence[str]) -> dict[Clip, frozenset[str]]:
-    """The mids of each segment; `classes` are the known ones. A start within a second is cut off.
+def read_audioset(path: Path, mids: Collection[str]) -> dict[Clip, frozenset[str]]:
+    """The mids of each segment, all of them known; a start within a second is cut off.
 
     The comment lines and the spaces of AudioSet's own files are allowed.
     """
-    known, found = frozenset(classes), dict[Clip, frozenset[str]]()
-    for place, (ytid, start, _, labels) in _rows(path, (4,)):
-        if ytid == "YTID":
-            continue
-        clip = _clip(place, ytid, start)
-        mids = frozenset(mid.strip() for mid in labels.split(","))
-        _refuse(place, clip in found, f"clip {clip} is listed twice")
-        _refuse(place, not mids <= known, f"no such class: {', '.join(sorted(mids - known))}")
-        found[clip] = mids
-    return _some(path, found)
+
+    def parse(row: list[str]) -> tuple[Clip, frozenset[str]]:
+        labels = (_known(mid.strip(), mids) for mid in row[3].split(","))
+        return _clip(row[0], row[1]), frozenset(labels)
+
+    return read_rows(path, (4,), parse, header="YTID")
 
 
-def read_classes(folder: Path) -> tuple[str, ...]:
+def read_classes(path: Path) -> tuple[str, ...]:
     """The names of VGGSound's classes, in the order of stat.csv."""
-    names: dict[str, None] = {}
-    for place, (name, _, _) in _rows(folder / CLASSES, (3,)):
-        _refuse(place, name in names, f"class {name!r} is listed twice")
-        _refuse(place, not name.strip(), "a class needs a name")
-        names[name] = None
-    return tuple(_some(folder / CLASSES, names))
+    return tuple(read_rows(path, (3,), lambda row: (_named(row[0]), row)))
 
 
 def read_vggsound(
-    path: Path, classes: Sequence[str], *, split: Literal["train", "test"]
-) -> dict[Clip, str]:
+    path: Path, classes: Collection[str], *, split: Literal["train", "test"]
+) -> dict[Clip, frozenset[str]]:
     """The class of each clip of a split.
 
     Rows are `file name, class`, all of them of the split that the file is named after, or
     `YTID, start seconds, class, split`.
     """
-    known, found = frozenset(classes), dict[Clip, str]()
-    for place, row in _rows(path, (2, 4)):
-        if len(row) == 4:
-            _refuse(place, row[3] not in _SPLITS, f"the split is {row[3]!r}; {_SPLITS} are known")
-            if row[3] != split:
-                continue
-            clip, label = _clip(place, row[0], row[1]), row[2]
-        else:
-            clip, label = _named(place, Path(row[0]).stem), row[1]
-        _refuse(place, clip in found, f"clip {clip} is listed twice")
-        _refuse(place, label not in known, f"no such class: {label!r}")
-        found[clip] = label
-    return _some(path, found)
+
+    def parse(row: list[str]) -> tuple[Clip, frozenset[str]] | None:
+        if len(row) == 2:
+            return clip_of(Path(row[0]).stem), frozenset({_known(row[1], classes)})
+        if _known(row[3], ("train", "test"), "split") != split:
+            return None
+        return _clip(row[0], row[1]), frozenset({_known(row[2], classes)})
+
+    return read_rows(path, (2, 4), parse)
 
 
-def read_vggsounder(
-    path: Path, classes: Sequence[str]
-) -> dict[Clip, tuple[tuple[str, Modality], ...]]:
-    """(class, heard or seen or both) of everything that VGGSounder finds in each clip."""
-    known, found = frozenset(classes), dict[Clip, dict[str, Modality]]()
-    for place, (name, label, modality, *_) in _rows(path, (6,)):
-        if name == "video_id":
-            continue
-        clip = _named(place, name)
-        _refuse(place, label not in known, f"no such class: {label!r}")
-        _refuse(place, modality not in _MODALITIES, f"{modality!r} is none of {_MODALITIES}")
-        _refuse(place, label in found.setdefault(clip, {}), f"{clip} has {label!r} twice")
-        found[clip][label] = modality  # type: ignore[assignment]  # checked two lines above
-    return {clip: tuple(labels.items()) for clip, labels in _some(path, found).items()}
+def read_vggsounder(path: Path, classes: Collection[str]) -> dict[Clip, frozenset[str]]:
+    """The classes that VGGSounder finds in each clip, be they heard ("A"), seen ("V") or both."""
+
+    def parse(row: list[str]) -> tuple[tuple[Clip, str], str]:
+        how = _known(row[2], ("A", "V", "AV"), "kind")
+        return (clip_of(row[0]), _known(row[1], classes)), how
+
+    found: dict[Clip, frozenset[str]] = {}
+    for clip, label in read_rows(path, (6,), parse, header="video_id"):
+        found[clip] = found.get(clip, frozenset()) | {label}
+    return found
 
 
-def read_ontology(path: Path) -> dict[str, frozenset[str]]:
-    """The mids of all kinds of a class, itself among them: a dog's bark is an animal's sound."""
+def read_rows(
+    path: Path,
+    columns: tuple[int, ...],
+    parse: Callable[[list[str]], tuple[Key, Value] | None],
+    header: str = "#",
+) -> dict[Key, Value]:
+    """The pairs that `parse` makes of the rows, None being none; each key once, and at least one.
+
+    Empty rows, comments and a row that begins with `header` do not count.
+
+    Raises FileNotFoundError where there is no such list, and ValueError with its name and line
+    where a row has none of these numbers of columns, or `parse` refuses it by a ValueError.
+    """
+    reader = csv.reader(_text(path).splitlines(), skipinitialspace=True, strict=True)
+    found: dict[Key, Value] = {}
     try:
-        entries = json.loads(_text(path))
-        children = {entry["id"]: tuple(entry["child_ids"]) for entry in entries}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not the ontology of AudioSet ({error!r}); fetch it again") from (
-            error
-        )
-
-    def kinds(mid: str, above: frozenset[str]) -> frozenset[str]:
-        if mid in above or mid not in children:
-            raise ValueError(f"{path}: class {mid} is a kind of itself, or is not described")
-        return frozenset({mid}).union(*(kinds(child, above | {mid}) for child in children[mid]))
-
-    return {mid: kinds(mid, frozenset()) for mid in children}
-
-
-Place = Callable[[str], ValueError]
-"""A function from what is wrong to an error that says where."""
-
-
-def _rows(path: Path, columns: tuple[int, ...]) -> Iterator[tuple[Place, list[str]]]:
-    """The rows of a list with one of these numbers of columns, each with its place."""
-    lines = _text(path).splitlines()
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _at(path, reader.line_num)(f"not readable ({error})") from error
-        if not row or row[0].startswith("#"):
-            continue
-        place = _at(path, reader.line_num)
-        wanted = " or ".join(map(str, columns))
-        _refuse(place, len(row) not in columns, f"has {len(row)} columns, {wanted} are wanted")
-        yield place, row
-
-
-def _at(path: Path, line: int) -> Place:
-    return lambda what: ValueError(f"{path}, line {line}: {what}; fetch the list again")
+        for row in reader:
+            if not row or row[0] == header or row[0].startswith("#"):
+                continue
+            if len(row) not in columns:
+                wanted = " or ".join(map(str, columns))
+                raise ValueError(f"has {len(row)} columns, {wanted} are wanted")
+            if (pair := parse(row)) is None:
+                continue
+            if pair[0] in found:
+                raise ValueError(f"{row} is there twice")
+            found[pair[0]] = pair[1]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}; fetch the list again"
+        ) from error
+    if not found:
+        raise ValueError(f"{path}: lists nothing; fetch it again")
+    return found
 
 
 def _text(path: Path) -> str:
@@ -202,26 +155,20 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path}: is no text ({error}); fetch the list again") from error
 
 
-def _clip(place: Place, ytid: str, start: str) -> Clip:
-    try:
-        return Clip(ytid, int(float(start)))
-    except (ValueError, OverflowError) as error:
-        raise place(str(error)) from error
+def _clip(ytid: str, start: str) -> Clip:
+    seconds = float(start)
+    if not 0 <= seconds < 1_000_000:
+        raise ValueError(f"the start has to lie in 0 to 999999 s; got {start}")
+    return clip_of(f"{ytid}_{int(seconds):06}")
 
 
-def _named(place: Place, name: str) -> Clip:
-    clip = parse_name(name)
-    if clip is None:
-        raise place(f"{name!r} is no YTID_SSSSSS")
-    return clip
+def _known(name: str, allowed: Collection[str], what: str = "class") -> str:
+    if name not in allowed:
+        raise ValueError(f"no such {what}: {name!r}")
+    return name
 
 
-def _refuse(place: Place, wrong: bool, what: str) -> None:
-    if wrong:
-        raise place(what)
-
-
-def _some(path: Path, found: dict[Key, Value]) -> dict[Key, Value]:
-    if not found:
-        raise ValueError(f"{path}: lists nothing; fetch it again")
-    return found
+def _named(name: str) -> str:
+    if not name.strip():
+        raise ValueError("a class needs a name")
+    return name

@@ -1,4 +1,4 @@
-"""The commands of AudioSet and VGGSound: `prepare`, `missing` and `classes`.
+"""The commands of AudioSet and VGGSound: `missing` and `prepare`.
 
     python -m mke_theory.tasks.vggsound missing --data-root DIR > missing.txt
 
@@ -7,275 +7,142 @@ counts the clips of each part that are listed, present and missing, and names th
     python -m mke_theory.tasks.vggsound prepare --data-root DIR [--skip-bad]
 
 reads the lists in DIR/av_event_metadata (see `lists`) and the clips in DIR/audioset_clips
-and DIR/vggsound_clips (see `clips`; any part of them will do), and writes shards into
-DIR/vggsound_prepared, with report.json on what is missing or bad. It can be stopped at any moment
-and goes on from the last whole shard. Films are not fetched: their host's terms do not allow it.
-
-    python -m mke_theory.tasks.vggsound classes --data-root DIR
-
-prints the table of shared classes that follows from the lists.
+and DIR/vggsound_clips (see `clips`; any part of them will do), and writes their features into
+DIR/vggsound_prepared (see `store`), with prepared.json on what is missing or bad. It can be stopped
+at any moment and goes on from there. Films are not fetched: their host's terms do not allow it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
+from mke_theory.models.frozen import FrozenEncoder
 from mke_theory.tasks.files.commands import data_set, run_command
-from mke_theory.tasks.vggsound.classes import Sharing, table_text
-from mke_theory.tasks.vggsound.clips import FILMS, SOUNDS, Found, Reading, find_clips
-from mke_theory.tasks.vggsound.lists import (
-    ANNOTATION,
-    AUDIOSET,
-    CLASSES,
-    FOLDER,
-    ONTOLOGY,
-    TEST,
-    Clip,
-)
-from mke_theory.tasks.vggsound.shards import (
-    CLIPS_PER_SHARD,
-    PREPARED,
-    SETS,
-    Made,
-    Set,
-    make_shards,
-    write_index,
-)
-from mke_theory.tasks.vggsound.split import Annotation, split_of
+from mke_theory.tasks.vggsound.clips import FILMS, SOUNDS, find_clips
+from mke_theory.tasks.vggsound.encoders import PICTURE, SOUND, clip_encoders
+from mke_theory.tasks.vggsound.lists import FOLDER, NEEDED, Clip
+from mke_theory.tasks.vggsound.split import SETS, Set, wanted_clips
+from mke_theory.tasks.vggsound.store import INDEX, PREPARED, write_shards
 
 CLIPS: dict[Set, str] = {"audioset": "audioset_clips", "vggsound": "vggsound_clips"}
-REPORT = "report.json"
 
-Part = Literal["labelled", "unlabelled", "test"]
-"""The use of a clip: to train on with labels or without, or to test on."""
-
-_SET: dict[Part, Set] = {"labelled": "audioset", "unlabelled": "vggsound", "test": "vggsound"}
 _ENDINGS: dict[Set, tuple[str, ...]] = {"audioset": SOUNDS, "vggsound": FILMS}
 _LISTED = 10  # the most clips that one message names
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One set when it is prepared: the clips that the lists want, their files, and the shards."""
-
-    wanted: frozenset[Clip]
-    found: Found
-    made: Made
-
-    @property
-    def missing(self) -> list[str]:
-        """The names of the wanted clips that have no file, sorted."""
-        return [str(clip) for clip in sorted(self.wanted - set(self.found.files))]
-
-
 def prepare(
     data_root: Path,
+    encoders: Mapping[str, FrozenEncoder],
     *,
-    audioset: Path | None = None,
-    vggsound: Path | None = None,
-    reading: Reading | None = None,
     skip_bad: bool = False,
     workers: int = 1,
-    clips_per_shard: int = CLIPS_PER_SHARD,
-) -> dict[Set, Outcome]:
-    """The shards of all clips at hand that some setting of the task wants, and their index.
+) -> list[str]:
+    """The features of all clips at hand that some setting wants are made; a line on each set.
 
-    `audioset` and `vggsound` are folders of clips elsewhere. All clips are read before the first
-    bad one is complained about, so that one call finds them all, and the next has them already.
+    `encoders` are those of "audio" and "video", see `clip_encoders`. All clips are read before the
+    first bad one is complained about, so that one call finds them all.
 
-    Raises FileNotFoundError where lists or folders are missing; ValueError where a list is damaged,
-    a set has no clip at all, or clips are bad and `skip_bad` is off.
+    Raises FileNotFoundError where lists are missing; ValueError where a list is damaged, a set has
+    no clip at all, or clips are bad and `skip_bad` is off.
     """
-    reading = reading or Reading()
-    folder = data_root / PREPARED
-    wanted, notes = wanted_clips(data_root / FOLDER)
-    places = _places(data_root, audioset, vggsound)
-    found = {which: _found(places[which], wanted[which], _ENDINGS[which]) for which in SETS}
-    folder.mkdir(parents=True, exist_ok=True)
-    outcomes = {}
+    wanted, files = at_hand(data_root)
     for which in SETS:
-        files = found[which].files
-        order = sorted(wanted[which])
-        made = make_shards(
-            which, order, files, reading, folder, workers=workers, size=clips_per_shard
-        )
-        outcomes[which] = Outcome(wanted[which], found[which], made)
-    (folder / REPORT).write_text(report_text(outcomes, notes), encoding="utf-8")
-    _refuse_bad(folder, outcomes, skip_bad)
-    write_index(folder, reading, {which: outcome.made for which, outcome in outcomes.items()})
-    return outcomes
+        if not files[which]:
+            raise ValueError(
+                f"{data_root / CLIPS[which]}: has none of the {len(wanted[which])} clips that the "
+                f"lists want; they are called YTID_SSSSSS and end in {', '.join(_ENDINGS[which])}"
+            )
+    folder, index = data_root / PREPARED, dict[Set, dict[str, Any]]()
+    (folder / INDEX).unlink(missing_ok=True)
+    for which in SETS:
+        count, bad = write_shards(which, files[which], encoders, folder, workers=workers)
+        missing = sorted(map(str, wanted[which] - set(files[which])))
+        index[which] = {"prepared": count, "missing": missing, "bad": bad}
+    _refuse_bad(index, skip_bad)
+    named = {"encoders": {m: [one.name, one.content] for m, one in encoders.items()}}
+    (folder / INDEX).write_text(json.dumps(named | index, indent=1) + "\n", encoding="utf-8")
+    return [
+        f"{which}: {one['prepared']} of {len(wanted[which])} clips prepared, "
+        f"{len(one['missing'])} missing, {len(one['bad'])} bad"
+        for which, one in index.items()
+    ]
 
 
-def wanted_clips(lists: Path) -> tuple[dict[Set, frozenset[Clip]], tuple[str, ...]]:
-    """The clips of each set that some setting of the task asks for, by the lists that are there.
+def at_hand(data_root: Path) -> tuple[dict[Set, frozenset[Clip]], dict[Set, dict[Clip, Path]]]:
+    """The clips of each set that some setting wants, and the files of those that are there.
 
-    With them come notes on what was left out because its film would have been in two parts.
+    Raises as `prepare` where lists are missing or damaged.
     """
-    parts, notes = wanted_parts(lists)
-    wanted = {
-        which: frozenset(
-            clip for part, clips in parts.items() for clip in clips if _SET[part] == which
-        )
+    wanted = wanted_clips(_lists(data_root))
+    files = {
+        which: find_clips(data_root / CLIPS[which], wanted[which], _ENDINGS[which])
         for which in SETS
     }
-    return wanted, notes
+    return wanted, files
 
 
-def wanted_parts(lists: Path) -> tuple[dict[Part, frozenset[Clip]], tuple[str, ...]]:
-    """The clips of each part that some setting asks for, and the notes of `wanted_clips`."""
-    described, annotated = (lists / ONTOLOGY).is_file(), (lists / ANNOTATION).is_file()
-    annotations: tuple[Annotation, ...] = ("list", "VGGSounder") if annotated else ("list",)
-    # More classes make D_l larger, which takes films from D_u: the largest split does not hold all.
-    splits = [
-        split_of(lists, sharing=sharing, annotation=annotation, ontology=ontology)
-        for ontology in ((True, False) if described else (False,))
-        for sharing in reversed(get_args(Sharing))
-        for annotation in annotations
-    ]
-    wanted = {
-        part: frozenset(clip for split in splits for clip in getattr(split, part).clips)
-        for part in _SET
-    }
-    return wanted, splits[0].notes
+def _lists(data_root: Path) -> Path:
+    """The folder of the authors' lists; WrongRootError where there is none of them."""
+    remedy = f"put the authors' lists into {FOLDER} there, or name the folder above it"
+    return data_set(data_root, FOLDER, NEEDED, remedy)
 
 
-def report_text(outcomes: Mapping[Set, Outcome], notes: Sequence[str]) -> str:
-    """report.json: by set how many clips are wanted and prepared, and which are missing or bad."""
-    report: dict[str, object] = {
-        which: {
-            "wanted": len(outcome.wanted),
-            "prepared": outcome.made.clips,
-            "missing": outcome.missing,
-            "bad": list(outcome.made.bad),
-            "files of clips that are not wanted": outcome.found.strange,
-        }
-        for which, outcome in outcomes.items()
-    }
-    return json.dumps(report | {"films in two parts": list(notes)}, indent=1) + "\n"
-
-
-def _found(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -> Found:
-    found = find_clips(folder, wanted, endings)
-    if not found.files:
-        raise ValueError(
-            f"{folder}: has none of the {len(wanted)} clips that the lists want; they are called "
-            f"YTID_SSSSSS and end in {', '.join(endings)}"
-        )
-    return found
-
-
-def _places(data_root: Path, audioset: Path | None, vggsound: Path | None) -> dict[Set, Path]:
-    return {
-        "audioset": audioset or data_root / CLIPS["audioset"],
-        "vggsound": vggsound or data_root / CLIPS["vggsound"],
-    }
-
-
-def _refuse_bad(folder: Path, outcomes: Mapping[Set, Outcome], skip_bad: bool) -> None:
-    bad = [line for outcome in outcomes.values() for line in outcome.made.bad]
-    empty = [which for which, outcome in outcomes.items() if not outcome.made.clips]
+def _refuse_bad(index: Mapping[Set, Mapping[str, Any]], skip_bad: bool) -> None:
+    bad = [line for one in index.values() for line in one["bad"]]
+    empty = [which for which, one in index.items() if not one["prepared"]]
     if not empty and (skip_bad or not bad):
         return
     listed = "\n".join(bad[:_LISTED])
     rest = f"\n... and {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
     remedy = f"no clip of {empty[0]} is left" if empty else "or leave them out with --skip-bad"
     raise ValueError(
-        f"{len(bad)} clips cannot be used ({folder / REPORT} has them all):\n{listed}{rest}\n"
-        f"Put others there, {remedy}"
+        f"{len(bad)} clips cannot be used:\n{listed}{rest}\nPut others there, {remedy}"
     )
 
 
 def _prepare_command(
     data_root: Path,
-    audioset_clips: Path | None = None,
-    vggsound_clips: Path | None = None,
     skip_bad: bool = False,
     workers: int = 1,
-    reading: Reading = Reading(),  # noqa: B008  # frozen
+    sound: str = SOUND,
+    picture: str = PICTURE,
 ) -> None:
-    """Turn the clips at hand into features; films are not fetched.
+    """Turn the clips at hand into features of trained encoders; films are not fetched.
 
     Args:
-        data_root: folder of av_event_metadata; vggsound_prepared is written beside it.
-        audioset_clips: folder of AudioSet's clips, if not audioset_clips in the data root.
-        vggsound_clips: folder of VGGSound's clips, if not vggsound_clips in the data root.
-        skip_bad: leave out clips that cannot be read; report.json names them.
+        data_root: folder of av_event_metadata and the clips; vggsound_prepared is written there.
+        skip_bad: leave out clips that cannot be read; prepared.json names them.
         workers: how many processes read clips.
-        reading: what of a clip is kept.
+        sound: the encoder of sounds; also ast:WEIGHTS (a folder or a name on the hub), FILE.onnx.
+        picture: that of pictures; also resnet:WEIGHTS, convnext:WEIGHTS, FILE.onnx, FILE.pt2.
     """
     _lists(data_root)
-    outcomes = prepare(
-        data_root,
-        audioset=audioset_clips,
-        vggsound=vggsound_clips,
-        reading=reading,
-        skip_bad=skip_bad,
-        workers=workers,
-    )
-    for which, outcome in outcomes.items():
-        print(
-            f"{which}: {outcome.made.clips} of {len(outcome.wanted)} clips prepared, "
-            f"{len(outcome.missing)} missing, {len(outcome.made.bad)} bad"
-        )
-    print(f"{data_root / PREPARED / REPORT}: names them")
+    encoders = clip_encoders(sound, picture)
+    lines = prepare(data_root, encoders, skip_bad=skip_bad, workers=workers)
+    print(*lines, f"{data_root / PREPARED / INDEX}: names those that are missing or bad", sep="\n")
 
 
-def _missing_command(
-    data_root: Path, audioset_clips: Path | None = None, vggsound_clips: Path | None = None
-) -> None:
+def _missing_command(data_root: Path) -> None:
     """Count and name the clips that are wanted and not there, without reading any.
 
-    First comes a line for each part, "# part: n clips of SET listed, n present, n missing", then
-    one for each missing clip, "SET part YTID_SSSSSS". Listed are the clips that some setting wants.
+    First comes a line for each set, "# SET: n clips listed, n present, n missing", then one for
+    each missing clip, "SET YTID_SSSSSS". Listed are the clips that some setting wants.
 
     Args:
-        data_root: folder of av_event_metadata.
-        audioset_clips: folder of AudioSet's clips, if not audioset_clips in the data root.
-        vggsound_clips: folder of VGGSound's clips, if not vggsound_clips in the data root.
+        data_root: folder of av_event_metadata and the clips.
     """
-    parts, _ = wanted_parts(_lists(data_root))
-    places = _places(data_root, audioset_clips, vggsound_clips)
-    missing: list[str] = []
-    for part, wanted in parts.items():
-        which = _SET[part]
-        absent = wanted - _present(places[which], wanted, _ENDINGS[which])
-        listed, there = len(wanted), len(wanted) - len(absent)
-        print(f"# {part}: {listed} clips of {which} listed, {there} present, {len(absent)} missing")
-        missing += [f"{which} {part} {clip}" for clip in sorted(absent)]
+    wanted, files = at_hand(data_root)
+    absent = {which: sorted(wanted[which] - set(files[which])) for which in SETS}
     for which in SETS:
-        if not places[which].is_dir():
-            print(f"# {places[which]}: no such folder; it is where clips of {which} belong")
-    print(*missing, sep="\n", end="\n" if missing else "")
-
-
-def _classes_command(data_root: Path) -> None:
-    """Print the table of the classes that both sets share, as it follows from their lists.
-
-    Args:
-        data_root: folder of av_event_metadata.
-    """
-    print(table_text(_lists(data_root)), end="")
-
-
-def _lists(data_root: Path) -> Path:
-    """The folder of the authors' lists; WrongRootError where there is none of them."""
-    remedy = f"put the authors' lists into {FOLDER} there, or name the folder above it"
-    return data_set(data_root, FOLDER, (AUDIOSET, CLASSES, TEST), remedy)
-
-
-def _present(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -> set[Clip]:
-    return set(find_clips(folder, wanted, endings).files) if folder.is_dir() else set()
+        n, gone = len(wanted[which]), len(absent[which])
+        print(f"# {which}: {n} clips listed, {n - gone} present, {gone} missing")
+    for which in SETS:
+        print("".join(f"{which} {clip}\n" for clip in absent[which]), end="")
 
 
 def main() -> None:
-    """The commands `prepare`, `missing` and `classes`."""
-    commands = {
-        "prepare": _prepare_command,
-        "missing": _missing_command,
-        "classes": _classes_command,
-    }
-    run_command("vggsound", commands)
+    """The commands `missing` and `prepare`."""
+    run_command("vggsound", {"missing": _missing_command, "prepare": _prepare_command})

@@ -14,81 +14,56 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from mke_theory.data.file_hashes import sha256_of
 from mke_theory.data.pool import UNKNOWN
+from mke_theory.tasks.vggsound import lists
 from mke_theory.tasks.vggsound.classes import (
     SharedClass,
     Sharing,
     refuse_other_names,
     shared_classes,
 )
-from mke_theory.tasks.vggsound.lists import (
-    ANNOTATION,
-    AUDIOSET,
-    AUDIOSET_CLASSES,
-    FULL,
-    ONTOLOGY,
-    TEST,
-    Clip,
-    Modality,
-    read_audioset,
-    read_audioset_classes,
-    read_classes,
-    read_ontology,
-    read_vggsound,
-    read_vggsounder,
-)
+from mke_theory.tasks.vggsound.lists import Clip
 
 MANIFEST: Path = Path(__file__).parent / "manifests" / "vggsound_split.json"
 """The SHA-256 of the published test list, and of the two halves into which the rule splits it."""
 
-Annotation = Literal[
-    "list", "VGGSounder", "VGGSounder audible", "VGGSounder visible", "VGGSounder both"
-]
-"""The true classes of a clip of VGGSound: its one class in the list, or all that VGGSounder finds,
-of any kind, heard, seen, or both heard and seen."""
+Set = Literal["audioset", "vggsound"]
+SETS: tuple[Set, ...] = get_args(Set)
 
-Source = Literal["either", "train list", "test list"]
-"""The list that D_u comes from; either takes the train list where it is there."""
-
-_SHOWN: dict[Annotation, frozenset[Modality]] = {
-    "VGGSounder": frozenset({"A", "V", "AV"}),
-    "VGGSounder audible": frozenset({"A", "AV"}),
-    "VGGSounder visible": frozenset({"V", "AV"}),
-    "VGGSounder both": frozenset({"AV"}),
-}
-
-Truth = Mapping[Clip, Collection[str]]
+Annotation = Literal["list", "VGGSounder"]
+"""The true classes of a clip of VGGSound: its one class in the list, or all that VGGSounder finds
+in it."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Part:
     """Clips with their truth [n, k] int8 over the shared classes: 0, 1, or −1 where unknown."""
 
     clips: tuple[Clip, ...]
     truth: np.ndarray
 
-    def rows(self, chosen: np.ndarray) -> Wanted:
+    def rows(self, chosen: np.ndarray) -> Part:
         """The clips at these positions, in their order."""
-        return Wanted(tuple(self.clips[row] for row in chosen), self.truth[chosen])
+        return Part(tuple(self.clips[row] for row in chosen), self.truth[chosen])
+
+    def without(self, films: Collection[str]) -> Part:
+        """The clips of other films than these."""
+        return self.rows(np.flatnonzero([clip.ytid not in films for clip in self.clips]))
 
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts as the lists have them, whether or not the clips are at hand.
-
-    `notes` has lines on what was left out because a film would have been in two parts.
-    """
+    """The three parts as the lists have them, whether or not the clips are at hand."""
 
     classes: tuple[SharedClass, ...]
-    labelled: Wanted
-    unlabelled: Wanted
-    test: Wanted
-    notes: tuple[str, ...]
+    labelled: Part
+    unlabelled: Part
+    test: Part
 
 
 def split_of(
@@ -96,38 +71,53 @@ def split_of(
     *,
     sharing: Sharing = "names",
     annotation: Annotation = "list",
-    source: Source = "either",
-    ontology: bool = False,
 ) -> Split:
     """The parts by the lists in `folder` (see `lists`), each in the order of clip names.
 
-    With `ontology` a segment of AudioSet also has the classes of which its classes are a kind.
     A D_u from the train list is of unknown truth under VGGSounder, which has test clips alone.
 
     Raises FileNotFoundError where a list is missing; ValueError where one is damaged, names do not
     fit the table of shared classes, or the rule and its manifest disagree.
     """
     shared = shared_classes(sharing)
-    audioset, vggsound = read_audioset_classes(folder / AUDIOSET_CLASSES), read_classes(folder)
-    refuse_other_names(shared, vggsound, audioset)
-    kinds = read_ontology(folder / ONTOLOGY) if ontology else {}
-    heard = read_audioset(folder / AUDIOSET, tuple(audioset))
-    labelled = _wanted(heard, [kinds.get(row.mid, frozenset({row.mid})) for row in shared])
-    names = [frozenset({row.vggsound}) for row in shared]
-    train = _train_list(folder, source)
-    listed = _as_sets(read_vggsound(folder / TEST, vggsound, split="test"))
-    truth: Truth = listed
-    if annotation != "list":
-        truth = _found(folder, vggsound, annotation, listed)
+    mids = lists.read_audioset_classes(folder / lists.AUDIOSET_CLASSES)
+    names = dict.fromkeys(lists.read_classes(folder / lists.CLASSES))
+    refuse_other_names(shared, tuple(names), mids)
+    seen = [row.vggsound for row in shared]
+    labelled = _part(
+        lists.read_audioset(folder / lists.AUDIOSET, mids), [row.mid for row in shared]
+    )
+    listed = lists.read_vggsound(folder / lists.TEST, names, split="test")
+    train = next((folder / name for name in lists.FULL if (folder / name).is_file()), None)
+    test = _part(_annotated(folder, names, annotation, listed), seen)
     if train is None:
-        refuse_stale_split(folder / TEST, listed)
-        unlabelled, test = _halves(_wanted(truth, names))
+        refuse_stale_split(folder / lists.TEST, listed)
+        side = np.array([part_of(clip.ytid) == "test" for clip in test.clips], dtype=bool)
+        unlabelled, test = test.rows(np.flatnonzero(~side)), test.rows(np.flatnonzero(side))
     else:
-        of_train = _as_sets(read_vggsound(train, vggsound, split="train"))
-        unlabelled, test = _wanted(of_train, names), _wanted(truth, names)
+        unlabelled = _part(lists.read_vggsound(train, names, split="train"), seen)
         if annotation != "list":
-            unlabelled = Wanted(unlabelled.clips, np.full_like(unlabelled.truth, UNKNOWN))
-    return _apart(shared, labelled, unlabelled, test, frozenset(clip.ytid for clip in listed))
+            unlabelled = Part(unlabelled.clips, np.full_like(unlabelled.truth, UNKNOWN))
+    # The films of both halves of a test list that is split are kept out of D_l.
+    labelled = labelled.without({clip.ytid for clip in listed})
+    unlabelled = unlabelled.without({clip.ytid for clip in (*test.clips, *labelled.clips)})
+    return Split(shared, labelled, unlabelled, test)
+
+
+def wanted_clips(folder: Path) -> dict[Set, frozenset[Clip]]:
+    """The clips of each set that some setting asks for, by the lists that are there.
+
+    More classes make D_l larger, which takes films from D_u: no setting asks for all of them.
+    """
+    annotated = (folder / lists.ANNOTATION).is_file()
+    splits = [
+        split_of(folder, sharing=sharing, annotation=annotation)
+        for sharing in get_args(Sharing)
+        for annotation in (get_args(Annotation) if annotated else ("list",))
+    ]
+    heard = (clip for split in splits for clip in split.labelled.clips)
+    seen = (clip for split in splits for clip in (*split.unlabelled.clips, *split.test.clips))
+    return {"audioset": frozenset(heard), "vggsound": frozenset(seen)}
 
 
 def part_of(ytid: str) -> Literal["unlabelled", "test"]:
@@ -138,12 +128,10 @@ def part_of(ytid: str) -> Literal["unlabelled", "test"]:
 
 def halves_hash(clips: Collection[Clip]) -> dict[str, str]:
     """For each half, the SHA-256 of its clips' sorted names, each ended by a newline."""
-    lines: dict[str, list[str]] = {"unlabelled": [], "test": []}
+    halves = {"unlabelled": hashlib.sha256(), "test": hashlib.sha256()}
     for clip in sorted(clips):
-        lines[part_of(clip.ytid)].append(f"{clip}\n")
-    return {
-        part: hashlib.sha256("".join(names).encode()).hexdigest() for part, names in lines.items()
-    }
+        halves[part_of(clip.ytid)].update(f"{clip}\n".encode())
+    return {name: half.hexdigest() for name, half in halves.items()}
 
 
 def refuse_stale_split(listed: Path, clips: Collection[Clip], manifest: Path = MANIFEST) -> None:
@@ -159,7 +147,7 @@ def refuse_stale_split(listed: Path, clips: Collection[Clip], manifest: Path = M
         )
 
 
-def most_per_class(part: Wanted, most: int, rng: np.random.Generator) -> np.ndarray:
+def most_per_class(part: Part, most: int, rng: np.random.Generator) -> np.ndarray:
     """Rows [m], sorted, of clips drawn until no class that lacks clips has one left.
 
     In a random order a clip is taken if one of its classes has fewer than `most` clips so far; a
@@ -174,84 +162,29 @@ def most_per_class(part: Wanted, most: int, rng: np.random.Generator) -> np.ndar
     return np.sort(np.array(taken, dtype=np.int64))
 
 
-def _train_list(folder: Path, source: Source) -> Path | None:
-    if source == "test list":
-        return None
-    there = [folder / name for name in FULL if (folder / name).is_file()]
-    if not there and source == "train list":
-        raise FileNotFoundError(f"{folder}: has neither {' nor '.join(FULL)}; fetch one of them")
-    return there[0] if there else None
-
-
-def _as_sets(listed: Mapping[Clip, str]) -> dict[Clip, frozenset[str]]:
-    return {clip: frozenset({name}) for clip, name in listed.items()}
-
-
-def _found(
-    folder: Path, classes: Sequence[str], annotation: Annotation, listed: Collection[Clip]
-) -> Truth:
-    """The classes of each clip by VGGSounder; ValueError where it has clips that the list lacks."""
-    if annotation not in _SHOWN:
-        raise ValueError(f"annotation is {annotation!r}; choose list or one of {tuple(_SHOWN)}")
-    shown = _SHOWN[annotation]
-    found = read_vggsounder(folder / ANNOTATION, classes)
-    strange = sorted(set(found) - set(listed))
-    if strange:
+def _annotated(
+    folder: Path,
+    names: Collection[str],
+    annotation: Annotation,
+    listed: Mapping[Clip, frozenset[str]],
+) -> Mapping[Clip, frozenset[str]]:
+    """The classes of each test clip; ValueError where VGGSounder has clips that the list lacks."""
+    if annotation == "list":
+        return listed
+    if annotation != "VGGSounder":
+        raise ValueError(f"annotation is {annotation!r}; choose one of {get_args(Annotation)}")
+    found = lists.read_vggsounder(folder / lists.ANNOTATION, names)
+    if strange := sorted(set(found) - set(listed)):
         raise ValueError(
-            f"{folder / ANNOTATION}: has {len(strange)} clips that {TEST} lacks, the first is "
-            f"{strange[0]}; fetch both lists again"
+            f"{folder / lists.ANNOTATION}: has {len(strange)} clips that {lists.TEST} lacks, the "
+            f"first is {strange[0]}; fetch both lists again"
         )
-    return {
-        clip: frozenset(name for name, how in labels if how in shown)
-        for clip, labels in found.items()
-    }
+    return found
 
 
-def _wanted(truth: Truth, classes: Sequence[frozenset[str]]) -> Wanted:
-    """The clips with one of the classes at least; a class is what any of its names stands for."""
-    of_name: dict[str, list[int]] = {}
-    for column, names in enumerate(classes):
-        for name in names:
-            of_name.setdefault(name, []).append(column)
-    found = {
-        clip: sorted({column for name in names for column in of_name.get(name, ())})
-        for clip, names in truth.items()
-    }
-    clips = tuple(sorted(clip for clip, columns in found.items() if columns))
-    table = np.zeros((len(clips), len(classes)), dtype=np.int8)
-    for row, clip in enumerate(clips):
-        table[row, found[clip]] = 1
-    return Wanted(clips, table)
-
-
-def _halves(everything: Wanted) -> tuple[Wanted, Wanted]:
-    side = np.array([part_of(clip.ytid) == "test" for clip in everything.clips], dtype=bool)
-    return everything.rows(np.flatnonzero(~side)), everything.rows(np.flatnonzero(side))
-
-
-def _apart(
-    shared: tuple[SharedClass, ...],
-    labelled: Wanted,
-    unlabelled: Wanted,
-    test: Wanted,
-    tested: frozenset[str],
-) -> Split:
-    """The parts without the films that would be in two of them; `tested` are all of the test list.
-
-    Where the test list itself is split, the films of both halves are kept out of D_l.
-    """
-    films = frozenset(clip.ytid for clip in test.clips)
-    labelled, first = _without(labelled, tested)
-    unlabelled, second = _without(unlabelled, films)
-    unlabelled, third = _without(unlabelled, frozenset(clip.ytid for clip in labelled.clips))
-    notes = (
-        f"{first} clips of AudioSet left out of D_l: VGGSound's test list has their film",
-        f"{second} clips left out of D_u: test has their film",
-        f"{third} clips left out of D_u: D_l has their film",
-    )
-    return Split(shared, labelled, unlabelled, test, notes)
-
-
-def _without(part: Wanted, films: frozenset[str]) -> tuple[Wanted, int]:
-    kept = np.flatnonzero([clip.ytid not in films for clip in part.clips])
-    return part.rows(kept), len(part.clips) - len(kept)
+def _part(truth: Mapping[Clip, frozenset[str]], classes: Sequence[str]) -> Part:
+    """The clips with one of the classes at least."""
+    known = frozenset(classes)
+    clips = sorted(clip for clip, names in truth.items() if not known.isdisjoint(names))
+    table = [[name in truth[clip] for name in classes] for clip in clips]
+    return Part(tuple(clips), np.array(table, dtype=np.int8).reshape(-1, len(classes)))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mke_theory.data.lazy_arrays import Stored
+from mke_theory.data.lazy_arrays import on_disk
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream
 from mke_theory.method.job import TrainingJob
@@ -25,9 +25,9 @@ from mke_theory.method.transforms import Compose
 from mke_theory.models import MultimodalModel
 from mke_theory.training.batches import batch_rows, batches_an_epoch
 from mke_theory.training.loop import LossFunction, Moment
+from mke_theory.training.predict import fitting
 from mke_theory.training.vectorised.hyperparameters import form_of
 
-_AT_A_TIME = 1024
 _LARGEST_PICTURE, _MOST_WEIGHTS = 2**12, 2**22
 _OF_TORCH = frozenset(vars(nn.Module()))  # attributes that every module has
 
@@ -145,7 +145,7 @@ def reason_against(job: TrainingJob) -> str | None:
     `benchmarks/vectorised.py`: networks of up to millions of weights do, few jobs as well as many.
     """
     inputs = job.samples.inputs.values()
-    if any(isinstance(x, Stored) and not isinstance(x.values, Tensor) for x in inputs):
+    if any(on_disk(x) for x in inputs):
         return "samples are read from disk, where one by one can read ahead"
     largest = max(math.prod(x.shape[1:]) for x in inputs)
     convolves = any(isinstance(module, nn.Conv2d) for module in job.model.modules())
@@ -176,8 +176,9 @@ def error_of(one: Ready) -> Exception | None:
     """The error of the loss on the job's own samples, some at a time; None where there is none."""
     try:
         with _in_training(one.job.model):
-            for start in range(0, len(one.job.samples), _AT_A_TIME):
-                _try(one, one.job.samples[slice(start, start + _AT_A_TIME)])
+            size = fitting(one.job.samples)
+            for start in range(0, len(one.job.samples), size):
+                _try(one, one.job.samples[slice(start, start + size)])
     except Exception as error:  # whatever it is, it is what this job fails by
         return error
     return None
@@ -220,8 +221,9 @@ def _refuse_missing(model: nn.Module, samples: Pool) -> None:
         for part in model.modules()
         if isinstance(part, MultimodalModel) and part.missing == "refuse"
     ]
-    for start in range(0, len(samples), _AT_A_TIME) if asking else ():
-        inputs = samples[slice(start, start + _AT_A_TIME)].inputs
+    size = fitting(samples) if asking else 1
+    for start in range(0, len(samples), size) if asking else ():
+        inputs = samples[slice(start, start + size)].inputs
         for part in asking:
             known = {name: inputs[name] for name in part.modalities if name in inputs}
             if known:  # a model inside another may read what is made on the way

@@ -204,6 +204,21 @@ def test_nobody_answers() -> None:
         assert answered(job(numbered(3).with_labels(torch.tensor(labels)))) is None
 
 
+def test_answers_that_d_l_itself_carries_count_before_a_training_of_others() -> None:
+    logits = torch.randn(10, 2, generator=torch.Generator().manual_seed(3))
+    logits[[2, 5]] = torch.nan
+    found = answered(job(replace(numbered(10), answers=logits)))
+    by_hand = answered(job(numbered(10), Answers(torch.zeros(4, 2), logits)))
+    assert found is not None and by_hand is not None
+    rest = [0, 1, 3, 4, 6, 7, 8, 9]  # a row of NaN is no answer
+    for one in (found, by_hand):
+        assert torch.equal(one.logits, logits[rest].double())
+        assert torch.equal(one.labels, numbered(10).labels[rest])
+    one_left = torch.full((10, 2), torch.nan)
+    one_left[4] = 0.0
+    assert answered(job(replace(numbered(10), answers=one_left))) is None
+
+
 def test_two_labels_are_enough() -> None:
     found = answered(job(numbered(2)))
     assert found is not None and found.logits.argmax(1).tolist() == [0, 0]

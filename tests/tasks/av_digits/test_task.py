@@ -15,15 +15,23 @@ import torch
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.transforms import ModalityDropout
+from mke_theory.models import count_parameters
 from mke_theory.study.overrides import changed
 from mke_theory.tasks.av_digits import AVDigits
 from mke_theory.tasks.av_digits.reader import DigitData
+from mke_theory.tasks.av_digits.speech import lacking_ear
 from mke_theory.tasks.av_digits.split import Pairs
 from tests.tasks.toy.own_arrays import parts, sizes
 
 both_ways = pytest.mark.parametrize(
     "task", [AVDigits(), AVDigits(teacher="image")], ids=lambda task: task.name
 )
+by_ear = pytest.mark.parametrize(
+    "task",
+    [AVDigits(ear="embedding"), AVDigits(teacher="image", ear="embedding")],
+    ids=lambda task: task.name,
+)
+needs_ear = pytest.mark.skipif(lacking_ear() is not None, reason=lacking_ear() or "")
 
 
 def test_the_recipe_is_that_of_the_teacher_until_another_one_is_given() -> None:
@@ -36,6 +44,36 @@ def test_the_recipe_is_that_of_the_teacher_until_another_one_is_given() -> None:
     assert short.recipe.student.steps == 7 and short.recipe.teacher.steps == 300
     with pytest.raises(ValueError, match=r"teacher is 'sound'; choose one of \('audio', 'image'\)"):
         AVDigits(teacher="sound")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"ear is 'mel'; choose one of \('log-mel', 'embedding'\)"):
+        AVDigits(ear="mel")  # type: ignore[arg-type]
+
+
+def test_the_recipe_follows_the_ear_too() -> None:
+    task = AVDigits(teacher="image", ear="embedding")
+    assert changed(AVDigits(), "ear=embedding", "teacher=image") == task
+    assert task.recipe == AVDigits(teacher="image").recipe
+    heard = AVDigits(ear="embedding").recipe.objective
+    assert heard.transform[1] == ModalityDropout(0.5, only=("audio",))
+    assert AVDigits(ear="embedding", recipe=task.recipe).recipe.objective == heard
+
+
+@by_ear
+def test_a_missing_ear_is_missed_with_the_remedy(
+    task: AVDigits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remedy = 'openwakeword is not installed: pip install "mke_theory[pretrained]"'
+    monkeypatch.setattr("mke_theory.tasks.av_digits.task.lacking_ear", lambda: remedy)
+    monkeypatch.setattr("mke_theory.tasks.av_digits.task.lacking", lambda *modules: None)
+    assert task.at(tmp_path).missing() == remedy
+    assert AVDigits().at(tmp_path).missing() != remedy  # spectrograms need no ear
+
+
+@needs_ear
+def test_the_hash_of_the_data_follows_the_ear(tmp_path: Path) -> None:
+    (tmp_path / "av_digits").mkdir()
+    (tmp_path / "av_digits" / "x").write_text("12")
+    plain, heard = (AVDigits(ear=ear).at(tmp_path).data_hash() for ear in ("log-mel", "embedding"))
+    assert plain != heard and heard is not None and len(heard) == 16
 
 
 @both_ways
@@ -62,7 +100,7 @@ def test_the_hash_of_the_recordings_follows_their_names_and_sizes(tmp_path: Path
     assert len(set(found)) == 3
 
 
-def recordings(offset: float = 0.0) -> DigitData:
+def recordings(offset: float = 0.0, shape: tuple[int, ...] = (1, 8, 8)) -> DigitData:
     """Forty pairs to train, each image in two of them, and twenty to test, moved by `offset`."""
     draw = np.random.default_rng(2)
     train, test = np.arange(60) < 40, np.arange(60) >= 40
@@ -75,7 +113,7 @@ def recordings(offset: float = 0.0) -> DigitData:
         speaker=np.where(train, "lucas", "theo"),
         writer=np.arange(60),
     )
-    audio = draw.normal(size=(60, 1, 8, 8)).astype(np.float32)
+    audio = draw.normal(size=(60, *shape)).astype(np.float32)
     images = draw.integers(0, 256, size=(60, 28, 28), dtype=np.uint8)
     audio[test] += offset
     images[test] = images[test] // (1 + int(offset))
@@ -96,6 +134,26 @@ def test_test_recordings_and_images_do_not_move_training_inputs(
     for name in ("audio", "image"):
         assert torch.equal(before.unlabelled.inputs[name], after.unlabelled.inputs[name])
         assert not torch.equal(before.test.inputs[name], after.test.inputs[name])
+
+
+@by_ear
+def test_embeddings_are_scaled_by_number_over_training_rows(
+    task: AVDigits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recordings(100.0, shape=(96,))
+    made.audio[:, 3] *= 50
+    problem = problem_of(monkeypatch, task, made, tmp_path)
+    audio = problem.test.inputs["audio"]
+    assert audio.shape == (20, 96)
+    train = made.audio[:40].astype(np.float64)
+    expected = (made.audio[40:] - train.mean(axis=0)) / train.std(axis=0)
+    torch.testing.assert_close(audio, torch.from_numpy(expected).float(), atol=1e-4, rtol=1e-4)
+    model = task.model(problem, ("audio",))
+    # 96 numbers to one hidden layer of 64, and a linear head for ten digits.
+    assert count_parameters(model) == 96 * 64 + 64 + 64 * 10 + 10
+    assert model({"audio": audio}).shape == (20, 10)
+    both = task.model(problem, ("audio", "image"), 32)
+    assert count_parameters(both) > count_parameters(task.model(problem, ("audio", "image")))
 
 
 @both_ways
@@ -149,6 +207,19 @@ def test_the_seed_picks_who_is_labelled_and_nothing_else(task: AVDigits, data_ro
     )
     for name in first.modalities:
         assert torch.equal(first.test.inputs[name], second.test.inputs[name])
+
+
+@needs_ear
+@pytest.mark.data("av_digits")
+@by_ear
+def test_the_ear_changes_neither_split_nor_image(task: AVDigits, data_root: Path) -> None:
+    heard = task.at(data_root).problem(0)
+    plain = replace(task, ear="log-mel").at(data_root).problem(0)
+    assert sizes(heard) == sizes(plain) == [200, 1800, 1000]
+    assert torch.equal(heard.test.inputs["image"], plain.test.inputs["image"])
+    assert torch.equal(heard.test.labels, plain.test.labels)
+    assert heard.test.inputs["audio"].shape == (1000, 96)
+    assert bool(heard.test.inputs["audio"].isfinite().all())
 
 
 @pytest.mark.data("av_digits")

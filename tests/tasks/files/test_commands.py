@@ -29,7 +29,7 @@ WRONG = {
     "strange": "{name}: has none of ",
     "itself/{name}": "is the data set itself; name the folder above it",
 }
-FETCHES = {"av_digits", "nyu_depth"}
+FETCHES = {"av_digits", "nyu_depth", "ravdess"}
 """The data sets whose `prepare` fetches them, to where they are not yet."""
 TO_FILL = {"empty", "strange"}
 
@@ -49,9 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CALLS = [
     (wing, command, wrong)
     for wing in WINGS
-    for command in (
-        ("prepare", "missing", "classes") if wing == "vggsound" else ("prepare", "check")
-    )
+    for command in (("prepare", "missing") if wing == "vggsound" else ("prepare", "check"))
     for wrong in WRONG
     if not (command == "prepare" and wing in FETCHES and wrong in TO_FILL)
 ]
@@ -94,7 +92,9 @@ def test_a_set_may_lie_in_a_folder_of_its_own_name(place: Path) -> None:
     assert data_set(place / "nyudv2", "nyudv2", ("index.csv",), "").is_dir()
 
 
-@pytest.mark.parametrize("error", [ValueError("of content"), FileNotFoundError("of a file")])
+@pytest.mark.parametrize(
+    "error", [ValueError("of content"), FileNotFoundError("of a file"), ImportError("of a library")]
+)
 def test_what_is_wrong_with_the_data_is_another_code(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from mke_theory.tasks.files.standardise import (
     Array,
     colour_normaliser,
+    column_moments,
     overall_standardiser,
     standardiser,
 )
@@ -109,3 +110,26 @@ def test_colours_of_bytes_as_in_floats() -> None:
 def test_colours_are_fitted_on_bytes_that_are_there(train: np.ndarray) -> None:
     with pytest.raises(ValueError, match="colours are scaled by uint8 training rows"):
         colour_normaliser(train)
+
+
+@given(
+    n=st.integers(2, 80),
+    d=st.integers(1, 6),
+    block=st.integers(1, 90),
+    seed=st.integers(0, 2**16),
+)
+def test_moments_by_blocks_are_those_of_all_rows(n: int, d: int, block: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(n, d)) * 10.0 ** draw.integers(-3, 4) + 100 * draw.normal()
+    x[1:][draw.random(n - 1) < 0.3] = np.nan
+    x[~np.isnan(x[:, 0]), 0] = 0.1  # rounding alone would give it a spread
+    mean, sd = column_moments(lambda: (x[at : at + block] for at in range(0, n, block)))
+    np.testing.assert_array_equal((x - mean) / sd, standardiser(x)(x))
+
+
+def test_moments_by_hand() -> None:
+    rows = np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, np.nan], [5.0, 5.0]])
+    mean, sd = column_moments(lambda: iter((rows[:1], rows[1:])))
+    assert mean.tolist() == [3.0, 5.0] and sd.tolist() == [pytest.approx((8 / 3) ** 0.5), 1.0]
+    with pytest.raises(ValueError, match="2 of 2 columns hold no number"):
+        column_moments(lambda: iter((rows[2:3],)))

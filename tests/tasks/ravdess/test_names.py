@@ -22,9 +22,9 @@ FIELDS = st.tuples(
     ("name", "modality", "fields", "emotion"),
     [
         ("03-01-06-02-01-02-12.wav", 3, (1, 6, 2, 1, 2, 12), "fearful"),
-        ("02-01-06-01-02-01-12.mp4", 2, (1, 6, 1, 2, 1, 12), "fearful"),
-        ("01-01-01-01-02-02-24.mp4", 1, (1, 1, 1, 2, 2, 24), "neutral"),
-        ("01-02-03-02-01-01-07.MP4", 1, (2, 3, 2, 1, 1, 7), "happy"),
+        ("02-01-06-01-02-01-12.csv", 2, (1, 6, 1, 2, 1, 12), "fearful"),
+        ("01-01-01-01-02-02-24.csv", 1, (1, 1, 1, 2, 2, 24), "neutral"),
+        ("01-02-03-02-01-01-07.CSV", 1, (2, 3, 2, 1, 1, 7), "happy"),
         ("03-01-08-01-01-01-01.wav", 3, (1, 8, 1, 1, 1, 1), "surprised"),
     ],
 )
@@ -47,7 +47,7 @@ def test_every_clip_is_read_back_from_its_name(fields: tuple[int, ...], modality
 @given(fields=FIELDS)
 def test_twins_are_one_recording(fields: tuple[int, ...]) -> None:
     text = str(Recording(*fields))
-    names = (f"01-{text}.mp4", f"02-{text}.mp4", f"03-{text}.wav")
+    names = (f"01-{text}.csv", f"02-{text}.csv", f"03-{text}.wav")
     assert len({parse_name(name).recording for name in names}) == 1
 
 
@@ -64,23 +64,23 @@ def test_other_names_are_refused_by_name(text: str) -> None:
     [
         ("03-01-01-02-01-01-01.wav", "neutral is never strong"),
         ("03-02-01-02-01-01-01.wav", "neutral is never strong"),
-        ("00-01-02-01-01-01-01.mp4", "modality is 00; allowed are 01 to 03"),
-        ("04-01-02-01-01-01-01.mp4", "modality is 04; allowed are 01 to 03"),
-        ("01-03-02-01-01-01-01.mp4", "vocal channel is 03; allowed are 01 to 02"),
-        ("01-01-09-01-01-01-01.mp4", "emotion is 09; allowed are 01 to 08"),
-        ("01-01-00-01-01-01-01.mp4", "emotion is 00; allowed are 01 to 08"),
-        ("01-01-02-03-01-01-01.mp4", "intensity is 03; allowed are 01 to 02"),
-        ("01-01-02-01-03-01-01.mp4", "statement is 03; allowed are 01 to 02"),
-        ("01-01-02-01-01-03-01.mp4", "repetition is 03; allowed are 01 to 02"),
-        ("01-01-02-01-01-01-25.mp4", "actor is 25; allowed are 01 to 24"),
-        ("01-01-02-01-01-01-00.mp4", "actor is 00; allowed are 01 to 24"),
-        ("03-01-02-01-01-01-01.mp4", "modality 03 is a file of type wav"),
-        ("01-01-02-01-01-01-01.wav", "modality 01 is a file of type mp4"),
-        ("1-01-02-01-01-01-01.mp4", "seven fields"),
-        ("01-01-02-01-01-01.mp4", "seven fields"),
-        ("01-01-02-01-01-01-01-01.mp4", "seven fields"),
-        ("0١-01-02-01-01-01-01.mp4", "seven fields"),
-        ("01-01-02-01-01-01-01 (1).mp4", "seven fields"),
+        ("00-01-02-01-01-01-01.csv", "modality is 00; allowed are 01 to 03"),
+        ("04-01-02-01-01-01-01.csv", "modality is 04; allowed are 01 to 03"),
+        ("01-03-02-01-01-01-01.csv", "vocal channel is 03; allowed are 01 to 02"),
+        ("01-01-09-01-01-01-01.csv", "emotion is 09; allowed are 01 to 08"),
+        ("01-01-00-01-01-01-01.csv", "emotion is 00; allowed are 01 to 08"),
+        ("01-01-02-03-01-01-01.csv", "intensity is 03; allowed are 01 to 02"),
+        ("01-01-02-01-03-01-01.csv", "statement is 03; allowed are 01 to 02"),
+        ("01-01-02-01-01-03-01.csv", "repetition is 03; allowed are 01 to 02"),
+        ("01-01-02-01-01-01-25.csv", "actor is 25; allowed are 01 to 24"),
+        ("01-01-02-01-01-01-00.csv", "actor is 00; allowed are 01 to 24"),
+        ("03-01-02-01-01-01-01.csv", "modality 03 is a file of type wav"),
+        ("01-01-02-01-01-01-01.wav", "modality 01 is a file of type csv"),
+        ("1-01-02-01-01-01-01.csv", "seven fields"),
+        ("01-01-02-01-01-01.csv", "seven fields"),
+        ("01-01-02-01-01-01-01-01.csv", "seven fields"),
+        ("0١-01-02-01-01-01-01.csv", "seven fields"),
+        ("01-01-02-01-01-01-01 (1).csv", "seven fields"),
     ],
 )
 def test_fields_out_of_range_are_refused(name: str, why: str) -> None:

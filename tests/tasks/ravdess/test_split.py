@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mke_theory.tasks.ravdess.split import SPLIT, SPLIT_SHA256, hash_of, read_split
+from mke_theory.tasks.ravdess.split import (
+    FOLDS,
+    SPLIT,
+    SPLIT_SHA256,
+    hash_of,
+    read_folds,
+    read_split,
+)
 from tests.tasks.ravdess.all_speech import all_speech
 
 
@@ -18,6 +25,29 @@ def test_the_committed_split_is_the_rule() -> None:
     assert {one.actor for one, part in split.items() if part == "test"} == set(range(19, 25))
     assert Counter(split.values()) == {"train": 1080, "test": 360}
     assert hash_of(SPLIT.read_text().splitlines()) == SPLIT_SHA256
+
+
+def test_every_actor_is_in_one_fold_and_each_has_three_of_either_sex() -> None:
+    folds = read_folds()
+    assert [sorted(fold) for fold in folds] == [
+        [1, 2, 3, 4, 5, 6],
+        [7, 8, 9, 10, 11, 12],
+        [13, 14, 15, 16, 17, 18],
+        [19, 20, 21, 22, 23, 24],
+    ]
+    assert all(sum(actor % 2 for actor in fold) == 3 for fold in folds)
+    tested = {one.actor for one, part in read_split().items() if part == "test"}
+    assert folds[-1] == tested
+
+
+def test_a_changed_list_of_folds_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "folds.txt"
+    other.write_text(FOLDS.read_text().replace("0 01", "1 01"))
+    monkeypatch.setattr("mke_theory.tasks.ravdess.split.FOLDS", other)
+    with pytest.raises(ValueError, match=r"folds\.txt: SHA-256 of the lines is"):
+        read_folds()
 
 
 def test_a_changed_split_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,20 +12,21 @@ import pandas as pd
 import pytest
 
 from mke_theory.tasks.ravdess import Ravdess
+from mke_theory.tasks.ravdess.face_tables import FACE, SHAPE
 from mke_theory.tasks.ravdess.names import Recording
 from mke_theory.tasks.ravdess.speech import BANDS, statistics
 from mke_theory.tasks.ravdess.split import Part, read_split
 from mke_theory.tasks.ravdess.tables import (
-    FACE,
     INDEX,
     SPEECH,
     SUMS,
     check_tables,
     content_hash,
+    files,
     read_tables,
 )
+from mke_theory.tasks.ravdess.tracking import GEOMETRY, UNITS
 
-UNITS = [f"AU{at:02}_r" for at in range(17)] + [f"AU{at:02}_c" for at in range(18)]
 SPLIT: dict[Recording, Part] = {
     Recording(1, 3, 1, 1, 1, 1): "train",
     Recording(1, 5, 2, 1, 1, 1): "train",
@@ -45,13 +46,13 @@ def write_tables(folder: Path, order: list[int] | None = None) -> Path:
             "clip": [str(listed[at]) for at in order],
             "label": [listed[at].label for at in order],
             "actor": [listed[at].actor for at in order],
-            "split": [SPLIT[listed[at]] for at in order],
         }
     )
     index.to_csv(folder / INDEX, index=False)
-    units = pd.DataFrame([[at / 4] * 35 for at in range(4)], columns=UNITS)
-    units.insert(0, "clip", [str(one) for one in listed])
-    units.to_csv(folder / FACE, index=False)
+    for name, columns in ((FACE, UNITS), (SHAPE, GEOMETRY)):
+        rows = pd.DataFrame([[at / 4] * len(columns) for at in range(4)], columns=list(columns))
+        rows.insert(0, "clip", [str(one) for one in listed])
+        rows.to_csv(folder / name, index=False)
     write_bands(folder)
     return folder
 
@@ -76,6 +77,17 @@ def test_rows_come_in_the_order_of_the_split(tmp_path: Path, order: list[int]) -
     assert clips.recordings == tuple(SPLIT) and clips.skipped == ()
     assert clips.face.tolist() == [[at / 4] * 35 for at in range(4)]
     assert np.array_equal(clips.speech, np.stack([statistics(bands(at)) for at in range(4)]))
+    more = read_tables(tmp_path, SPLIT, geometry=True)
+    assert more.face.tolist() == [[at / 4] * 76 for at in range(4)]
+
+
+def test_columns_come_in_their_own_order(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    table = pd.read_csv(tmp_path / FACE)
+    table["AU45_c"], table["age"] = 1.0, 40
+    table[sorted(table.columns)].to_csv(tmp_path / FACE, index=False)
+    face = read_tables(tmp_path, SPLIT).face
+    assert face[:, -1].tolist() == [1.0] * 4 and face[:, -2].tolist() == [0.0, 0.25, 0.5, 0.75]
 
 
 def edited(name: str, edit: Callable[[str], str]) -> Callable[[Path], object]:
@@ -91,18 +103,18 @@ def of_a_later_zip(path: Path) -> None:
 DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (edited(INDEX, lambda text: text.replace("03-01-01-01-01,2", "03-01-01-01-01,4", 1)),
      r"index\.csv: clip 01-03-01-01-01-01 has label 4 and actor 1; its name says 2 and 1"),
-    (edited(INDEX, lambda text: text.replace(",19,test", ",19,train")),
-     r"index\.csv: clip .*-19 is in 'train', in the committed split it is in 'test'"),
     (edited(INDEX, lambda text: text.replace("01-03-01", "01-03-03", 1)),
      r"index\.csv: 01-03-03.*intensity is 03"),
     (edited(INDEX, lambda text: text + text.splitlines()[-1] + "\n"), r"csv: lists .* twice"),
     (edited(INDEX, lambda text: text.replace("label", "emotion")), r"index\.csv: needs rows with"),
-    (edited(INDEX, lambda text: text.replace(",2,1,train", ",happy,1,train")), r"csv: not a table"),
+    (edited(INDEX, lambda text: text.replace(",2,1\n", ",happy,1\n")), r"csv: not a table"),
     (edited(INDEX, lambda text: text.splitlines()[0] + "\n"), r"index\.csv: needs rows"),
-    (edited(FACE, lambda text: text.replace("AU03_c", "age")), r"face_au\.csv: has 34 columns"),
-    (edited(FACE, lambda text: text.replace("AU03_c", "AU02_c")), r"face_au\.csv: has 34 columns"),
-    (edited(FACE, lambda text: text.replace("clip", "name", 1)), r"csv: has .* 0 called clip"),
-    (edited(FACE, lambda text: ""), r"face_au\.csv: has 0 columns"),
+    (edited(FACE, lambda text: text.replace("AU04_c", "age")),
+     r"face_au\.csv: has 0 columns called AU04_c"),
+    (edited(FACE, lambda text: text.replace("AU04_c", "AU02_c")),
+     r"face_au\.csv: has 2 columns called AU02_c"),
+    (edited(FACE, lambda text: text.replace("clip", "name", 1)), r"csv: has 0 columns called clip"),
+    (edited(FACE, lambda text: ""), r"face_au\.csv: has 0 columns called clip"),
     (lambda folder: (folder / SPEECH).write_bytes((folder / SPEECH).read_bytes()[:900]),
      r"logmel40\.npz: damaged"),
     (lambda folder: write_bands(folder, length=np.array([12, 20, 15, 14])),
@@ -153,7 +165,7 @@ def other_byte(folder: Path) -> None:
 
 
 THIRD = "01-01-01-01-01-02"
-NO_NUMBER = rf"face_au\.csv: clip {THIRD} has cells that are no number from 0 to 5"
+NO_NUMBER = rf"face_au\.csv: clip {THIRD} has no number from 0 to [15] in AU"
 BAD_ROWS: list[tuple[Callable[[Path], object], str]] = [
     (in_row("0.5", "nan"), NO_NUMBER),
     (in_row("0.5", "high"), NO_NUMBER),
@@ -201,13 +213,14 @@ def test_a_stray_quote_costs_no_other_row(tmp_path: Path) -> None:
 def test_the_hash_follows_the_files(tmp_path: Path) -> None:
     """Also within one process, and where the size stays."""
     write_tables(tmp_path)
-    found = [content_hash(tmp_path)]
+    names = files(geometry=False)
+    found = [content_hash(tmp_path, names)]
     in_row("0.5", "0.6")(tmp_path)
-    found.append(content_hash(tmp_path))
+    found.append(content_hash(tmp_path, names))
     (tmp_path / FACE).unlink()
-    found.append(content_hash(tmp_path))
+    found.append(content_hash(tmp_path, names))
     assert len(set(found)) == 3 and len(found[0]) == 16
-    assert content_hash(write_tables(tmp_path)) == found[0]
+    assert content_hash(write_tables(tmp_path), names) == found[0]
 
 
 def test_the_task_reads_again_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
@@ -220,11 +233,13 @@ def test_the_task_reads_again_what_has_changed_and_nothing_else(tmp_path: Path) 
     assert task.at(tmp_path)._clips() is after
 
 
-@pytest.mark.parametrize("name", [INDEX, FACE, SPEECH])
+@pytest.mark.parametrize("name", [INDEX, FACE, SHAPE, SPEECH])
 def test_missing_files_are_named(tmp_path: Path, name: str) -> None:
     (write_tables(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name}: no such file"):
-        read_tables(tmp_path, SPLIT)
+        read_tables(tmp_path, SPLIT, geometry=True)
+    if name == SHAPE:
+        assert read_tables(tmp_path, SPLIT).face.shape == (4, 35)
 
 
 def test_absent_recordings_are_refused_or_noted(tmp_path: Path) -> None:
@@ -236,9 +251,9 @@ def test_absent_recordings_are_refused_or_noted(tmp_path: Path) -> None:
     assert clips.skipped == (f"{tmp_path}: 1 of 2 recordings of actor 02 are not there",)
 
 
-def test_song_is_left_out_with_a_note(tmp_path: Path) -> None:
+def test_song_is_left_out(tmp_path: Path) -> None:
     write_tables(tmp_path)
-    for name in (INDEX, FACE):
+    for name in (INDEX, FACE, SHAPE):
         path = tmp_path / name
         path.write_text(path.read_text().replace("01-03-01-01-01-01", "02-03-01-01-01-01"))
     write_bands(tmp_path, clip=np.array(["02-03-01-01-01-01", *map(str, list(SPLIT)[1:])]))
@@ -246,7 +261,6 @@ def test_song_is_left_out_with_a_note(tmp_path: Path) -> None:
     clips = read_tables(tmp_path, spoken)
     assert clips.recordings == tuple(spoken)
     assert clips.skipped == ()  # no file is bad
-    assert clips.notes == (f"{tmp_path / INDEX}: 1 clips of song left out; the task is speech",)
 
 
 def test_hashes_are_compared_where_there_are_some(tmp_path: Path) -> None:

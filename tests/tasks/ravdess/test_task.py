@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from mke_theory.data.lazy_arrays import Stored
 from mke_theory.data.pool import Pool
-from mke_theory.data.problem import refuse_shared_groups
+from mke_theory.data.problem import Problem
 from mke_theory.method.transforms import ModalityDropout
-from mke_theory.study.arms import ARMS
-from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.overrides import changed
-from mke_theory.study.recording import record_of
-from mke_theory.study.result import Cell, Result, Run
+from mke_theory.study.result import Cell, Result
 from mke_theory.study.runner import run
 from mke_theory.tasks.ravdess import Ravdess
 from mke_theory.tasks.ravdess import task as module
-from mke_theory.tasks.ravdess.clips import Clips
-from mke_theory.tasks.ravdess.names import Clip, Recording
-from mke_theory.tasks.ravdess.split import hash_of
-from tests.tasks.files.clips import flat, write_clip, write_sound
+from mke_theory.tasks.ravdess.tables import Clips, files
 from tests.tasks.ravdess.all_speech import all_speech
 from tests.tasks.toy.own_arrays import true_classes
 
 ROOT = Path("pretended")
+KINDS, FACES = get_args(module.TestActors), get_args(module.Face)
 BOTH = pytest.mark.parametrize(
     "task", [Ravdess(), Ravdess(teacher="speech")], ids=lambda task: task.name
 )
@@ -50,7 +43,7 @@ def numbered(offset: float = 0.0, **other: Any) -> Clips:
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Clips]]:
     """The task reads the clips in this list."""
     given = [numbered()]
-    monkeypatch.setattr(Ravdess, "_there", lambda *_: "tables")
+    monkeypatch.setattr(Ravdess, "missing", lambda *_: None)
     monkeypatch.setattr(module, "_load", lambda *_: given[0])
     yield given
 
@@ -114,29 +107,14 @@ def test_nothing_of_test_moves_what_is_trained_on(task: Ravdess, pretend: list[C
     for name in ("face", "speech"):
         assert torch.equal(before.unlabelled.inputs[name], after.unlabelled.inputs[name])
         assert not torch.equal(before.test.inputs[name], after.test.inputs[name])
-    frames = np.random.default_rng(0).integers(0, 256, (1440, 2, 3, 8, 8), dtype=np.uint8)
-    moved = frames.copy()
-    moved[1080:] //= 2
-    pools = []
-    for face in (frames, moved):
-        pretend[0] = numbered(face=face)
-        pools.append(task.at(ROOT).problem(0))
-    assert torch.equal(
-        pools[0].unlabelled.inputs["face"][:9], pools[1].unlabelled.inputs["face"][:9]
-    )
-    assert not torch.equal(pools[0].test.inputs["face"][:9], pools[1].test.inputs["face"][:9])
 
 
 def test_training_rows_have_mean_0_and_sd_1(pretend: list[Clips]) -> None:
     rng = np.random.default_rng(1)
-    frames = rng.integers(0, 100, (1440, 2, 3, 8, 8), dtype=np.uint8)
-    frames[:, :, 1] += 100
-    pretend[0] = numbered(face=frames, speech=rng.normal(5, 2, (1440, 72)).astype(np.float32))
+    face, speech = (rng.normal(5, 2, (1440, d)).astype(np.float32) for d in (35, 72))
+    pretend[0] = numbered(face=face, speech=speech)
     problem = Ravdess(labels_per_class=1).at(ROOT).problem(0)
-    face, speech = (problem.unlabelled.inputs[name] for name in ("face", "speech"))
-    assert isinstance(face, Stored)  # bytes until they are needed
-    whole = face[:]
-    for x in (whole.transpose(0, 2).flatten(1).T, speech):
+    for x in problem.unlabelled.inputs.values():
         assert x.mean(dim=0).abs().max() < 0.01 and (x.std(dim=0) - 1).abs().max() < 0.01
 
 
@@ -150,117 +128,64 @@ def test_the_recipe_is_that_of_the_teacher() -> None:
     assert replace(short, teacher="face").recipe == short.recipe
 
 
-# A folder of twins
+# Parts
 
 
-def write_corpus(folder: Path) -> dict[Recording, str]:
-    """Actors 1, 2 and 19 in two emotions, twice each; every recording as three files."""
-    split = {}
-    for actor in (1, 2, 19):
-        place = folder / f"Actor_{actor:02}"
-        place.mkdir(parents=True)
-        for emotion in range(1, 9):
-            recording = Recording(1, emotion, 1, 1, 1, actor)
-            split[recording] = "test" if actor == 19 else "train"
-            picture = flat((20 * emotion, 8 * actor, 100), (18, 32))
-            film = place / str(Clip(recording, 1))
-            write_clip(
-                film, seconds=0.6, fps=5, size=(18, 32), picture=picture, tone=90.0 * emotion
-            )
-            shutil.copy(film, place / str(Clip(recording, 2)))
-            write_sound(place / str(Clip(recording, 3)), seconds=0.6, tone=90.0 * emotion + actor)
-    return split
+def test_four_folds_test_every_actor_once(pretend: list[Clips]) -> None:
+    for task in (
+        Ravdess(test_actors="four folds"),
+        Ravdess(test_actors="four folds", labels="by actor"),
+    ):
+        tested = []
+        for seed in range(4):
+            problem = task.at(ROOT).problem(seed)
+            groups = problem.test.groups
+            assert groups is not None and problem.unlabelled.groups is not None
+            assert len(problem.test) == 360 and len(set(groups)) == 6
+            assert len(problem.labelled) + len(problem.unlabelled) == 1080
+            assert problem.labelled.groups is not None
+            assert not set(groups) & {*problem.unlabelled.groups, *problem.labelled.groups}
+            tested += sorted(set(groups))
+        assert tested == [f"actor {actor:02}" for actor in range(1, 25)]
+        again = task.at(ROOT).problem(5)
+        assert set(again.test.groups.tolist()) == set(tested[6:12])  # type: ignore[union-attr]
+        assert again.split_hash != task.at(ROOT).problem(1).split_hash
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Recording, str]]:
-    for library in ("av", "soundfile", "transformers"):
-        pytest.importorskip(library, reason="needs the extra mke_theory[data]")
-    root = tmp_path_factory.mktemp("twins")
-    return root, write_corpus(root / "ravdess")
+def test_the_last_fold_is_the_fixed_split(pretend: list[Clips]) -> None:
+    fixed, folds = (Ravdess(test_actors=kind).at(ROOT).problem(3) for kind in KINDS)
+    assert fixed.split_hash == folds.split_hash
+    for part in ("labelled", "unlabelled", "test"):
+        for name, x in getattr(fixed, part).inputs.items():
+            assert torch.equal(x, getattr(folds, part).inputs[name])
+    assert "are the same" in Ravdess().varies
+    assert "four folds" in Ravdess(test_actors="four folds").varies
 
 
-@pytest.fixture
-def twins(
-    corpus: tuple[Path, dict[Recording, str]], monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, dict[Recording, str]]:
-    """The corpus, in place of which the committed split knows no other recordings."""
-    root, split = corpus
-    lines = [f"{part} {recording}" for recording, part in split.items()]
-    (root / "split.txt").write_text("".join(f"{line}\n" for line in lines))
-    monkeypatch.setattr("mke_theory.tasks.ravdess.split.SPLIT", root / "split.txt")
-    monkeypatch.setattr("mke_theory.tasks.ravdess.split.SPLIT_SHA256", hash_of(lines))
-    monkeypatch.setenv("MKE_CACHE", str(root / "cache"))
-    return corpus
+@pytest.mark.parametrize("kind", ["fixed", "four folds"])
+def test_no_sentence_is_on_both_sides(kind: Any, pretend: list[Clips]) -> None:
+    task = Ravdess(sentences="another at test", test_actors=kind, labels_per_class=20)
+    problem = task.at(ROOT).problem(7)
+    assert [len(p) for p in (problem.labelled, problem.unlabelled, problem.test)] == [160, 380, 180]
+    for pool, statement in ((problem.labelled, 1), (problem.unlabelled, 1), (problem.test, 2)):
+        said = {pretend[0].recordings[row].statement for row in _rows(pool, problem)}
+        assert said == {statement}
+    with pytest.raises(ValueError, match="is 40; there are 36 train recordings of neutral"):
+        replace(task, labels_per_class=40).at(ROOT).problem(0)
 
 
-SMALL: dict[str, Any] = {"labels_per_class": 1, "frames": 1, "side": 18, "units": 8}
-
-
-@BOTH
-@pytest.mark.parametrize("labels", ["by class", "by actor"])
-def test_twins_never_stand_on_two_sides(
-    task: Ravdess, labels: Any, twins: tuple[Path, dict[Recording, str]]
-) -> None:
-    root, split = twins
-    task = replace(task, labels=labels, labelled_actors=1, **SMALL)
-    assert len(list((root / "ravdess").glob("*/*"))) == 3 * len(split)
-    problem = task.at(root).problem(0)
-    parts = (problem.labelled, problem.unlabelled, problem.test)
-    assert [len(part) for part in parts] == [8, 8, 8]
-    seen = [{x.numpy().tobytes() for x in part.inputs[task.teacher][:]} for part in parts]
-    assert [len(values) for values in seen] == [8, 8, 8]
-    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
-
-
-def test_a_split_by_file_would_be_refused(twins: tuple[Path, dict[Recording, str]]) -> None:
-    """A random split over the files puts a film here and its sound there."""
-    root, _ = twins
-    files = sorted((root / "ravdess").glob("*/*"))
-    recordings = [path.stem[3:] for path in files]
-    cut = np.random.default_rng(0).random(len(files)) < 0.5
-    pools = [
-        Pool(
-            {"x": torch.zeros(int(side.sum()), 1)},
-            torch.zeros(int(side.sum()), dtype=torch.long),
-            np.array(recordings)[side],
-        )
-        for side in (cut, ~cut)
+def _rows(pool: Pool, problem: Problem) -> list[int]:
+    """The numbers that `numbered` gave the samples, where train says the first sentence."""
+    assert problem.test.groups is not None
+    tested = set(problem.test.groups.tolist())
+    spoken = enumerate(all_speech())
+    train = [
+        at for at, one in spoken if one.statement == 1 and f"actor {one.actor:02}" not in tested
     ]
-    with pytest.raises(ValueError, match=r"group '01-0.-01-01-01-..' is in"):
-        refuse_shared_groups({"train": pools[0], "test": pools[1]})
-
-
-def test_a_twin_smuggled_into_another_actors_folder_is_refused(
-    twins: tuple[Path, dict[Recording, str]], tmp_path: Path
-) -> None:
-    root, _ = twins
-    folder = Path(shutil.copytree(root / "ravdess", tmp_path / "ravdess"))
-    twin = next(folder.glob("Actor_19/02-*"))
-    twin.rename(folder / "Actor_01" / twin.name)
-    with pytest.raises(ValueError, match="is a clip of actor 19 in another folder"):
-        Ravdess(**SMALL).at(tmp_path).problem(0)
-    task = Ravdess(**SMALL, skip_bad=True)
-    problem = task.at(tmp_path).problem(0)
-    assert len(problem.test) == 8  # its film is there still
-    (line,) = problem.skipped  # a record has to tell of it
-    assert str(folder / "Actor_01" / twin.name) in line
-
-
-@BOTH
-def test_a_run_on_films_goes_from_files_to_record(
-    task: Ravdess, twins: tuple[Path, dict[Recording, str]]
-) -> None:
-    root, _ = twins
-    brief = replace(task.recipe.teacher, steps=3, batch_size=4)
-    recipe = replace(task.recipe, teacher=brief, student=brief)
-    task = replace(task, recipe=recipe, **SMALL).at(root)
-    assert task.missing() is None
-    (result,) = run([Run(task, ARMS["mm_student"], 0)])
-    assert isinstance(result, Result)
-    record = record_of(result, RunConfiguration())
-    assert [record.counts[part] for part in ("labelled", "unlabelled", "test")] == [8, 8, 8]
-    assert record.task == task.name and record.config["task"]["frames"] == 1
+    value = np.array(train, dtype=float)
+    x = pool.inputs["face"][:, 0].double().numpy()
+    found: list[int] = (x * value.std() + value.mean()).round().astype(int).tolist()
+    return found
 
 
 # Models
@@ -270,17 +195,14 @@ def test_a_run_on_films_goes_from_files_to_record(
 def test_models_read_what_is_there_and_grow_with_the_width(
     task: Ravdess, pretend: list[Clips]
 ) -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (1440, 2, 3, 16, 16), dtype=np.uint8)
-    for clips in (numbered(), numbered(face=frames)):
-        pretend[0] = clips
-        problem = task.at(ROOT).problem(0)
-        for used in ((task.teacher,), task._modalities):
-            sizes = []
-            for width in (16, 32, None):
-                model = task.model(problem, used, width)
-                assert model(problem.test.only(used)[:3].inputs).shape == (3, 8)
-                sizes.append(sum(weight.numel() for weight in model.parameters()))
-            assert sizes[0] < sizes[1] < sizes[2]
+    problem = task.at(ROOT).problem(0)
+    for used in ((task.teacher,), task._modalities):
+        sizes = []
+        for width in (16, 32, None):
+            model = task.model(problem, used, width)
+            assert model(problem.test.only(used)[:3].inputs).shape == (3, 8)
+            sizes.append(sum(weight.numel() for weight in model.parameters()))
+        assert sizes[0] < sizes[1] < sizes[2]
 
 
 def test_scores_are_accuracy_and_macro_f1() -> None:
@@ -302,11 +224,12 @@ def test_scores_are_accuracy_and_macro_f1() -> None:
     [
         ({"labels_per_class": 0}, "labels_per_class is 0; it has to be at least 1"),
         ({"labelled_actors": 0}, "labelled_actors is 0"),
-        ({"frames": 0}, "frames is 0"),
-        ({"side": 7}, "side is 7; it has to be at least 8"),
+        ({"units": 7}, "units is 7; it has to be at least 8"),
         ({"labels": "by chance"}, "labels is 'by chance'; choose one of"),
         ({"teacher": "audio"}, "teacher is 'audio'; choose one of"),
-        ({"source": "web"}, "source is 'web'; choose one of"),
+        ({"test_actors": "all"}, "test_actors is 'all'; choose one of"),
+        ({"sentences": "one"}, "sentences is 'one'; choose one of"),
+        ({"face": "frames"}, "face is 'frames'; choose one of"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], why: str) -> None:
@@ -321,49 +244,27 @@ def test_more_labels_than_there_are_recordings_are_refused(pretend: list[Clips])
         Ravdess(labels="by actor", labelled_actors=18).at(ROOT).problem(0)
 
 
-@pytest.mark.parametrize(
-    ("source", "named", "others"),
-    [
-        ("either", ("face_au.csv", "Actor_01 to Actor_24"), ()),
-        ("tables", ("face_au.csv",), ("with Actor_01",)),
-        ("films", ("Actor_01 to Actor_24",), ("face_au.csv",)),
-    ],
-)
-def test_what_is_missing_comes_with_the_remedy(
-    source: Any, named: tuple[str, ...], others: tuple[str, ...], tmp_path: Path
-) -> None:
-    task = Ravdess(source=source)
+def test_what_is_missing_comes_with_the_remedy(tmp_path: Path) -> None:
+    task = Ravdess()
     message = task.at(tmp_path).missing()
     assert message is not None
-    for text in (*named, "zenodo.org/record/1188976", "CC BY-NC-SA 4.0", "prepare", str(tmp_path)):
+    for text in ("face_au.csv", "records/1188976", "records/3255102", "prepare", str(tmp_path)):
         assert text in message
-    assert not any(text in message for text in others)
-    with pytest.raises(FileNotFoundError, match="no folder ravdess"):
+    with pytest.raises(FileNotFoundError, match=r"no index\.csv, face_au\.csv, logmel40\.npz in"):
         task.at(tmp_path).problem(0)
     with pytest.raises(FileNotFoundError, match="needs a data root"):
         task.problem(0)
     assert task.missing() is not None
 
 
-@pytest.mark.parametrize(
-    ("source", "files", "found"),
-    [
-        ("either", ("index.csv", "Actor_01/x"), "tables"),
-        ("either", ("Actor_01/x",), "films"),
-        ("tables", ("index.csv", "Actor_01/x"), "tables"),
-        ("tables", ("Actor_01/x",), None),
-        ("films", ("index.csv", "Actor_01/x"), "films"),
-        ("films", ("index.csv",), None),
-        ("films", ("Actor_1/x", "Actors/x"), None),
-    ],
-)
-def test_the_source_is_detected_or_forced(
-    source: Any, files: tuple[str, ...], found: str | None, tmp_path: Path
-) -> None:
-    for name in files:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert Ravdess(source=source)._there(tmp_path) == found
+def test_files_that_are_not_read_change_no_hash(tmp_path: Path) -> None:
+    for name in (*files(geometry=True),):
+        (tmp_path / "ravdess").mkdir(exist_ok=True)
+        (tmp_path / "ravdess" / name).write_text(name)
+    task, more = (Ravdess(face=kind).at(tmp_path) for kind in FACES)
+    before = task.data_hash(), more.data_hash()
+    (tmp_path / "ravdess" / "face_geometry.csv").write_text("other")
+    assert task.data_hash() == before[0] != before[1] != more.data_hash()
 
 
 # Real data

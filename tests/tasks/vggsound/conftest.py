@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tasks.vggsound.made_clips import Corpus, again, make_corpus
+
+
+@pytest.fixture(scope="package", autouse=True)
+def few_shards() -> Iterator[None]:
+    """Sixteen shards a set, as each takes the time of some files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mke_theory.tasks.vggsound.store.SHARDS", 16)
+        yield
 
 
 @pytest.fixture

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from mke_theory.models.frozen import FrozenEncoder
 from mke_theory.tasks.vggsound import VGGSound
 from mke_theory.tasks.vggsound.classes import shared_classes
-from mke_theory.tasks.vggsound.clips import Reading
 from mke_theory.tasks.vggsound.lists import (
     ANNOTATION,
     AUDIOSET,
     AUDIOSET_CLASSES,
     CLASSES,
     FOLDER,
-    ONTOLOGY,
     TEST,
     Clip,
 )
-from mke_theory.tasks.vggsound.prepare import Outcome, prepare
-from mke_theory.tasks.vggsound.shards import Set
-from mke_theory.tasks.vggsound.split import part_of
+from mke_theory.tasks.vggsound.prepare import prepare
+from mke_theory.tasks.vggsound.split import Set, part_of
 from tests.tasks.files.clips import write_clip, write_sound
 
-READING = Reading(rate=8000, bands=16, window=0.064, hop=0.25, pictures=2, side=16)
+BANDS, PIECE = 20, 1600
+"""Bands of 200 Hz, and the samples of a tenth of a second."""
+
+
+def loudness(waves: Tensor) -> dict[str, Tensor]:
+    """The level of each band in each tenth of a second, [b, t, bands]."""
+    power = torch.fft.rfft(waves.unfold(1, PIECE, PIECE)).abs()[..., : 20 * BANDS]
+    return {"bands": torch.log1p(power.unflatten(-1, (BANDS, 20)).mean(dim=-1))}
+
+
+def colours(pictures: Tensor) -> dict[str, Tensor]:
+    """The picture on 2 × 2 pixels, and its mean colour."""
+    small = F.adaptive_avg_pool2d(pictures.float() / 255, 2)
+    return {"map": small, "mean": small.mean(dim=(2, 3))}
+
+
+EAR = FrozenEncoder("ear", "0" * 16, ("bands",), loudness, "float32 [b, samples]")
+EYE = FrozenEncoder("eye", "1" * 16, ("map", "mean"), colours, "uint8 [b, 3, h, w]")
+ENCODERS = {"audio": EAR, "video": EYE}
 
 CLASSES_USED = ("helicopter", "child speech, kid speaking", "thunder")
 MIDS_USED = ("/m/09ct_", "/m/0ytgt", "/m/0ngt1")
@@ -37,7 +55,7 @@ TONES = (400.0, 1000.0, 2500.0)
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 
 PARTS = ("labelled", "unlabelled", "test")
-TASK = VGGSound(channels=8)
+TASK = VGGSound(units=8)
 A = "A1b2C3d4-_5"
 """A film of no list."""
 
@@ -84,9 +102,11 @@ def make_corpus(root: Path, *, clips: bool = True) -> Corpus:
     return corpus
 
 
-def again(corpus: Corpus, *, skip_bad: bool = False) -> dict[Set, Outcome]:
-    """Prepare the corpus, in shards of 16 clips."""
-    return prepare(corpus.root, reading=READING, clips_per_shard=16, skip_bad=skip_bad)
+def again(
+    corpus: Corpus, *, encoders: Mapping[str, FrozenEncoder] = ENCODERS, skip_bad: bool = False
+) -> list[str]:
+    """Prepare the corpus."""
+    return prepare(corpus.root, encoders, skip_bad=skip_bad)
 
 
 def _parts() -> dict[str, dict[Clip, int]]:
@@ -109,9 +129,6 @@ def _write_lists(folder: Path, parts: Mapping[str, Mapping[Clip, int]]) -> None:
     write_rows(folder / AUDIOSET_CLASSES, mids)
     stat = [[row.vggsound, 100, "others"] for row in shared]
     write_rows(folder / CLASSES, [*stat, ["eating, with mouth open", 5, "others"]])
-    kinds = [{"id": row.mid, "child_ids": []} for row in shared if row.mid != MIDS_USED[2]]
-    kinds += [{"id": MIDS_USED[2], "child_ids": ["/m/0"]}, {"id": "/m/0", "child_ids": []}]
-    (folder / ONTOLOGY).write_text(json.dumps(kinds))
     heard = [
         [clip.ytid, f"{clip.start}.000", f"{clip.start + 10}.000", f"{MIDS_USED[label]},/m/0"]
         for clip, label in parts["labelled"].items()
