@@ -8,8 +8,9 @@ Ref: xue2021mke (an expert for each modality, their logits added).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +70,7 @@ class MapHead(nn.Module):
     """
 
     def __init__(
-        self, shapes: MapShapes, classes: int, *, width: int = 96, dropout: float = 0.5
+        self, shapes: MapShapes, classes: int, *, width: int = 96, dropout: float = 0.3
     ) -> None:
         super().__init__()
         self.shapes, self.dropout = shapes, dropout
@@ -83,11 +84,11 @@ class MapHead(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         maps = [F.dropout2d(x, self.dropout, self.training) for x in self.shapes.split(rows)]
-        levels = [
-            resized(project(each), self.grid)
-            for project, each in zip(self.project, maps, strict=True)
-        ]
-        x = torch.relu(self.norm(torch.stack(levels).sum(dim=0)))
+        # The finest map is made smaller first: a projection of means is the mean of projections.
+        onto = (each if coarser(each, self.grid) else resized(each, self.grid) for each in maps)
+        projected = (project(each) for project, each in zip(self.project, onto, strict=True))
+        x = reduce(torch.add, (resized(each, self.grid) for each in projected))
+        x = torch.relu(self.norm(x))
         x = x + self.everywhere(x.mean(dim=(2, 3), keepdim=True))
         x = F.dropout2d(x, MIXED_DROPOUT, self.training)
         x = torch.relu(x + self.mix(x))
@@ -108,7 +109,7 @@ class MapHeads(nn.Module):
         classes: int,
         *,
         width: int = 96,
-        dropout: float = 0.5,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
         if classes < 2 or width < 1:
@@ -137,11 +138,11 @@ class MapHeads(nn.Module):
         rows = {name: torch.where(torch.isnan(x), 0.0, x) for name, x in known.items()}
         if hidden is not None:
             rows = hidden(rows)
-        parts: Sequence[Tensor] = [
+        logits = (
             torch.where(present[name].reshape(-1, 1, 1, 1), self.heads[name](x), 0.0)
             for name, x in rows.items()
-        ]
-        return torch.stack(tuple(parts)).sum(dim=0)
+        )
+        return reduce(torch.add, logits)
 
 
 class Enlarged(nn.Module):
@@ -153,6 +154,11 @@ class Enlarged(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         return resized(self.model(inputs), self.size)
+
+
+def coarser(x: Tensor, size: tuple[int, int]) -> bool:
+    """True where maps [n, c, h, w] have fewer rows or columns than `size`."""
+    return x.shape[2] < size[0] or x.shape[3] < size[1]
 
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
