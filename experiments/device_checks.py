@@ -28,9 +28,10 @@ from device_findings import Finding, Scale, apart, measured, within
 from torch import Tensor
 
 from mke_theory.data.rng import torch_seed
-from mke_theory.method.job import one_by_one
+from mke_theory.method.job import TrainingJob, one_by_one
 from mke_theory.models.efficientnet_lite import EfficientNetLite
 from mke_theory.study import records
+from mke_theory.training.hardware import Hardware
 from mke_theory.training.loop import Fit
 from mke_theory.training.vectorised.engine import side_by_side
 
@@ -41,16 +42,31 @@ ROOT = Path(__file__).parents[1]
 
 
 def vectorised_equal(scale: Scale) -> list[Finding]:
-    """Eight of TwoMoon's students side by side on the device have the losses of the CPU's loop."""
+    """Eight of TwoMoon's students side by side on the device have the losses of the plain loop.
+
+    Without noise those of the loop on the CPU, and with it those of the loop on the device.
+    """
     _, ready = vectorised.protocol()
+    quiet = replace(ready, objective=replace(ready.objective, transform=()))
+    findings = []
+    for how, job, device in (
+        ("without noise, beside the loop on the CPU", quiet, "cpu"),
+        ("with noise, beside the loop on the device", ready, scale.device),
+    ):
+        hardware = Hardware("cuda" if device == "cuda" else "cpu")
+        alone = fits(one_by_one(eight(job), hardware=hardware))
+        together = fits(side_by_side(eight(job), draws="own", device=scale.device))
+        pairs = zip(together, alone, strict=True)
+        off = [apart([x for _, x in a.history], [x for _, x in b.history])[1] for a, b in pairs]
+        name = f"8 students, losses of 100 steps {how}, relative difference"
+        findings.append(within(name, max(off), 1e-4))
+    return findings
+
+
+def eight(ready: TrainingJob) -> list[TrainingJob]:
+    """Eight jobs like this one, with weights and noise of their own, of 100 steps."""
     config = replace(ready.config, steps=100)
-    twins = [[replace(vectorised.fresh(ready, s), config=config) for s in range(8)] for _ in "ab"]
-    here = fits(one_by_one(twins[0]))
-    there = fits(side_by_side(twins[1], draws="own", device=scale.device))
-    pairs = zip(there, here, strict=True)
-    off = [apart([x for _, x in a.history], [x for _, x in b.history])[1] for a, b in pairs]
-    name = "8 students, losses of 100 steps beside the loop on the CPU, relative difference"
-    return [within(name, max(off), 1e-4)]
+    return [replace(vectorised.fresh(ready, seed), config=config) for seed in range(8)]
 
 
 def vectorised_students(scale: Scale, count: int) -> list[Finding]:
@@ -195,7 +211,8 @@ def torchrun(scale: Scale) -> list[Finding]:
 def marked_tests(scale: Scale) -> list[Finding]:
     """The package's own tests that need a GPU: `pytest -m gpu`."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider"]
-    said = completed([*command, "tests"], codes=(0, 1))
+    files = [str(p) for p in sorted((ROOT / "tests").rglob("test_*.py")) if marked(p)]
+    said = completed([*command, *files], codes=(0, 1))
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|skipped)", said)}
     bad = counts.get("failed", 0) + counts.get("error", 0)
     passed = counts.get("passed", 0)
@@ -204,6 +221,11 @@ def marked_tests(scale: Scale) -> list[Finding]:
     return [
         Finding("tests marked gpu", "; ".join([value, *names]), "all pass", not bad and passed > 0)
     ]
+
+
+def marked(path: Path) -> bool:
+    """True for a file of tests some of which need a GPU."""
+    return "@pytest.mark.gpu" in path.read_text(encoding="utf-8")
 
 
 def completed(command: Sequence[str], codes: Sequence[int] = (0,)) -> str:

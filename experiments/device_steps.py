@@ -1,8 +1,8 @@
 """The training step on a device, carried out in several ways: its losses, speed and memory.
 
-Losses are those of `fit` on random pictures, with noise on the input and batches drawn anew: they
-are equal only where the draws are. Durations are those of steps after the first few, which compile
-and choose algorithms.
+Losses are those of `fit` on random pictures, in batches and without noise: each device has a
+generator of its own, so that noise on a GPU is not that on a CPU. Durations are those of steps
+after the first few, which compile and choose algorithms.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from torch import Tensor, nn
 
 from mke_theory.data.pool import Batch, Pool
 from mke_theory.data.rng import Stream, torch_seed
-from mke_theory.method.objective import Objective
-from mke_theory.method.student_loss import loss_on
-from mke_theory.method.transforms import InputNoise
 from mke_theory.models.segmentation import segmenter
 from mke_theory.training.batches import channels_last
 from mke_theory.training.hardware import Hardware
@@ -39,20 +36,16 @@ EQUAL_STEPS = 20
 
 @dataclass
 class Watch:
-    """A loss that keeps its means, and the clock from step `warm` on."""
+    """A student's loss that keeps its means, and the clock from step `warm` on."""
 
-    pool: Pool
     warm: int = 0
     means: list[Tensor] = field(default_factory=list)
     started: float = 0.0
 
-    def __post_init__(self) -> None:
-        self.loss = loss_on(Objective(transform=(InputNoise(0.3),)), self.pool)
-
     def __call__(self, model: nn.Module, batch: Batch, stream: Stream, moment: Moment) -> Tensor:
         if len(self.means) == self.warm:
             self.started = real.clock(batch.target.device)
-        losses = self.loss(model, batch, stream, moment)
+        losses = real.LOSS(model, batch, stream, moment)
         self.means.append(losses.detach().mean())
         return losses
 
@@ -79,8 +72,8 @@ def model_of(scale: Scale) -> nn.Module:
 
 
 def losses(scale: Scale, hardware: Hardware, pool: Pool, steps: int = EQUAL_STEPS) -> list[float]:
-    """The mean loss of every step, with noise on the input and batches drawn anew."""
-    watch = Watch(pool)
+    """The mean loss of every step."""
+    watch = Watch()
     config = TrainConfig(steps=steps, batch_size=4 if scale.small else 8, learning_rate=1e-2)
     fit(model_of(scale), pool, watch, config, seed=0, hardware=hardware)
     return [float(mean) for mean in watch.means]
@@ -94,7 +87,7 @@ def speed(scale: Scale, hardware: Hardware, steps: int) -> tuple[float, int | No
     pool, batch = pictures(scale), 4 if scale.small else 32
     first = pool[slice(0, batch)].to(scale.torch_device)
     resident = real.OnDevice(channels_last(first) if hardware.channels_last else first, len(pool))
-    watch, config = Watch(pool, warm=3), TrainConfig(steps=3 + steps, batch_size=batch)
+    watch, config = Watch(warm=3), TrainConfig(steps=3 + steps, batch_size=batch)
     done = fit(model_of(scale), resident, watch, config, seed=0, hardware=hardware)
     took = real.clock(scale.torch_device) - watch.started
     return steps * batch / took, done.peak_memory
@@ -123,7 +116,7 @@ def of_losses(
 
 
 def equality(scale: Scale) -> list[Finding]:
-    """The losses of a segmenter on the device are those of the CPU, noise and batches included.
+    """The losses of a segmenter on the device are those of the CPU.
 
     AdamW for 20 steps: in double precision, in single without TF32, and as torch does it unasked.
     """

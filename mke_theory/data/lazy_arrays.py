@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -57,6 +57,25 @@ class Raw(Protocol):
     def shape(self) -> tuple[int, ...]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Any) -> Any: ...
+
+
+class SideBySide:
+    """Arrays [n, ...] in files as the rows [n, d] of all their numbers, read when asked for."""
+
+    ndim = 2
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.parts = tuple(parts)
+        self.shape = (len(parts[0]), sum(int(np.prod(part.shape[1:])) for part in parts))
+        self.dtype = np.result_type(*parts)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return np.concatenate(
+            [(x := part[rows]).reshape(len(x), -1) for part in self.parts], axis=1
+        )
 
 
 class Stored:

@@ -43,7 +43,8 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
     if result.run.arm.name == EVIDENCE.name:
         files["confidence"] = f"{key}_confidence.npz", _confidence(result)
     if shown := result.run.task.scenes(problem):
-        seen = predictions_of(model, problem.test.rows(shown["rows"])).numpy().astype(np.int16)
+        whole, test = result.run.task.at_full_size(model, problem)
+        seen = predictions_of(whole, test.rows(shown["rows"])).numpy().astype(np.int16)
         files["scenes"] = f"{key}_scenes.npz", {**shown, "predictions": seen}
     for name, arrays in files.values():
         path = folder / "artifacts" / name

@@ -161,11 +161,17 @@ def _account_on_test(result: Result) -> Account | None:
 
 def _scores(result: Result) -> dict[str, dict[str, float]]:
     """Part to the task's metrics on it."""
-    truths = {"unlabelled": result.problem.truth.labels, "test": result.problem.test.labels}
-    return {
-        part: _scores_on(result.run.task, result.predictions[part], labels)
-        for part, labels in truths.items()
+    task, problem = result.run.task, result.problem
+    truths = {"unlabelled": problem.truth.labels, "test": problem.test.labels}
+    scores = {
+        part: _scores_on(task, result.predictions[part], labels) for part, labels in truths.items()
     }
+    if result.fit is None:  # no network that could answer in another size
+        return scores
+    whole, test = task.at_full_size(result.model, problem)
+    if test is not problem.test:
+        scores["test at full size"] = _scores_on(task, predictions_of(whole, test), test.labels)
+    return scores
 
 
 def _scores_of_teacher(result: Result) -> dict[str, float]:

@@ -136,6 +136,8 @@ def execute(
             _clean_checkpoints(configuration.folder / "checkpoints", keep=resume)
         keys = [key_of(one, configuration) for one in runs]
         wanted = [i for i, key in enumerate(keys) if not (resume and records.has(key))]
+        for task in dict.fromkeys(runs[i].task for i in wanted):
+            task.prepare()  # in this process alone: the others find it made
     wanted = broadcast(wanted, configuration.hardware)
     todo = [runs[i] for i in wanted]
     with tqdm(total=len(runs), desc="runs", unit="run", disable=records is None) as bar:

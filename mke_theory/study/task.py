@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mke_theory.data.answer_files import file_name, load_answers
-from mke_theory.data.pool import UNKNOWN
+from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
 from mke_theory.method.objective import Objective
@@ -155,6 +155,17 @@ class Task:
         does not count; depth: [f, h, w] in metres, where there is one; names: of the classes.
         """
         return {}
+
+    def prepare(self) -> None:
+        """Whatever is made once for all runs, and takes long: called before any of them begins."""
+
+    def at_full_size(self, model: nn.Module, problem: Problem) -> tuple[nn.Module, Pool]:
+        """A trained model and the test part as figures and further metrics see them.
+
+        They are as they were trained; a task whose labels were made smaller gives the whole ones,
+        and a model that answers in their size.
+        """
+        return model, problem.test
 
     def model(
         self, problem: Problem, modalities: tuple[str, ...], width: int | None = None

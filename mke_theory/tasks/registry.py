@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mke_theory.study.task import Task
 from mke_theory.tasks.av_digits import AVDigits
-from mke_theory.tasks.nyu_depth import NYUDepth
+from mke_theory.tasks.nyu_depth import NYUDepth, NYUDepthPretrained
 from mke_theory.tasks.ravdess import Ravdess
 from mke_theory.tasks.toy import Arrays, Digits, TwoMoon, TwoMoonPublished
 from mke_theory.tasks.vggsound import VGGSound
@@ -26,6 +26,7 @@ _ALL: tuple[Task, ...] = (
     Ravdess(teacher="speech", labels="by actor"),
     NYUDepth(),
     NYUDepth(teacher="depth"),
+    NYUDepthPretrained(),
     VGGSound(),
     Arrays(),
 )

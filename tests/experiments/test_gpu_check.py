@@ -216,6 +216,12 @@ def test_the_tests_that_need_a_gpu(
     assert (finding.value, finding.met) == (value, met)
 
 
+def test_files_with_tests_for_a_gpu_are_found() -> None:
+    here = Path(__file__).parents[1]
+    assert device_checks.marked(here / "training" / "test_loop_on_hardware.py")
+    assert not device_checks.marked(here / "training" / "test_ema.py")
+
+
 def test_a_command_that_fails_says_so() -> None:
     with pytest.raises(RuntimeError, match="exit code 3\nfrom the end"):
         device_checks.completed(

@@ -44,7 +44,7 @@ SHOWN = 5
 
 Teacher = Literal["image", "depth"]
 Source = Literal["either", "pictures", "matlab"]
-Split = Literal["random blocks", "fixed blocks"]
+Split = Literal["random blocks", "fixed blocks", "all frames"]
 Geometry = Literal["depth", "normals"]
 
 _CHOICES = {
@@ -105,7 +105,8 @@ class NYUDepth(Task):
     unlabelled pixels too.
     split: which frames are labelled. "random blocks" draws, by the seed, blocks of 15 consecutive
     train frames (whole scenes where their names are known) until there are `labelled_frames`;
-    "fixed blocks" takes every eighth block, 105 frames, whatever the seed.
+    "fixed blocks" takes every eighth block, 105 frames, whatever the seed; "all frames" labels all
+    of train, and D_u is the same frames without their labels.
     depth: with holes filled in by the authors, or as measured (.mat files only).
     geometry: "depth" has the channels metres and measured or not, "normals" adds three of the
     surface normal and how far below the camera it is (see `DepthChannels`).
@@ -149,10 +150,10 @@ class NYUDepth(Task):
         if len(self.size) != 2 or min(self.size) < 8:
             raise ValueError(f"{self.name}.size is {self.size}; give height and width, at least 8")
         self.class_map()
-        if self.split == "fixed blocks" and self.labelled_frames != NYUDepth.labelled_frames:
+        if self.split != "random blocks" and self.labelled_frames != NYUDepth.labelled_frames:
             raise ValueError(
-                f"{self.name}.labelled_frames is {self.labelled_frames}, but the fixed blocks have "
-                f"{NYUDepth.labelled_frames}; draw them by split='random blocks'"
+                f"{self.name}.labelled_frames is {self.labelled_frames}, but split is "
+                f"{self.split!r}; they are drawn by split='random blocks'"
             )
         if self.encoder == "small" and (self.weights or self.encoder_size):
             raise ValueError(
@@ -214,7 +215,8 @@ class NYUDepth(Task):
         train = np.flatnonzero(frames.part == "train")
         labelled, left_over = self._labelled(frames, train, seed)
         unlabelled = np.flatnonzero(np.isin(frames.part, ("train", "extra")))
-        unlabelled = np.setdiff1d(unlabelled, train[labelled | left_over])
+        if self.split != "all frames":
+            unlabelled = np.setdiff1d(unlabelled, train[labelled | left_over])
         whole = self._pool(frames, train)
         return Problem.of(
             labelled=whole.rows(train[labelled]).only([self.teacher]),
@@ -274,6 +276,8 @@ class NYUDepth(Task):
         self, frames: Frames, train: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Masks over the train frames: labelled, and left over beside them."""
+        if self.split == "all frames":
+            return np.ones(len(train), dtype=bool), np.zeros(len(train), dtype=bool)
         if self.split == "fixed blocks":
             chosen = splits.fixed(frames.block[train])
             return chosen, np.zeros_like(chosen)

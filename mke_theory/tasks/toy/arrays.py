@@ -30,6 +30,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch import nn
 
 from mke_theory.data.file_hashes import stamp_of
+from mke_theory.data.lazy_arrays import SideBySide
 from mke_theory.data.pool import UNKNOWN, Pool, refuse_bad_values
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
@@ -41,7 +42,6 @@ from mke_theory.tasks.files.standardise import standardiser
 from mke_theory.tasks.toy.array_answers import TEACHER, answers_in
 from mke_theory.tasks.toy.stored_arrays import (
     OnDisk,
-    SideBySide,
     blocks_of,
     folder_arrays,
     folder_files,

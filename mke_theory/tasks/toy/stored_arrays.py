@@ -13,7 +13,7 @@ computed from an .npz file of the same numbers, to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from mke_theory.data.file_hashes import content_of, stamp_of
-from mke_theory.data.lazy_arrays import Stored
+from mke_theory.data.lazy_arrays import SideBySide, Stored
 from mke_theory.tasks.files.features import open_features
 from mke_theory.tasks.files.standardise import column_moments
 
@@ -34,23 +34,6 @@ KEYS = "keys"
 _IN_STORES = "[!.]*/*.{}"
 _COLUMNS = 1 << 16
 _AT_A_TIME = 1 << 25  # bytes, as float64, that are looked at together
-
-
-class SideBySide:
-    """Arrays [n, ...] in files as the rows [n, d] of all their numbers, read when asked for."""
-
-    ndim = 2
-
-    def __init__(self, parts: Sequence[np.ndarray]) -> None:
-        self.parts = tuple(parts)
-        self.shape = (len(parts[0]), sum(int(np.prod(part.shape[1:])) for part in parts))
-        self.dtype = np.result_type(*parts)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return np.concatenate([_flat(part[rows]) for part in self.parts], axis=1)
 
 
 OnDisk = np.memmap | SideBySide

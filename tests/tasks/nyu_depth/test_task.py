@@ -56,6 +56,13 @@ def test_the_fixed_blocks_are_the_same_for_all_seeds(made: Path, tmp_path: Path)
     ]
 
 
+def test_all_frames_are_labelled_and_once_more_without_labels(made: Path, tmp_path: Path) -> None:
+    whole = NYUDepth(size=SIZE, split="all frames", cache=str(tmp_path)).at(made).problem(0)
+    assert [len(getattr(whole, part)) for part in ("labelled", "unlabelled", "test")] == [40, 40, 3]
+    assert bool((whole.unlabelled.labels == -1).all())
+    assert torch.equal(whole.truth.labels, whole.labelled.labels)
+
+
 def test_modalities_and_labels(made: Path, tmp_path: Path) -> None:
     problem = task(tmp_path, geometry="depth").at(made).problem(0)
     assert problem.modalities == ("image", "depth") and problem.labelled.modalities == ("image",)
@@ -158,7 +165,7 @@ def _groups(pool: Pool) -> list[str]:
         ({"size": (60,)}, "height and width"),
         ({"size": (4, 80)}, "at least 8"),
         ({"labelled_frames": 0}, "at least 1"),
-        ({"split": "fixed blocks", "labelled_frames": 30}, "the fixed blocks have 105"),
+        ({"split": "fixed blocks", "labelled_frames": 30}, "drawn by split=.random blocks."),
         ({"weights": "some/model"}, "encoder is 'small', which has no weights"),
         ({"encoder_size": "tiny"}, "choose another encoder, or leave both out"),
     ],

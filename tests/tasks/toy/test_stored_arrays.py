@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.data.lazy_arrays import Stored
+from mke_theory.data.lazy_arrays import SideBySide, Stored
 from mke_theory.data.problem import Problem
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise
@@ -26,7 +26,7 @@ from mke_theory.study.task import Recipe
 from mke_theory.tasks.toy import Arrays
 from mke_theory.tasks.toy import arrays as arrays_module
 from mke_theory.tasks.toy.arrays import read_arrays
-from mke_theory.tasks.toy.stored_arrays import SideBySide, blocks_of
+from mke_theory.tasks.toy.stored_arrays import blocks_of
 from mke_theory.training.loop import TrainConfig
 from tests.tasks.files.features.made_up import MadeUp, expected, written
 from tests.tasks.toy.own_arrays import Content, content, given_parts, parts, saved
