@@ -148,6 +148,12 @@ def setting_of(row: Record) -> tuple[int, str, int, str]:
     return classes, split, count, f"{classes} classes, {count} frames labelled{which[split]}"
 
 
+def is_usual(row: Record) -> bool:
+    """True for 13 classes and random blocks of 105 frames, the setting of the README's table."""
+    classes, split, count, _ = setting_of(row)
+    return (classes, split, count) == (13, "random blocks", NYUDepthPretrained.labelled_frames)
+
+
 def table(rows: Sequence[Record]) -> pd.DataFrame:
     """A row an arm: mIoU at both sizes, pixel accuracy, and gains over the teacher and rivals."""
     by_arm = {

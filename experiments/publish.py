@@ -26,6 +26,7 @@ import equal_prior
 import evidence_guards
 import evidence_phase
 import evidence_tables
+import nyu_pretrained
 import pandas as pd
 import perturbation_law
 import ravdess_folds
@@ -69,7 +70,11 @@ IN_README = [
 OF_EVIDENCE = [EVIDENCE.title, "gain of evidence"]
 """The columns of the README's table, of those of the overview."""
 
-DRAWN_BY_RUNS = {"real": ("regions_*.png",), "benchmarks": ("scenes_*.png",)}
+DRAWN_BY_RUNS = {
+    "real": ("regions_*.png",),
+    "benchmarks": ("scenes_*.png",),
+    "nyu_pretrained": ("scenes_*.png",),
+}
 """Figures that need the arrays of a run, and not its records alone."""
 
 BUDGET = ("steps", "batch_size", "optimizer", "learning_rate")
@@ -131,6 +136,8 @@ class Options:
     """Folder with the output folders of run_synthetic.py: phase, dependence, placebo."""
     ravdess_folds: Path | None = None
     """Output folder of ravdess_folds.py with `--ears log-mel embedding both`."""
+    nyu_pretrained: Path | None = None
+    """Output folder of nyu_pretrained.py."""
     evidence_guards: Path | None = None
     """Output folder of evidence_guards.py."""
     evidence_phase: Path | None = None
@@ -159,9 +166,7 @@ def publish(options: Options) -> None:
             continue
         # Of TwoMoon's two protocols one has thousands of records, which a table stands for.
         _commit(name, folder, compact, (TwoMoonPublished.name,) if name == "twomoon" else ())
-        for pattern in DRAWN_BY_RUNS.get(name, ()):
-            for drawn in folder.glob(pattern):
-                shutil.copyfile(drawn, FIGURES / drawn.name)
+        _keep_drawn(name, folder)
     if options.theory is not None:
         _commit("theory", options.theory / appraisals.FOLDER, compact_appraisal)
     if options.certificates is not None:
@@ -173,6 +178,9 @@ def publish(options: Options) -> None:
         _commit("perturbation_law", options.perturbation_law, perturbation_law.compact)
     if options.ravdess_folds is not None:
         _commit("ravdess_folds", options.ravdess_folds, ravdess_folds.compact)
+    if options.nyu_pretrained is not None:
+        _commit("nyu_pretrained", options.nyu_pretrained, nyu_pretrained.compact)
+        _keep_drawn("nyu_pretrained", options.nyu_pretrained)
     for source in _as_written(options):
         place = {".csv": RESULTS, ".png": FIGURES, ".md": TABLES}[source.suffix]
         shutil.copyfile(source, place / source.name)
@@ -181,6 +189,13 @@ def publish(options: Options) -> None:
     write_atomic(RESULTS / "summary.json", summary())
     write_atomic(README, with_table(README.read_text(encoding="utf-8"), readme_table()))
     draw()
+
+
+def _keep_drawn(name: str, folder: Path) -> None:
+    """Keep the figures of a study that only its runs can draw."""
+    for pattern in DRAWN_BY_RUNS.get(name, ()):
+        for drawn in folder.glob(pattern):
+            shutil.copyfile(drawn, FIGURES / drawn.name)
 
 
 def _as_written(options: Options) -> list[Path]:
@@ -303,6 +318,7 @@ def build() -> dict[str, str]:
         + "\n",
         "perturbation_law.md": perturbation_law.text_of(committed("perturbation_law")),
         "ravdess_folds.md": ravdess_folds.markdown(committed("ravdess_folds")),
+        "nyu_pretrained.md": nyu_pretrained.markdown(committed("nyu_pretrained")),
         "dependence.md": dependence.markdown(pd.read_csv(RESULTS / "dependence.csv")) + "\n",
         "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
         "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),
@@ -343,12 +359,13 @@ def _tasks(found: Iterable[Record]) -> list[str]:
 def readme_table() -> pd.DataFrame:
     """The one table of the README: a row for each task of the main job.
 
-    Columns of evidence students are of a run of their own, at more seeds; with a pre-trained ear
-    they are of the same run, at the task's usual number of labels.
+    Columns of evidence students are of a run of their own, at more seeds; with a pre-trained ear,
+    and on NYU Depth V2 with a pre-trained encoder, they are of the same run, at the usual labels.
     """
     ear = [run for run in runs("ear") if _labels(run) == AVDigits.labels_per_class]
-    whole = tables.overview([*runs("real"), *ear, *runs("benchmarks")])[IN_README]
-    evidence = tables.overview([*runs("evidence"), *ear])[OF_EVIDENCE]
+    usual = [run for run in committed("nyu_pretrained") if nyu_pretrained.is_usual(run)]
+    whole = tables.overview([*runs("real"), *ear, *runs("benchmarks"), *usual])[IN_README]
+    evidence = tables.overview([*runs("evidence"), *ear, *usual])[OF_EVIDENCE]
     return whole.join(evidence).fillna(tables.NOT_AVAILABLE)
 
 

@@ -405,7 +405,8 @@ def test_long_tasks_run_when_they_are_asked_for(
     assert short == ["twomoon", "twomoon_fair", "digits"]
     assert "left out nyu_depth: it takes long" in capsys.readouterr().err
     everything = run_real.chosen_tasks(run_real.Options(tasks=("all",), data_root=tmp_path))
-    assert [task.name for task in everything] == [*short, "nyu_depth", "nyu_depth_from_depth"]
+    long = ["nyu_depth", "nyu_depth_from_depth", "nyu_depth_pretrained"]
+    assert [task.name for task in everything] == [*short, *long]
     named = run_real.chosen_tasks(run_real.Options(tasks=("nyu_depth",), data_root=tmp_path))
     assert [task.name for task in named] == ["nyu_depth"]
 
