@@ -41,7 +41,7 @@ from mke_theory.tasks.nyu_depth.task import Split
 from mke_theory.tasks.registry import data_root_or_default
 
 RGB_ONLY = ("um_teacher_adjusted", "um_student")
-"""What can be had without depth: the rivals of a multimodal student."""
+"""The arms without depth that a multimodal student has to beat."""
 COMPARED = (REFERENCE, *RGB_ONLY, MM_STUDENT.name, EVIDENCE.name)
 FULL = "test at full size"
 
@@ -141,7 +141,7 @@ def markdown(rows: Sequence[Record]) -> str:
 
 
 def setting_of(row: Record) -> tuple[int, str, int, str]:
-    """What tells the tables apart: classes, split, labelled frames, and all this in words."""
+    """The setting that a table is of: classes, split, labelled frames, and all this in words."""
     split, count = row.config["task"]["split"], row.counts["labelled"]
     which = {"random blocks": "", "fixed blocks": ", always the same", "all frames": ", D_u too"}
     classes = len(row.class_names)

@@ -45,6 +45,7 @@ def test_tasks_are_found_by_their_own_name() -> None:
         "ravdess_audio_actors": "RAVDESS, speech → speech + face, labels by actor",
         "nyu_depth": "NYU Depth V2, RGB → RGB + depth",
         "nyu_depth_from_depth": "NYU Depth V2, depth → depth + RGB",
+        "nyu_depth_pretrained": "NYU Depth V2, RGB → RGB + depth, pre-trained",
         "vggsound": "AudioSet → VGGSound, audio → audio + video",
     }
 
