@@ -124,7 +124,7 @@ def test_probabilities_are_not_taken_for_logits() -> None:
         Answers(p)
     with pytest.raises(ValueError, match="Answers takes logits"):
         Answers(torch.tensor([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]]).half().float() * (1 + 3e-4))
-    with pytest.raises(ValueError, match="^labelled answers are prob"):
+    with pytest.raises(ValueError, match=r"^labelled answers are prob"):
         Answers(torch.randn(2, 3), torch.tensor([[0.2, 0.3, 0.5]]))
     problem = Questions().problem(0)
     asked = Answers(torch.rand(problem.unlabelled.labels.shape))
