@@ -292,8 +292,9 @@ def _part(found: Any, place: str) -> Any:
             f"{place} is not there; the output is a {type(found).__name__} without parts: name "
             f"{_module(place)}"
         )
+    whole: Any = found  # a list refuses a name by a TypeError
     try:
-        return found[int(part) if part.isdigit() else part]
+        return whole[int(part) if part.isdigit() else part]
     except (KeyError, IndexError, TypeError) as error:
         parts = list(found) if isinstance(found, Mapping) else list(range(len(found)))
         raise ValueError(
