@@ -24,7 +24,10 @@ from mke_theory.data.pool import Pool, is_present
 LEAST = 1e-6
 """Probabilities count as at least this much: none is ever quite 0."""
 WITHIN = 1e-3
-"""Probabilities sum to 1 up to this much; those in half precision err by half of it."""
+"""Probabilities sum to 1 up to this much, and are as far below 0 or above 1 at most; those in half
+precision err by half of it."""
+ALIKE = 0.05
+"""Rows whose sums differ by less than this share are no logits: percentages, rounded perhaps."""
 
 
 def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = False) -> Tensor:
@@ -32,10 +35,11 @@ def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = Fa
 
     Numbers from 0 on that sum to 1 over the classes are probabilities, and become log
     probabilities; all others are logits and stay as they are. Of several questions, numbers in
-    [0, 1] are probabilities and become log odds.
+    [0, 1] are probabilities and become log odds. Rounding may put a probability 1e-3 outside.
 
     Raises ValueError where they have another form, a number is infinite, a row is NaN in part, or
-    they are from 0 on and sum to something else than 1: percentages, votes, or a class left out.
+    they are from 0 on and sum to something else than 1: percentages, votes, or a class left out;
+    for questions, where they are from 0 on and go beyond 1.
     """
     x = _numbers(name, values)
     refuse_form(name, x)
@@ -47,10 +51,8 @@ def as_logits(name: str, values: Tensor | NDArray[Any], *, multilabel: bool = Fa
     some = x if bool(heard.all()) else x[heard]
     low, high = float(some.min()), float(some.max())
     if multilabel:
-        return torch.logit(x.float(), eps=LEAST) if low >= 0 and high <= 1 else x
-    if low < 0:
-        return x
-    if _sum_to_one(name, some):
+        return torch.logit(x.float(), eps=LEAST) if _in_0_to_1(name, low, high) else x
+    if low >= -WITHIN and _sum_to_one(name, some):
         return x.float().clamp(min=LEAST).log_()
     return x
 
@@ -107,20 +109,40 @@ def silent(name: str, x: Tensor | Stored) -> Tensor:
     return torch.cat(parts)
 
 
+def _in_0_to_1(name: str, low: float, high: float) -> bool:
+    """True for probabilities of yes, false for log odds, some of which are below 0."""
+    if low < -WITHIN:
+        return False
+    if high > 1 + WITHIN:
+        raise ValueError(
+            f"{name} are numbers from {low:.4g} to {high:.4g}; answers to questions are "
+            "probabilities in [0, 1] (percentages: p / 100) or log odds, which are below 0 where "
+            "the answer is no. If these are log odds that all say yes, give 1 / (1 + np.exp(-x))"
+        )
+    return True
+
+
 def _sum_to_one(name: str, some: Tensor) -> bool:
     """True for probabilities of classes, false for logits that happen to be above 0."""
     total = some.float().sum(dim=1)
     low, high = float(total.min()), float(total.max())
     if max(abs(low - 1), abs(high - 1)) <= WITHIN:
         return True
-    alike = high - low <= WITHIN * high  # logits do not sum to one number in every row
-    if alike or float(some.max()) <= 1:
+    if float(some.min()) < 0:
+        return False
+    alike = high - low <= ALIKE * high  # logits do not sum to one number in every row
+    if alike or float(some.max()) <= 1 or _whole(some):
         raise ValueError(
             f"{name} are numbers from 0 on that sum to {low:.4g} to {high:.4g} over the classes; "
             "probabilities sum to 1: p / p.sum(1, keepdims=True), with a column for every class. "
             "For logits of this kind take the mean of each row off"
         )
     return False
+
+
+def _whole(some: Tensor) -> bool:
+    """True where all numbers are whole, as votes and rounded percentages are."""
+    return all(bool((part == part.round()).all()) for part in some.float().split(256))
 
 
 def refuse_answers(part: str, pool: Pool, alpha: Sequence[str], classes: int) -> None:

@@ -47,11 +47,11 @@ class Answers:
                 )
             if bool(silent(f"{name} answers", x).all()):
                 raise ValueError(f"{name} answers are NaN in every row; give those that there are")
-        if _are_probabilities(self.unlabelled):
-            raise ValueError(
-                "unlabelled answers are probabilities of classes; Answers takes logits: "
-                "Answers.of_probabilities(p)"
-            )
+            if _are_probabilities(x):
+                raise ValueError(
+                    f"{name} answers are probabilities of classes; Answers takes logits: "
+                    "Answers.of_probabilities(p)"
+                )
         if self.labelled is not None and self.labelled.shape[1:] != self.unlabelled.shape[1:]:
             raise ValueError(
                 f"answers on D_l are {tuple(self.labelled.shape)}, on D_u "
@@ -73,21 +73,29 @@ class Answers:
     def asked_on(self, unlabelled: Pool) -> tuple[KnownAnswers, Pool]:
         """The teacher as a model, and D_u with the answers that it reads there.
 
-        Raises ValueError where D_u has another number of samples than the answers.
+        Raises ValueError where D_u has another number of samples than the answers, or asks several
+        questions and the answers are probabilities.
         """
         if len(self.unlabelled) != len(unlabelled):
             raise ValueError(
                 f"there are {len(self.unlabelled)} answers for {len(unlabelled)} samples of D_u"
+            )
+        x = self.unlabelled[is_present(self.unlabelled)]
+        if unlabelled.labels.ndim == 2 and 0 <= float(x.min()) <= float(x.max()) <= 1:
+            raise ValueError(
+                "unlabelled answers lie in [0, 1], so that they are probabilities; of several "
+                "questions Answers takes log odds: Answers(torch.logit(p, eps=1e-6))"
             )
         carrying = replace(unlabelled, answers=self.unlabelled.detach().cpu())
         return KnownAnswers.on(carrying), carrying
 
 
 def _are_probabilities(x: Tensor) -> bool:
-    """True where numbers are nowhere below 0 and sum to 1 over several classes, as no logits do."""
+    """True where numbers are not below 0 and sum to 1 over several classes, as no logits do."""
     x = x[is_present(x)]
     total = x.double().sum(1)
-    return x.shape[1] > 1 and float(x.min()) >= 0 and float((total - 1).abs().max()) < 1e-4
+    apart = float((total - 1).abs().max())  # rounding may put a probability a little below 0
+    return x.shape[1] > 1 and float(x.min()) >= -WITHIN and apart <= WITHIN
 
 
 def _logarithms(given: Tensor | NDArray[Any]) -> Tensor:
@@ -98,6 +106,6 @@ def _logarithms(given: Tensor | NDArray[Any]) -> Tensor:
     ):
         raise ValueError(
             "probabilities are [n, k] or [n, k, h, w], at least 0, and sum to 1 over the classes; "
-            "of several questions give logits: Answers(torch.logit(p))"
+            "of several questions give logits: Answers(torch.logit(p, eps=1e-6))"
         )
     return x.clamp(min=LEAST).log()

@@ -22,9 +22,15 @@ from mke_theory.models.frozen import (
     in_pieces,
     missing_places,
     places_of,
+    renamed,
 )
 
-_TRAINING_FLAG = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2, "instance_norm": 5}
+_TRAINING_FLAG = {
+    **{"batch_norm": 5, "native_batch_norm": 5, "_native_batch_norm_legit": 5},
+    **{"_native_batch_norm_legit_functional": 5, "cudnn_batch_norm": 5},
+    **{"dropout": 2, "feature_dropout": 2, "native_dropout": 2},
+}
+_RUNNING_MEAN = 3  # of every batch normalisation; where there is none, it looks at the batch
 
 
 def from_exported(
@@ -61,7 +67,8 @@ def from_exported(
         raise missing_places(str(path), missing, sorted(known))
     compute = computed_by(net, places, prepare)
     fixed = _batch_size(path, program)
-    content = content_of_words("torch.export", sha256_of(path), described(prepare, prepared))
+    hashed = [sha256_of(path), described(prepare, prepared), *renamed(places)]
+    content = content_of_words("torch.export", *hashed)
     return FrozenEncoder(
         called, content, tuple(places), in_pieces(compute, fixed) if fixed else compute, raw
     )
@@ -95,9 +102,16 @@ def _loaded(path: Path) -> Any:
 
 def _refuse_training(path: Path, program: Any) -> None:
     for node in program.graph.nodes:
-        kind = str(node.target).split(".")[1] if "." in str(node.target) else ""
+        kind, _, overload = str(node.target).removeprefix("aten.").partition(".")
         at = _TRAINING_FLAG.get(kind)
-        if node.op == "call_function" and at is not None and node.args[at : at + 1] == (True,):
+        if node.op != "call_function" or at is None:
+            continue
+        if overload == "no_stats" or ("norm" in kind and node.args[_RUNNING_MEAN] is None):
+            raise ValueError(
+                f"{path}: has a batch normalisation without running statistics, which looks at the "
+                "batch; export the part of the network before it"
+            )
+        if node.args[at : at + 1] == (True,):
             raise ValueError(
                 f"{path}: was exported in training mode ({kind} looks at the batch or at chance); "
                 "call net.eval() before torch.export.export"

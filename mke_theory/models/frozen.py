@@ -52,7 +52,8 @@ class FrozenEncoder:
         odd = [tap for tap in self.taps if not tap.isidentifier()]
         if not self.taps or odd or len(set(self.taps)) < len(self.taps):
             raise ValueError(
-                f"{self.name}: taps are different names of letters, digits and _; got {self.taps}"
+                f"{self.name}: taps have to be different names of letters, digits and _; got "
+                f"{self.taps}"
             )
 
     def __call__(self, batch: Tensor) -> dict[str, Tensor]:
@@ -63,10 +64,22 @@ class FrozenEncoder:
         """
         self._refuse_batch(batch)
         with torch.no_grad():  # not inference_mode: whoever trains a head needs ordinary tensors
-            found = self.compute(batch)
+            found = self._computed(batch)
         if set(found) != set(self.taps):
             raise ValueError(f"{self.name}: computes {sorted(found)} instead of {self.taps}")
         return {tap: self._features(tap, found[tap], batch) for tap in self.taps}
+
+    def _computed(self, batch: Tensor) -> dict[str, Tensor]:
+        try:
+            return self.compute(batch)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, AssertionError) as error:  # torch's, of a type or size that is wrong
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{self.name} takes {self.raw} and cannot compute on {batch.dtype} "
+                f"{list(batch.shape)} ({why})"
+            ) from error
 
     def _refuse_batch(self, batch: Tensor) -> None:
         if not isinstance(batch, Tensor):
@@ -111,17 +124,22 @@ def from_module(
     "output" for what `net` returns; where that is a tuple or a dictionary, "head[0]" or
     "output[logits]" is a part of it. Without a name of its own, the tap of "layer.2" is layer_2.
     prepare: raw batch → what `net` takes; it is part of the content through its repr, or in the
-    words of `prepared` where it has none that stays the same.
+    words of `prepared` where it has none that stays the same. The content knows weights, layers and
+    numbers among attributes, not the code of `forward`: after a change there, take another name.
 
     `net` must not look at other samples of a batch; in evaluation mode few do. Raises ValueError
-    where a place is not there, with those that are, or where `prepare` is not described.
+    where a place is not there, with those that are, where `prepare` is not described, or where a
+    batch normalisation has no running statistics and takes those of the batch.
     """
     places = places_of(taps)
     submodules = dict(net.named_modules())
     _refuse_unknown(name, places.values(), submodules)
+    _refuse_statistics_of_batches(name, submodules)
     content = content_of_weights(
         {**dict(net.named_parameters()), **dict(net.named_buffers())},
         *(type(net).__qualname__, repr(net), described(prepare, prepared)),
+        *_attributes(submodules),
+        *renamed(places),
     )
     frozen = copy.deepcopy(net).eval().requires_grad_(False)
     compute = computed_by(frozen, places, prepare)
@@ -168,6 +186,8 @@ def described(prepare: Callable[[Tensor], Tensor] | None, prepared: str = "") ->
     if prepare is None or prepared:
         return prepared
     words = repr(prepare)
+    if isinstance(prepare, nn.Module) and (state := prepare.state_dict()):
+        words = f"{words} {content_of_weights(state)}"
     if " at 0x" in words:
         raise ValueError(
             f"prepare is {words}; say in words what it does, by prepared=..., as features made in "
@@ -182,10 +202,18 @@ def places_of(taps: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
         raise TypeError(f"taps is the text {taps!r}; give a list of places, such as [{taps!r}]")
     if isinstance(taps, Mapping):
         return dict(taps)
-    named = {re.sub(r"\W+", "_", place).strip("_"): place for place in taps}
+    named = {_tap(place): place for place in taps}
     if len(named) < len(taps):
         raise ValueError(f"taps {list(taps)} are repeated or alike; name them by {{tap: place}}")
-    return {f"_{tap}" if tap[:1].isdigit() else tap: place for tap, place in named.items()}
+    return named
+
+
+def renamed(places: Mapping[str, str]) -> list[str]:
+    """A word for each tap that is not called after its place, for the content.
+
+    Two networks with a tap of one name at two places give other features.
+    """
+    return sorted(f"{tap}={place}" for tap, place in places.items() if tap != _tap(place))
 
 
 def missing_places(name: str, missing: Iterable[str], known: Iterable[str]) -> ValueError:
@@ -212,6 +240,33 @@ def in_pieces(
     return whole
 
 
+def _tap(place: str) -> str:
+    """The name of a place's tap where it was given none."""
+    tap = re.sub(r"\W+", "_", place).strip("_")
+    return f"_{tap}" if tap[:1].isdigit() else tap
+
+
+def _attributes(submodules: Mapping[str, nn.Module]) -> list[str]:
+    """A word for each number in a module that is not torch's own, whose repr tells its."""
+    return [
+        f"{name}.{key}={value!r}"
+        for name, module in submodules.items()
+        if not type(module).__module__.startswith("torch.")
+        for key, value in sorted(vars(module).items())
+        if isinstance(value, int | float) and not key.startswith("_") and key != "training"
+    ]
+
+
+def _refuse_statistics_of_batches(name: str, submodules: Mapping[str, nn.Module]) -> None:
+    for called, module in submodules.items():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ValueError(
+                f"{name}: {called or 'it'} is a batch normalisation without running statistics, so "
+                "that a sample's features depend on the others of its batch; hand over the part of "
+                "the network before it"
+            )
+
+
 def _refuse_unknown(name: str, places: Iterable[str], submodules: Mapping[str, object]) -> None:
     odd = [place for place in places if not _PLACE.fullmatch(place)]
     if odd:
@@ -232,12 +287,18 @@ def _part(found: Any, place: str) -> Any:
     if match is None or match["part"] is None:
         return found
     part = match["part"]
-    try:
-        return found[int(part) if part.isdigit() else part]
-    except (KeyError, IndexError, TypeError) as error:
-        parts = list(found) if isinstance(found, Mapping) else range(len(found))
+    if not isinstance(found, Mapping | list | tuple):  # [0] of a tensor would be its first sample
         raise ValueError(
-            f"{place} is not there; the output is a {type(found).__name__} of {list(parts)}"
+            f"{place} is not there; the output is a {type(found).__name__} without parts: name "
+            f"{_module(place)}"
+        )
+    whole: Any = found  # a list refuses a name by a TypeError
+    try:
+        return whole[int(part) if part.isdigit() else part]
+    except (KeyError, IndexError, TypeError) as error:
+        parts = list(found) if isinstance(found, Mapping) else list(range(len(found)))
+        raise ValueError(
+            f"{place} is not there; the output is a {type(found).__name__} of {parts}"
         ) from error
 
 

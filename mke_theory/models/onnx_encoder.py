@@ -19,6 +19,7 @@ from mke_theory.models.frozen import (
     in_pieces,
     missing_places,
     places_of,
+    renamed,
 )
 from mke_theory.models.onnx_graph import Graph, read_graph, with_outputs
 
@@ -53,7 +54,8 @@ def from_onnx(
     inner = [place for place in dict.fromkeys(places.values()) if place not in graph.outputs]
     session = _session(path, with_outputs(content, inner))
     files = [sha256_of(path.parent / each) for each in graph.files]
-    hashed = content_of_words("ONNX", sha256_of(path), *files, described(prepare, prepared))
+    words = [sha256_of(path), *files, described(prepare, prepared), *renamed(places)]
+    hashed = content_of_words("ONNX", *words)
     inputs = session.get_inputs()
     if len(inputs) != 1:
         names = [each.name for each in inputs]

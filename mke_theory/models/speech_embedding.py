@@ -29,6 +29,7 @@ SHORTEST = 512 + (WINDOW - 1) * 160
 
 Tap = Literal["mean", "max", "sd", "windows"]
 
+_MEL, _EMBEDDING = "output", "conv2d_19"  # what the two networks call their outputs
 _SCALE = 32768.0  # the network was trained on samples of 16 bits
 _AT_ONCE = 128  # windows that the network takes at once; each needs about a megabyte
 _VERSION = "1"  # raise it when the same sound comes to give other numbers
@@ -49,16 +50,14 @@ def frozen_speech_embedding(taps: Sequence[Tap] = ("mean", "max")) -> FrozenEnco
     odd = [tap for tap in taps if tap not in get_args(Tap)]
     if odd:
         raise ValueError(f"taps are {list(taps)}; choose from {get_args(Tap)}")
-    mel = from_onnx(located(MELSPECTROGRAM), {"mel": "output"}, raw="float32 [b, samples]")
-    net = from_onnx(
-        located(SPEECH_EMBEDDING), {"embedding": "conv2d_19"}, raw="float32 [b, 76, 32, 1]"
-    )
+    mel = from_onnx(located(MELSPECTROGRAM), [_MEL], raw="float32 [b, samples]")
+    net = from_onnx(located(SPEECH_EMBEDDING), [_EMBEDDING], raw="float32 [b, 76, 32, 1]")
     # The spectrogram is cut below the loudest cell of the whole batch: a sound has to come alone.
     alone = in_pieces(mel.compute, 1)
 
     def compute(waves: Tensor) -> dict[str, Tensor]:
         _refuse_waves(waves)
-        frames = alone(_SCALE * padded(waves))["mel"][:, 0] / 10 + 2
+        frames = alone(_SCALE * padded(waves))[_MEL][:, 0] / 10 + 2
         windows = _embedded(net.compute, frames.unfold(1, WINDOW, STEP).transpose(2, 3))
         return {tap: _pooled(windows, tap) for tap in taps}
 
@@ -76,7 +75,7 @@ def padded(waves: Tensor) -> Tensor:
 def _embedded(net: Callable[[Tensor], dict[str, Tensor]], windows: Tensor) -> Tensor:
     """[b, w, 96] of windows [b, w, 76, 32]."""
     flat = windows.reshape(-1, WINDOW, windows.shape[3], 1)
-    found = [net(piece)["embedding"] for piece in flat.split(_AT_ONCE)]
+    found = [net(piece)[_EMBEDDING] for piece in flat.split(_AT_ONCE)]
     return torch.cat(found).reshape(*windows.shape[:2], WIDTH)
 
 

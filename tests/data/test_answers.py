@@ -58,6 +58,21 @@ def test_answers_to_questions_are_probabilities_where_they_lie_in_0_to_1() -> No
     assert torch.equal(as_logits("answers", odds, multilabel=True), odds)
 
 
+def test_rounding_makes_no_logits_of_probabilities() -> None:
+    p = np.array([[1 + 1e-7, -1e-7, 0.0], [0.2, 0.3, 0.5]])
+    found = as_logits("answers", p)
+    torch.testing.assert_close(found.softmax(1), torch.tensor(p).float(), atol=5e-6, rtol=0)
+    odds = as_logits("answers", p, multilabel=True)
+    torch.testing.assert_close(torch.sigmoid(odds), torch.tensor(p).float(), atol=5e-6, rtol=0)
+    small = np.array([[1e-4, -1e-4, 2e-4], [0.0, 3e-4, 1e-4]], dtype=np.float32)
+    assert torch.equal(as_logits("answers", small), torch.from_numpy(small))
+
+
+def test_percentages_are_no_log_odds() -> None:
+    with pytest.raises(ValueError, match=r"from 3 to 97; .* \(percentages: p / 100\)"):
+        as_logits("answers", np.array([[3.0, 97.0], [50.0, 20.0]]), multilabel=True)
+
+
 @given(st.integers(0, 10**6), st.integers(2, 6), st.sampled_from([np.float32, np.float64]))
 def test_the_classes_of_answers_are_the_same_in_either_form(seed: int, k: int, kind: Any) -> None:
     logits = np.random.default_rng(seed).normal(size=(20, k)).astype(kind)
@@ -90,6 +105,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "percent": (np.array([[70.0, 30.0], [51.0, 49.0]]), r"sum to 100 to 100 .* p / p\.sum"),
     "votes": (np.array([[3, 7], [10, 0]]), "sum to 10 to 10"),
     "unnormalised": (np.array([[0.7, 0.2], [0.5, 0.5]]), r"sum to 0\.9 to 1"),
+    "votes of some": (np.array([[3, 7, 0], [10, 0, 2]]), "sum to 10 to 12"),
+    "rounded percent": (np.array([[69.9, 30.0], [51.2, 48.9]]), r"sum to 99\.9 to 100\.1"),
     "a class left out": (np.array([[0.7, 0.2], [0.1, 0.5]]), r"sum to 0\.6 to 0\.9"),
 }
 

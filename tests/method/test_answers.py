@@ -118,6 +118,20 @@ def test_probabilities_teach_what_their_logits_teach() -> None:
     torch.testing.assert_close(students[0], students[1], atol=1e-3, rtol=1e-3)
 
 
+def test_probabilities_are_not_taken_for_logits() -> None:
+    p = torch.tensor([[1 + 1e-6, -1e-6, 0.0], [0.2, 0.3, 0.5]])
+    with pytest.raises(ValueError, match="Answers takes logits"):
+        Answers(p)
+    with pytest.raises(ValueError, match="Answers takes logits"):
+        Answers(torch.tensor([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]]).half().float() * (1 + 3e-4))
+    with pytest.raises(ValueError, match=r"^labelled answers are prob"):
+        Answers(torch.randn(2, 3), torch.tensor([[0.2, 0.3, 0.5]]))
+    problem = Questions().problem(0)
+    asked = Answers(torch.rand(problem.unlabelled.labels.shape))
+    with pytest.raises(ValueError, match=r"lie in \[0, 1\], .* Answers takes log odds"):
+        pseudo_label(asked, problem.unlabelled)
+
+
 def test_answers_for_other_samples_are_refused() -> None:
     problem = Toy().problem(0)
     with pytest.raises(ValueError, match="there are 20 answers for 21 samples of D_u"):

@@ -99,3 +99,32 @@ def test_two_inputs_are_refused(tmp_path: Path) -> None:
         torch.export.save(program, tmp_path / "sum.pt2")
     with pytest.raises(ValueError, match="takes 2 inputs; an encoder takes one"):
         from_exported(tmp_path / "sum.pt2", raw=RAW)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_batch_normalisation_that_looks_at_the_batch_is_refused_after_decomposition_too(
+    tmp_path: Path, running: bool
+) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(108, track_running_stats=running))
+    message = "in training mode" if running else "without running statistics"
+    for decomposed in (False, True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(net.train(running), (torch.randn(2, 3, 6, 6),))
+            program = program.run_decompositions() if decomposed else program
+            torch.export.save(program, tmp_path / "net.pt2")
+        with pytest.raises(ValueError, match=message):
+            from_exported(tmp_path / "net.pt2", raw=RAW)
+
+
+def test_an_instance_normalisation_looks_at_its_own_sample_alone(tmp_path: Path) -> None:
+    x = torch.randn(3, 3, 6, 6)
+    path = exported(tmp_path, nn.InstanceNorm2d(3).eval())
+    found = from_exported(path, raw=RAW)(x)["output"]
+    torch.testing.assert_close(found, nn.InstanceNorm2d(3)(x))
+
+
+def test_content_changes_with_the_place_behind_a_tap(tmp_path: Path) -> None:
+    path = exported(tmp_path, made())
+    found = [from_exported(path, {"x": place}, raw=RAW).content for place in ("body", "output")]
+    assert found[0] != found[1]

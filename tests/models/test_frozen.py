@@ -117,6 +117,58 @@ def test_content_changes_with_weights_layers_and_preparation_alone() -> None:
     assert renamed.content == content(net) and renamed.taps == ("_0",)
 
 
+def test_content_changes_with_the_place_behind_a_tap() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+
+    def content(*places: str) -> str:
+        taps = {f"tap{i}": place for i, place in enumerate(places)}
+        return from_module(net, taps, name="x", raw=RAW).content
+
+    assert len({content("0"), content("1"), content("1", "0"), content("0", "1")}) == 4
+    assert from_module(net, {"_0": "0"}, name="x", raw=RAW).content == (
+        from_module(net, ["0", "1"], name="x", raw=RAW).content
+    )
+
+
+def test_content_changes_with_numbers_and_with_weights_of_a_preparation() -> None:
+    class Scaled(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.factor * x
+
+    def content(factor: float, prepare: nn.Module | None = None) -> str:
+        return from_module(Scaled(factor), ["output"], name="x", raw=RAW, prepare=prepare).content
+
+    assert content(1.0) == content(1.0) != content(2.0)
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    assert content(1.0, first) == content(1.0, first) != content(1.0, second)
+
+
+def test_a_batch_normalisation_without_running_statistics_is_refused() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, track_running_stats=False))
+    with pytest.raises(ValueError, match="x: 1 is a batch normalisation without running stat"):
+        from_module(net, ["output"], name="x", raw=RAW)
+    kept = nn.Sequential(nn.Conv1d(1, 2, 1), nn.InstanceNorm1d(2))
+    assert from_module(kept, ["output"], name="x", raw=RAW)(X[:, None])["output"].shape == (2, 2, 3)
+
+
+def test_a_tensor_has_no_parts() -> None:
+    square = torch.randn(3, 3)  # one number a sample: the first sample would look like an answer
+    with pytest.raises(ValueError, match=r"output\[0\] is .* a Tensor without parts: name output"):
+        from_module(nn.Linear(3, 3), ["output[0]"], name="x", raw=RAW)(square)
+
+
+def test_what_the_network_cannot_compute_on_is_said() -> None:
+    net = from_module(nn.Linear(3, 3), ["output"], name="x", raw=RAW)
+    with pytest.raises(ValueError, match=r"compute on torch\.int64 \[2, 3\] \(mat1 and mat2"):
+        net(X.long())
+    with pytest.raises(ValueError, match=r"x takes float32 \[b, 3\] and cannot .* \[2, 2\] \(mat1"):
+        net(X[:, :2])
+
+
 def test_the_hash_of_weights_by_hand() -> None:
     a, b = torch.tensor([1.0, 2.0]), torch.tensor(3, dtype=torch.int64)
     assert content_of_weights({"a": a, "b": b}) == content_of_weights({"b": b, "a": a})
@@ -190,7 +242,7 @@ def test_batches_that_cannot_be_right_are_refused() -> None:
 
 @pytest.mark.parametrize("taps", [(), ("a", "a"), ("a.b",), ("",)])
 def test_taps_are_different_names(taps: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="taps are different names"):
+    with pytest.raises(ValueError, match="taps have to be different names"):
         replace(encoder(lambda x: {"y": x}), taps=taps)
 
 

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from mke_theory.data.file_hashes import content_of, stamp_of
 from mke_theory.data.lazy_arrays import SideBySide, Stored
-from mke_theory.tasks.files.features import open_features
+from mke_theory.tasks.files.features import Features, open_features
+from mke_theory.tasks.files.features.manifest import first_difference
 from mke_theory.tasks.files.standardise import column_moments
 
 KEYS = "keys"
@@ -60,19 +61,34 @@ def folder_arrays(folder: Path, *, whole: Container[str]) -> dict[str, Any]:
 
     Raises ValueError where a file is damaged, holds objects or numbers that cannot be mapped, or a
     modality is there twice; as `open_features` where features are not whole; and where the names of
-    their samples are not those of keys.npy.
+    their samples are not those of keys.npy, or not those of each other.
     """
     arrays: dict[str, Any] = {}
     for path in sorted(folder.glob("*.npy")):
         arrays[path.stem] = loaded(path, mapped=path.stem not in whole and path.stem != KEYS)
     arrays.pop(KEYS, None)
-    keys = read_keys(folder)
-    for path in sorted(path for path in folder.glob("[!.]*") if path.is_dir()):
-        if path.name in arrays:
-            raise ValueError(f"{folder}: has {path.name}.npy and {path.name}/; keep one of them")
-        parts = list(open_features(path, keys=keys).arrays.values())
-        arrays[path.name] = parts[0] if len(parts) == 1 else SideBySide(parts)
+    for name, opened in _opened(folder).items():
+        if name in arrays:
+            raise ValueError(f"{folder}: has {name}.npy and {name}/; keep one of them")
+        parts = list(opened.arrays.values())
+        arrays[name] = parts[0] if len(parts) == 1 else SideBySide(parts)
     return {name: arrays[name] for name in sorted(arrays)}
+
+
+def _opened(folder: Path) -> dict[str, Features]:
+    """The features in a folder by modality; ValueError where samples have not the same names."""
+    keys, found = read_keys(folder), dict[str, Features]()
+    for path in sorted(path for path in folder.glob("[!.]*") if path.is_dir()):
+        found[path.name] = opened = open_features(path, keys=keys)
+        other, first = next(iter(found.items()))
+        if opened.keys != first.keys:
+            raise ValueError(
+                f"{folder}: {other}/ and {path.name}/ are features of samples with other names, or "
+                f"in another order: {first_difference(first.keys, opened.keys)}, but a row has to "
+                "be one sample; make them in one order, or save the arrays of one of them, in that "
+                f"of the other, as {path.name}.npy"
+            )
+    return found
 
 
 def read_keys(path: Path) -> tuple[str, ...] | None:

@@ -65,7 +65,7 @@ def write_shards(
         name = f"{number:02x}"
         shards.setdefault(name, {})[clip] = path
     whole = {m: pooled(encoders[m], films=m == "video") for m in MODALITIES[which]}
-    for old in (path for m in whole for path in (folder / f"{which}-{m}").glob("*")):
+    for old in (path for m in whole for path in _shards(folder / f"{which}-{m}")):
         if old.name not in shards:
             shutil.rmtree(old)
     count, bad = 0, list[str]()
@@ -142,10 +142,15 @@ def _attempt(path: Path, which: Set) -> Mapping[str, np.ndarray] | str:
         return str(error).replace(str(path), path.name)
 
 
+def _shards(folder: Path) -> list[Path]:
+    """The shards in a folder; what else a file manager leaves there is none."""
+    return sorted(path for path in folder.glob("*") if path.is_dir())
+
+
 def _shelf(folder: Path, which: Set, origins: Mapping[str, set[str]], bad: list[str]) -> Shelf:
     clips: list[Clip] = []
     found: dict[str, list[np.ndarray]] = {m: [] for m in MODALITIES[which]}
-    for shard in sorted((folder / f"{which}-audio").iterdir()):
+    for shard in _shards(folder / f"{which}-audio"):
         opened = {m: open_features(folder / f"{which}-{m}" / shard.name) for m in found}
         if len({one.keys for one in opened.values()}) != 1:
             raise ValueError(f"shard {shard.name} of {which} has other clips by modality")
@@ -153,4 +158,6 @@ def _shelf(folder: Path, which: Set, origins: Mapping[str, set[str]], bad: list[
         for m, one in opened.items():
             found[m].append(one.arrays["pooled"])
             origins[m].add(one.manifest.origin.content)
+    if not clips:
+        raise ValueError(f"has no shards of {which}")
     return Shelf(tuple(clips), {m: np.concatenate(x) for m, x in found.items()}, tuple(bad))

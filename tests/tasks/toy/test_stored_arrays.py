@@ -297,6 +297,14 @@ def test_features_without_names_need_as_many_samples(tmp_path: Path) -> None:
         task.problem(0)
 
 
+def test_features_of_two_modalities_are_of_the_same_samples_in_one_order(tmp_path: Path) -> None:
+    task = with_features(tmp_path / "own")
+    (tmp_path / "own" / "keys.npy").unlink()
+    written(tmp_path / "own" / "depth", samples=PICTURES[::-1].copy(), keys=NAMES[::-1])
+    with pytest.raises(ValueError, match=r"depth/ and image/ are .* 'clip 29' there and 'clip 0'"):
+        task.problem(0)
+
+
 def test_a_modality_is_there_once(tmp_path: Path) -> None:
     task = with_features(tmp_path / "own")
     np.save(tmp_path / "own" / "image.npy", PICTURES)

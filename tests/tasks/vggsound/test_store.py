@@ -143,3 +143,9 @@ def test_a_clip_that_is_gone_leaves_no_features(corpus: Corpus) -> None:
     assert len(read_shelves(folder)["vggsound"].clips) == 41
     named = [json.loads(path.read_text()) for path in folder.glob("vggsound-*/*/keys.json")]
     assert str(gone) not in {name for names in named for name in names}
+
+
+def test_files_that_a_file_manager_leaves_are_no_shards(corpus: Corpus, read: list[Path]) -> None:
+    (corpus.root / PREPARED / "vggsound-audio" / ".DS_Store").write_bytes(b"Bud1")
+    again(corpus)
+    assert read == [] and len(read_shelves(corpus.root / PREPARED)["vggsound"].clips) == 42

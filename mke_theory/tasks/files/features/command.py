@@ -15,6 +15,9 @@ from mke_theory.tasks.ravdess.raw_samples import speech_samples
 from mke_theory.tasks.registry import data_root_or_default
 from mke_theory.tasks.toy.raw_samples import array_samples
 
+RATE, SIZE = 16_000, (240, 320)
+"""The samples a second, and the height and width of frames, where none are given."""
+
 DataSet = Literal["nyu_depth", "av_digits", "ravdess", "arrays"]
 
 
@@ -26,9 +29,9 @@ def features(
     data_root: Path | None = None,
     file: Path | None = None,
     taps: tuple[str, ...] = (),
-    size: tuple[int, int] = (240, 320),
+    size: tuple[int, int] | None = None,
     enlarged: tuple[int, int] | None = None,
-    rate: int = 16_000,
+    rate: int | None = None,
     seconds: float | None = None,
     batch: int = 8,
     chunk: int = 64,
@@ -46,9 +49,10 @@ def features(
         data_root: the folder above the data set; by default as for all tasks.
         file: the .npz file or the folder of `arrays`.
         taps: outputs of the encoder; its usual ones where none are named.
-        size: height and width at which frames of nyu_depth are read.
+        size: height and width at which frames of nyu_depth are read; by default 240 320.
         enlarged: height and width that pictures are brought to before the encoder.
-        rate: samples a second that sounds are read at.
+        rate: samples a second that sounds are read at, by default 16000; of `arrays` those that
+            they have, as nothing resamples them.
         seconds: the length that sounds are brought to; by default 1 (av_digits), 4 (ravdess).
         batch: samples computed at a time.
         chunk: samples finished, and then lost no more, at a time.
@@ -60,7 +64,7 @@ def features(
         pictures=raw.pictures,
         taps=taps,
         enlarged=enlarged,
-        rate=None if data_set == "arrays" else rate,
+        rate=RATE if rate is None and data_set != "arrays" else rate,
     )
     found = write_features(
         out,
@@ -85,22 +89,26 @@ def _samples(
     modality: str,
     data_root: Path | None,
     file: Path | None,
-    size: tuple[int, int],
-    rate: int,
+    size: tuple[int, int] | None,
+    rate: int | None,
     seconds: float | None,
 ) -> RawSamples:
+    if size is not None and data_set != "nyu_depth":
+        raise ValueError(f"--size is {size}, but only frames of nyu_depth are read at a size")
+    if seconds is not None and data_set in ("nyu_depth", "arrays"):
+        raise ValueError(f"--seconds is {seconds}, but {data_set} is taken as it is; leave it out")
     if data_set == "arrays":
         if file is None:
             raise ValueError("name the .npz file or the folder of `arrays` by --file")
         return array_samples(file, modality)
     if file is not None:
         raise ValueError(f"--file is {file}, but {data_set} is read from --data-root; leave it out")
-    root = data_root_or_default(data_root)
+    root, rate = data_root_or_default(data_root), RATE if rate is None else rate
     if data_set == "nyu_depth":
-        return frame_samples(root, modality, size)
+        return frame_samples(root, modality, SIZE if size is None else size)
     if data_set == "av_digits":
-        return digit_samples(root, modality, rate, seconds or 1.0)
-    return speech_samples(root, modality, rate, seconds or 4.0)
+        return digit_samples(root, modality, rate, 1.0 if seconds is None else seconds)
+    return speech_samples(root, modality, rate, 4.0 if seconds is None else seconds)
 
 
 def main() -> None:

@@ -17,6 +17,9 @@ from mke_theory.tasks.files.features.manifest import Origin, hash_of_keys
 LARGEST = float(np.finfo(np.float16).max)
 """The largest number that float16 holds, 65504."""
 
+SMALLEST = float(np.finfo(np.float16).smallest_normal)
+"""The smallest number of which float16 keeps all its digits, 6.1e-5."""
+
 
 class Encoder(Protocol):
     """The part of `models.frozen.FrozenEncoder` that is needed here."""
@@ -67,7 +70,7 @@ class Job:
         """The features of some samples by tap, [stop − start, ...] float32.
 
         Raises ValueError where the taps are not the encoder's, a tap has not one row a sample, or
-        float16 cannot hold a number.
+        float16 cannot hold a number, or all are so small that it would round most of them off.
         """
         found = self._encoded(start, stop)
         if tuple(found) != tuple(self.encoder.taps):
@@ -103,8 +106,15 @@ class Job:
 
 
 def _refuse_unfit(tap: str, x: np.ndarray, keys: Sequence[str]) -> None:
-    """Raise ValueError, with the sample's key, where float16 cannot hold a number."""
-    if x.min() >= -LARGEST and x.max() <= LARGEST:  # false where one is NaN
+    """Raise ValueError, with a sample's key, where float16 cannot hold a number, or hardly any."""
+    low, high = float(x.min()), float(x.max())
+    if 0 < max(-low, high) < SMALLEST:
+        raise ValueError(
+            f"tap {tap!r} of sample {keys[0]!r} and those after it holds numbers from {low:.2g} to "
+            f"{high:.2g}; features are kept as float16, which rounds what is below {SMALLEST:.1g}: "
+            "take another tap of the encoder, or multiply this one in the network"
+        )
+    if low >= -LARGEST and high <= LARGEST:  # false where one is NaN
         return
     flat = x.reshape(len(x), -1)
     bad = ~(np.abs(flat) <= LARGEST)

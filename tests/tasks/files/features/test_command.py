@@ -68,6 +68,18 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     assert ran.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+def test_own_sounds_of_a_rate_that_the_encoder_does_not_take_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openwakeword")
+    sound = np.random.default_rng(0).uniform(-1, 1, (30, 8000)).astype(np.float32)
+    saved(tmp_path, {**given_parts(), "sound": sound})
+    asked = ["--data-set", "arrays", "--file", tmp_path / "own.npz", "--modality", "sound"]
+    asked += ["--encoder", "speech_embedding", "--out", tmp_path / "out"]
+    with pytest.raises(SystemExit, match="rate is 8000 Hz, but encoder speech_embedding takes"):
+        call(monkeypatch, *asked, "--rate", 8000)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -76,6 +88,8 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
             ["--data-set", "ravdess", "--file", "x"],
             "--file is x, but ravdess is read from --data-r",
         ),
+        (["--data-set", "arrays", "--seconds", "2"], "--seconds is 2.0, but arrays is taken as it"),
+        (["--data-set", "ravdess", "--size", "8", "8"], r"--size is \(8, 8\), but only frames"),
         (["--data-set", "av_digits", "--data-root", "nowhere"], "the data root nowhere is not a"),
     ],
 )

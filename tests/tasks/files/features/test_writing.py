@@ -298,6 +298,19 @@ def test_the_largest_number_is_kept(tmp_path: Path) -> None:
     assert float(found.arrays["fine/maps"].max()) == 65504.0
 
 
+@pytest.mark.parametrize(("scale", "kept"), [(1e-9, False), (1e-6, False), (1e-3, True), (0, True)])
+def test_a_tap_that_float16_would_round_off_is_refused(
+    tmp_path: Path, scale: float, kept: bool
+) -> None:
+    encoder = MadeUp(lambda x: {"y": scale * x.flatten(1)[:, :2].float().sign()}, taps=("y",))
+    pictures = np.full((11, 3, 4, 6), 7, np.uint8)
+    if kept:
+        assert len(written(tmp_path / "f", encoder, samples=pictures)) == 11
+        return
+    with pytest.raises(ValueError, match=r"tap 'y' of sample 'frame 00' .* rounds what is below 6"):
+        written(tmp_path / "f", encoder, samples=pictures)
+
+
 def without_tap(batch: Tensor) -> dict[str, Tensor]:
     return {"coarse": two_taps(batch)["coarse"]}
 
