@@ -25,7 +25,7 @@ def test_the_readme_shows_the_table_of_the_committed_records() -> None:
     table = publish.readme_table()
     assert shown[0] == [table.index.name, *table.columns]
     assert shown[1:] == [[name, *row] for name, *row in table.itertuples(name=None)]
-    studies = ("real", "benchmarks", "ear")
+    studies = ("real", "benchmarks", "ear", "nyu_pretrained")
     assert len(shown) == 1 + len({run.task for name in studies for run in publish.runs(name)})
 
 

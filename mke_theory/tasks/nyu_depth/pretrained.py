@@ -95,7 +95,7 @@ class NYUDepthPretrained(NYUDepth):
     """`NYUDepth` on features of a frozen encoder; `size` is that of labels and finest maps.
 
     `features` is the folder that features are kept in; by default one of the cache. They are made
-    by `prepare` where they are not there yet: 6 GB, and some ten minutes on one core.
+    by `prepare` where they are not there yet: 5 GB, and some 14 minutes on one core.
     `channels` is the width of the heads. Settings of `NYUDepth`'s own networks do not apply, and
     are refused where they are changed.
     """
