@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 COMPUTES = ("data", "models", "evaluation", "training", "method", "study", "synthetic", "tasks")
-"""The rooms whose code decides what a run computes; theory and report only read what came out."""
+"""The rooms whose code decides what a run computes; the others only read what came out."""
 
 
 def canonical(value: object) -> Any:
