@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ARMS": "study.arms",
     "Account": "evaluation.account",
+    "MKEClassifier": "estimator",
     "MultimodalModel": "models",
     "Objective": "method.objective",
     "Pool": "data.pool",
@@ -33,6 +34,7 @@ _HOME = {
 __all__ = [
     "ARMS",
     "Account",
+    "MKEClassifier",
     "MultimodalModel",
     "Objective",
     "Pool",
@@ -54,6 +56,7 @@ __all__ = [
 if TYPE_CHECKING:
     from mke_theory.data.pool import Pool
     from mke_theory.data.problem import Problem
+    from mke_theory.estimator import MKEClassifier
     from mke_theory.evaluation.account import Account, account
     from mke_theory.method.algorithm import expand, fit_teacher, pseudo_label
     from mke_theory.method.objective import Objective

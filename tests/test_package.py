@@ -41,6 +41,7 @@ ROOMS = (
     "study",
     "synthetic",
     "tasks",
+    "estimator",
     "report",
 )
 """Every room, in the order of its floor: it imports from itself and from rooms before it."""
