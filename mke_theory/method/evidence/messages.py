@@ -66,13 +66,13 @@ def messages(state: EvidenceState) -> Iterator[str]:
 
 
 def _calibration(state: EvidenceState) -> Iterator[str]:
-    if state.honest is None:
+    if state.honest is None and state.settings.calibrated:
         how = "is 1, since pairs tell nothing" if state.all_weak else "was chosen by the pairs"
         yield (
             f"the teacher's temperature {how}: nobody answered labels that were not trained on, by "
             "which it is else found"
         )
-    elif state.temperature >= HOTTEST:
+    elif state.honest is not None and state.temperature >= HOTTEST:
         yield (
             f"the teacher's temperature is at its limit of {HOTTEST:.0f}: on the "
             f"{len(state.honest.labels)} labels that it was not trained on its confidence says "

@@ -29,7 +29,7 @@ TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 def first_round(state: EvidenceState) -> Generator[list[TrainingJob], list[Fit], None]:
     """Experts of the other modalities learn the teacher's answers."""
     state.take((yield from learn_the_answers(state, state.betas, "round 1")))
-    if state.honest is None:
+    if state.honest is None and state.settings.calibrated:
         _temperature_by_pairs(state)
     state.fit_exponents(state.betas)
     state.note(1)
@@ -68,7 +68,7 @@ def _temperature_by_pairs(state: EvidenceState) -> None:
 
 def forget_temperature_by_pairs(state: EvidenceState) -> None:
     """The teacher as it is, where its temperature was chosen by pairs that tell nothing."""
-    if state.honest is None:
+    if state.honest is None and state.settings.calibrated:
         state.calibrate(1.0)
         state.fit_exponents(state.betas)
         state.rounds.pop()

@@ -83,7 +83,8 @@ class EvidenceState:
         self.redundancy: dict[Group, Redundancy] = {}
         self.rounds: list[Round] = []
         self.fits: list[Fit] = []
-        self.calibrate(1.0 if honest is None else honest.temperature)
+        calibrated = honest is not None and self.settings.calibrated
+        self.calibrate(honest.temperature if honest and calibrated else 1.0)
 
     def _scores(self, rows: slice = slice(None)) -> Tensor:
         return scores_of(self.logits[rows], multilabel=self.job.multilabel)

@@ -154,6 +154,23 @@ def test_a_student_of_pixels_and_its_account() -> None:
     torch.testing.assert_close(logits.exp().sum(1), torch.ones(40, 9, 10).double())
 
 
+def test_the_sum_of_pixels_counts_the_teacher_as_it_is() -> None:
+    # A teacher twice as sure as it should be: labels say so, and are not heard.
+    pool, labelled = (
+        replace(one, inputs={**one.inputs, "a": 2 * one.inputs["a"]})
+        for one in (maps(40, 0), maps(20, 1))
+    )
+    labelled = replace(labelled.only(("a",)), answers=labelled.inputs["a"])
+    job = replace(reading(pool, settings=PIXELS), labelled=labelled)
+    found, told = student(job), student(replace(job, settings=replace(PIXELS, calibrated=True)))
+    assert found.honest is not None and found.honest.temperature == pytest.approx(2.0, rel=0.15)
+    assert found.temperature == 1.0 and told.temperature == found.honest.temperature
+    alone = {"a": maps(3, 2).inputs["a"]}
+    torch.testing.assert_close(
+        predict(found.student, Pool(alone, maps(3, 2).labels)), alone["a"].double().log_softmax(1)
+    )
+
+
 def test_pictures_that_lack_a_modality() -> None:
     found = student(reading(maps(40, 0)))
     few = maps(3, 1).inputs
