@@ -98,14 +98,16 @@ def run_all(options: Options) -> int:
             return refused(problem)
         configuration = RunConfiguration(folder=options.out, workers=options.workers)
         done, failures = execute(runs, kept, configuration, resume=options.resume)
+    troubles = [f"{failure.run}: {failure.error}" for failure in failures]
     if done:
         text = markdown(done)
         written = records.write_atomic(options.out / "nyu_pretrained.md", text)
-        print(text, written, sep="\n")
-        print(*summary.figures(done, options.out), sep="\n")
-    for failure in failures:
-        print(f"failed: {failure.run}: {failure.error}", file=sys.stderr)
-    return 1 if failures else 0
+        drawn = summary.figures(done, options.out)
+        troubles += drawn.troubles
+        print(text, written, *drawn.files, sep="\n")
+    for line in troubles:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if troubles else 0
 
 
 def chosen_tasks(options: Options) -> list[NYUDepthPretrained]:
