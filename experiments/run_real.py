@@ -28,10 +28,10 @@ from typing import Annotated, Literal
 import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import answered_tasks, interrupted, ready_tasks, refuse_unknown, refused
+
+from calls import answered_tasks, asked, interrupted, ready_tasks, refuse_unknown, refused
 
 from mke_theory.data.console import forgiving_console
-from mke_theory.data.typed_paths import with_homes
 from mke_theory.report import page
 from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
@@ -112,12 +112,8 @@ class Options:
 @forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     given = sys.argv[1:] if argv is None else argv
-    try:
-        options = with_homes(options)
-    except ValueError as problem:
-        return refused(problem)
     try:
         return run_all(options, shlex.join(["python", "experiments/run_real.py", *given]))
     except KeyboardInterrupt:

@@ -23,9 +23,11 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import tyro
-from calls import refuse_below_one, refused, until_interrupted
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, refuse_below_one, refused, until_interrupted
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation import stats
 from mke_theory.report import summary as report
 from mke_theory.report import tables
@@ -71,9 +73,10 @@ class Options:
     """Runs carried out at the same time."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 
