@@ -27,9 +27,9 @@ def forgiving_console() -> Iterator[None]:
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
+        for stream, old in zip((sys.stdout, sys.stderr), before, strict=True):
             with suppress(ValueError):  # somebody has closed it
-                stream.flush()
+                stream.flush() if old is not None else stream.close()
         sys.stdout, sys.stderr = before
 
 
