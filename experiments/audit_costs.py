@@ -36,13 +36,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
-from calls import finished, refuse_below_one
 from scipy.special import bdtrc
-from semi_supervised import percent
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, finished, refuse_below_one
+from semi_supervised import percent
+
 from mke_theory.audit.betting import Floats, log_evidence
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.study.arms import ARMS, EVIDENCE, MM_STUDENT
 from mke_theory.study.records import Record
@@ -66,9 +68,10 @@ class Options:
     """Folder for the table."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 for a bad call or where there are no records."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return finished(partial(run, options))
 
 

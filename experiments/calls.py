@@ -7,11 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import tyro
 from joblib.externals.loky import get_reusable_executor
 
+from mke_theory.data.typed_paths import with_homes
 from mke_theory.study.task import Task
 
 T = TypeVar("T", bound=Task)
+Options = TypeVar("Options")
+
+
+def asked(kind: type[Options], argv: Sequence[str] | None, doc: str | None) -> Options:
+    """The options of a call, with home folders for `~` in its paths.
+
+    Ends the process with 2, after a line on it, where the call is wrong.
+    """
+    options = tyro.cli(kind, args=argv, description=doc)
+    try:
+        return with_homes(options)
+    except ValueError as problem:
+        raise SystemExit(refused(problem)) from problem
 
 
 def interrupted(folder: Path | None = None) -> int:

@@ -26,8 +26,11 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import tyro
-from calls import ready_tasks, refused, until_interrupted
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, ready_tasks, refused, until_interrupted
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import clopper_pearson, summarise
 from mke_theory.report.tables import cell
@@ -80,9 +83,10 @@ class Options:
     """Students trained and certified at the same time."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where all went well, 1 where something failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 

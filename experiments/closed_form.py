@@ -31,12 +31,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
-from calls import finished
 from joblib import Parallel, delayed
 from scipy import special
 from scipy.stats import binom
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, finished
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.study.processes import available_cores
 from mke_theory.study.records import write_atomic
@@ -285,9 +287,10 @@ def run(options: Options) -> list[Path]:
     return paths
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where the closed form agrees, 1 where it does not, 2 for a bad call."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return finished(lambda: run(options))
 
 

@@ -33,8 +33,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tyro
-from calls import finished, refuse_below_one, until_interrupted
+from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, finished, refuse_below_one, until_interrupted
 from evidence_on_worlds import (
     Block,
     begun,
@@ -44,9 +46,9 @@ from evidence_on_worlds import (
     recorded,
     task_of,
 )
-from matplotlib.figure import Figure
 from semi_supervised import gain, percent
 
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import paired_difference
 from mke_theory.method.evidence import EvidenceExpansion, EvidenceSettings
 from mke_theory.report.plots import gain_against_shared
@@ -134,9 +136,10 @@ class Options:
     """Settings carried out at the same time, each in a process of its own."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where one failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(finished, partial(run, options)))
 
 

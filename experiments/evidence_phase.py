@@ -31,8 +31,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import tyro
-from calls import finished, refuse_below_one, until_interrupted
+from matplotlib.figure import Figure
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, finished, refuse_below_one, until_interrupted
 from evidence_on_worlds import (
     TRAINER,
     Block,
@@ -45,10 +48,9 @@ from evidence_on_worlds import (
     sound,
     task_of,
 )
-from matplotlib.figure import Figure
 from semi_supervised import gain, percent
-from torch import Tensor
 
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.evaluation.stats import Interval, paired_difference
 from mke_theory.method import relatives
@@ -164,9 +166,10 @@ class Options:
     """Points carried out at the same time, each in a process of its own."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where one failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(finished, partial(run, options)))
 
 

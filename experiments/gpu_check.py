@@ -33,11 +33,14 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 import torch
 import tyro
-from calls import refuse_unknown, refused
-from device_checks import CHECKS
-from device_findings import Finding, Scale
 from joblib.externals.loky import get_reusable_executor
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, refuse_unknown, refused
+from device_checks import CHECKS
+from device_findings import Finding, Scale
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.study.keys import code_version
 from mke_theory.study.records import write_atomic
 
@@ -85,10 +88,11 @@ class Outcome:
         return "measured" if not goals else "met" if all(goals) else "not met"
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every goal is met or left out, 1 where one is missed or a check failed, 2, 130."""
     try:
-        options = tyro.cli(Options, args=argv, description=__doc__)
+        options = asked(Options, argv, __doc__)
         scale = scale_of(options)
         names = options.checks or tuple(CHECKS)
         refuse_unknown("check", names, CHECKS)

@@ -26,8 +26,11 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import tyro
-from calls import refuse_below_one, refuse_unknown, refused, until_interrupted
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, refuse_below_one, refuse_unknown, refused, until_interrupted
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import paired_difference, summarise
 from mke_theory.report import summary
 from mke_theory.study import records
@@ -74,9 +77,10 @@ class Options:
     """Skip what is recorded in the output folder; --no-resume does everything again."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 
@@ -98,14 +102,16 @@ def run_all(options: Options) -> int:
             return refused(problem)
         configuration = RunConfiguration(folder=options.out, workers=options.workers)
         done, failures = execute(runs, kept, configuration, resume=options.resume)
+    troubles = [f"{failure.run}: {failure.error}" for failure in failures]
     if done:
         text = markdown(done)
         written = records.write_atomic(options.out / "nyu_pretrained.md", text)
-        print(text, written, sep="\n")
-        print(*summary.figures(done, options.out), sep="\n")
-    for failure in failures:
-        print(f"failed: {failure.run}: {failure.error}", file=sys.stderr)
-    return 1 if failures else 0
+        drawn = summary.figures(done, options.out)
+        troubles += drawn.troubles
+        print(text, written, *drawn.files, sep="\n")
+    for line in troubles:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if troubles else 0
 
 
 def chosen_tasks(options: Options) -> list[NYUDepthPretrained]:

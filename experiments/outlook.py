@@ -30,14 +30,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import tyro
-from calls import finished, refuse_below_one
-from semi_supervised import percent
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, finished, refuse_below_one
+from semi_supervised import percent
+
 from mke_theory.audit import diagnose
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for
@@ -111,9 +113,10 @@ class Options:
     """Folder for the table."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 for a bad call."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return finished(partial(run, options))
 
 

@@ -29,9 +29,12 @@ from typing import Annotated, Any
 
 import pandas as pd
 import tyro
-from calls import ready_tasks, refuse_below_one, refused, until_interrupted
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, ready_tasks, refuse_below_one, refused, until_interrupted
 from npz_tasks import TASKS, Cut
 
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import summarise
 from mke_theory.report import tables
 from mke_theory.report.plots import gain_by_arm, save
@@ -75,9 +78,10 @@ class Options:
     """Skip what is recorded in the output folder; --no-resume does everything again."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 

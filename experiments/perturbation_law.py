@@ -35,10 +35,13 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from calls import refuse_below_one, refused, until_interrupted
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, refuse_below_one, refused, until_interrupted
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for, seed_for, torch_seed
@@ -145,9 +148,10 @@ class Options:
     """A tenth of the seeds, and no study that needs data."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 

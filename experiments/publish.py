@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 import audit_costs
 import certificates
 import dependence
@@ -27,14 +30,13 @@ import evidence_guards
 import evidence_phase
 import evidence_tables
 import nyu_pretrained
-import pandas as pd
 import perturbation_law
 import ravdess_folds
 import semi_supervised
 import twomoon
-import tyro
-from calls import refused
+from calls import asked, refused
 
+from mke_theory.data.console import forgiving_console
 from mke_theory.report import published as published_numbers
 from mke_theory.report import table_files, tables
 from mke_theory.report import theory as theory_report
@@ -146,9 +148,10 @@ class Options:
     """Output folder of audit_costs.py."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 where a folder has no records, a file of a study is not there, or one is damaged."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     try:
         publish(options)
     except (OSError, ValueError) as problem:

@@ -23,8 +23,11 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import tyro
-from calls import ready_tasks, refuse_below_one, refuse_unknown, refused, until_interrupted
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, ready_tasks, refuse_below_one, refuse_unknown, refused, until_interrupted
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import paired_difference, summarise
 from mke_theory.study import records
 from mke_theory.study.arms import ARMS, REFERENCE
@@ -67,9 +70,10 @@ class Options:
     """Skip what is recorded in the output folder; --no-resume does everything again."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 

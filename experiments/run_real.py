@@ -26,16 +26,22 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from calls import answered_tasks, interrupted, ready_tasks, refuse_unknown, refused
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+
+from calls import answered_tasks, asked, interrupted, ready_tasks, refuse_unknown, refused
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.report import page
 from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
+from mke_theory.report.attempts import Attempts
 from mke_theory.study import records
 from mke_theory.study.arms import ARMS, Arm
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.overrides import changed
 from mke_theory.study.processes import available_cores
+from mke_theory.study.records import Record
 from mke_theory.study.result import Run
 from mke_theory.study.study import execute, feasible, plan, repeats_another
 from mke_theory.study.task import Task
@@ -103,9 +109,10 @@ class Options:
     """Settings to change, for instance digits.recipe.student.steps=100."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     given = sys.argv[1:] if argv is None else argv
     try:
         return run_all(options, shlex.join(["python", "experiments/run_real.py", *given]))
@@ -132,29 +139,57 @@ def run_all(options: Options, command: str) -> int:
             print(line, file=sys.stderr)
         try:
             done, failures = execute(runs, kept, configuration, resume=options.resume)
-            files = report.write(done, options.out) if done else []
-            report.show(done, options.out)
-            appraisals, troubles = appraise_all(
-                done,
-                tasks,
-                options.out,
-                seeds=options.theory,
-                workers=configuration.workers,
-                resume=options.resume,
-            )
-            files += theory_report.write(appraisals, options.out)
-            theory_report.show(appraisals)
-            if done:
-                report.show_overview(done)
-                figures = report.figures(done, options.out)
-                folder = options.out
-                whole = page.write(done, appraisals, folder, figures=figures, command=command)
-                print(*files, *figures, whole, sep="\n")
         except (OSError, MemoryError) as problem:
             return stopped(problem)
-    for line in [*(f"{failure.run}: {failure.error}" for failure in failures), *troubles]:
+        troubles = [f"{failure.run}: {failure.error}" for failure in failures]
+        troubles += leave_and_show(done, tasks, options, configuration, command)
+    for line in troubles:
         print(f"failed: {line}", file=sys.stderr)
-    return 1 if failures or troubles else 0
+    return 1 if troubles else 0
+
+
+def leave_and_show(
+    done: Sequence[Record],
+    tasks: Sequence[Task],
+    options: Options,
+    configuration: RunConfiguration,
+    command: str,
+) -> list[str]:
+    """Write tables, theory, figures and the page, then print; a line for each that failed."""
+    folder, made = options.out, Attempts()
+    if done:
+        made.write("tables", lambda: report.write(done, folder))
+    appraisals: list[Record] = []
+
+    def appraised() -> list[Path]:
+        found, failed = appraise_all(
+            done,
+            tasks,
+            folder,
+            seeds=options.theory,
+            workers=configuration.workers,
+            resume=options.resume,
+        )
+        appraisals.extend(found)
+        made.troubles.extend(failed)
+        return theory_report.write(found, folder)
+
+    made.write("theory", appraised)
+    if done:
+        drawn = report.figures(done, folder)
+        made.files += drawn.files
+        made.troubles += drawn.troubles
+        figures = drawn.files
+        made.write(
+            page.NAME,
+            lambda: page.write(done, appraisals, folder, figures=figures, command=command),
+        )
+    report.show(done, folder)
+    theory_report.show(appraisals)
+    if done:
+        report.show_overview(done)
+        print(*made.files, sep="\n")
+    return made.troubles
 
 
 def take_part(options: Options, configuration: RunConfiguration) -> int:

@@ -18,13 +18,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
+from tyro.conf import subcommand
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 import dependence
 import phase
 import placebo
-import tyro
-from calls import finished, interrupted
-from tyro.conf import subcommand
+from calls import asked, finished, interrupted
 from worlds import StudyOptions
+
+from mke_theory.data.console import forgiving_console
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ Command = (
 )
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -62,7 +66,7 @@ def called(arguments: Sequence[str]) -> int:
     """The exit code of the command that the arguments name."""
     if arguments[:1] == ["ssl"]:
         return semi_supervised(arguments[1:])
-    options: Command = tyro.cli(Command, args=arguments, description=__doc__)
+    options: Command = asked(Command, arguments, __doc__)  # type: ignore[arg-type]  # a union
     return carried_out(options)
 
 
@@ -83,7 +87,7 @@ def semi_supervised(arguments: Sequence[str]) -> int:
     """The exit code of the study of semi-supervised methods."""
     import semi_supervised as study
 
-    options = tyro.cli(study.Options, args=list(arguments), description=study.__doc__)
+    options = asked(study.Options, list(arguments), study.__doc__)
     return int(study.main_study(options))
 
 

@@ -29,9 +29,12 @@ from typing import Annotated
 
 import pandas as pd
 import tyro
-from calls import ready_tasks, refuse_below_one, refuse_unknown, refused, until_interrupted
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, ready_tasks, refuse_below_one, refuse_unknown, refused, until_interrupted
 from cluster import spread
 
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import PairedDifference, paired_difference, summarise
 from mke_theory.method import relatives
 from mke_theory.report.plots import gain_by_method, save
@@ -90,9 +93,10 @@ class Options:
     """Skip what is recorded in the output folder; --no-resume does everything again."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    return main_study(tyro.cli(Options, args=argv, description=__doc__))
+    return main_study(asked(Options, argv, __doc__))
 
 
 def main_study(options: Options) -> int:

@@ -23,9 +23,11 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import tyro
-from calls import refuse_below_one, refused, until_interrupted
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from calls import asked, refuse_below_one, refused, until_interrupted
+
+from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation import stats
 from mke_theory.report import summary as report
 from mke_theory.report import tables
@@ -71,9 +73,10 @@ class Options:
     """Runs carried out at the same time."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 
@@ -91,19 +94,22 @@ def run_all(options: Options) -> int:
     with kept:
         done, failures = execute(published, kept, alone)
         drawn, lost = execute(fair, kept, together)
-        done, failures = [*done, *drawn], [*failures, *lost]
+        done = [*done, *drawn]
+        made = report.figures(done, options.out)
+        made.files[:0] = report.write(done, options.out)
+        if drawn:
+            pairs = tables.gains_by_seed(drawn).round(9)  # as the file has them
+            pairs.to_csv(options.out / PAIRS, index=False, lineterminator="\n")
         print("\n## TwoMoon as published, accuracy in %, mean ± sd (seeds)\n")
         print(published_table(of(done, published)).to_markdown(disable_numparse=True))
         print("\n## TwoMoon, fair: gain in points of test accuracy, mean ± standard error\n")
         if drawn:
-            pairs = tables.gains_by_seed(drawn).round(9)  # as the file has them
-            pairs.to_csv(options.out / PAIRS, index=False, lineterminator="\n")
             print(fair_markdown(pairs))
-        for path in [*report.write(done, options.out), *report.figures(done, options.out)]:
-            print(path)
-    for failure in failures:
-        print(f"failed: {failure.run}: {failure.error}", file=sys.stderr)
-    return 1 if failures else 0
+        print(*made.files, sep="\n")
+    troubles = [f"{failure.run}: {failure.error}" for failure in (*failures, *lost)]
+    for line in [*troubles, *made.troubles]:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if troubles or made.troubles else 0
 
 
 def fair_arms() -> list[Arm]:

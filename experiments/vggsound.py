@@ -22,10 +22,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import run_real
 import tyro
+
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+import run_real
 from calls import interrupted, refused
 
+from mke_theory.data.console import forgiving_console
+from mke_theory.data.typed_paths import with_homes
 from mke_theory.study.processes import available_cores
 from mke_theory.tasks.vggsound.encoders import PICTURE, SOUND, clip_encoders
 from mke_theory.tasks.vggsound.prepare import at_hand, prepare
@@ -49,12 +53,14 @@ class Options:
     """That of pictures; also resnet:WEIGHTS, convnext:WEIGHTS, FILE.onnx or FILE.pt2."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where every run ended well, 1 where some failed, 2 for a bad call, 130 after Ctrl-C."""
     options, rest = tyro.cli(Options, args=argv, description=__doc__, return_unknown_args=True)
     workers = available_cores() if options.workers is None else options.workers
     skip_bad = options.skip_bad
     try:
+        options = with_homes(options)
         at_hand(options.data_root)  # so that a wrong folder is named before missing weights are
         encoders = clip_encoders(options.sound, options.picture)
         lines = prepare(options.data_root, encoders, skip_bad=skip_bad, workers=workers)

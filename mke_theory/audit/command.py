@@ -21,6 +21,8 @@ from mke_theory.audit.error_rate import ErrorRate, error
 from mke_theory.audit.files import Columns, classes_of, read_columns
 from mke_theory.audit.selection import Selection, best
 from mke_theory.audit.sheet import Sheet
+from mke_theory.data.console import forgiving_console
+from mke_theory.data.typed_paths import with_homes
 
 DECIDED, REFUSED, UNDECIDED = 0, 2, 3
 """Exit codes: a verdict, a call that cannot be carried out, labels wanted or used up."""
@@ -148,11 +150,13 @@ Call = (
 )
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 with an answer, 3 where labels are wanted or used up, 2 after one line on a bad call."""
     parse: Callable[..., Compare | Error | Best] = tyro.cli
     call = parse(Call, args=argv, description=__doc__, prog="python -m mke_theory.audit")
     try:
+        call = with_homes(call)
         read = read_columns(call.files)
         found, decided = call.carry_out(read)
     except (OSError, TypeError, ValueError) as problem:

@@ -144,8 +144,11 @@ def _sureness(runs: Sequence[Record]) -> list[str]:
 
 
 def _calibration(runs: Sequence[Record], folder: Path | None) -> list[str]:
-    """The expected calibration error on test, where the files are at hand."""
-    found = None if folder is None else confidences(runs, folder)
+    """The expected calibration error on test, where the files are at hand and whole."""
+    try:
+        found = None if folder is None else confidences(runs, folder)
+    except OSError as problem:
+        return [f"Its calibration is not known: {problem}."]
     if found is None:
         return []
     student, teacher = (tables.cell(asdict(found.error_of(who))) for who in WHO)

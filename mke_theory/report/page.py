@@ -102,7 +102,8 @@ def _whole(
     by_arm = tables.overview(records)
     gains = tables.COMPARED_WITH | tables.EVIDENCE_COMPARED_WITH
     compared = [name for name in by_arm if name in gains]
-    own = [path for path in figures if _task_of(path) not in tasks]
+    names = {table_files.stem(task) for task in tasks}
+    own = [path for path in figures if _task_of(path) not in names]
     return [
         html.text("h2", "Overview"),
         html.text("p", table_files.LEGEND, "note"),
@@ -136,7 +137,8 @@ def _gains(
 def _task(
     own: Sequence[Record], appraisals: Sequence[Record], figures: Sequence[Path], folder: Path
 ) -> list[str]:
-    task, titles = own[0].task, {record.arm: record.arm_title for record in own}
+    task, stem = own[0].task, table_files.stem(own[0].task)
+    titles = {record.arm: record.arm_title for record in own}
     lines = [
         html.text("h2", own[0].title, anchor=task),
         html.text("p", " ".join([f"{task}.", *by_student(own)])),
@@ -150,7 +152,7 @@ def _task(
     if tables.has_more_scores(own):
         scores = tables.scores(own, task).rename(index=titles)
         lines += [html.text("h3", "Every metric on test"), html.table(scores, STRONG)]
-    lines += [html.picture(path, _caption(path)) for path in figures if _task_of(path) == task]
+    lines += [html.picture(path, _caption(path)) for path in figures if _task_of(path) == stem]
     if task in _tasks(appraisals):
         lines += [
             html.text("h3", "Certificates on D_u"),

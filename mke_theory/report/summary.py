@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from mke_theory.report import differences, evidence, plots, table_files, tables
+from mke_theory.report.attempts import Attempts
 from mke_theory.report.plots.confusion import ARMS_SHOWN, tables_of
 from mke_theory.report.plots.scenes import scenes_of
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT, REFERENCE
@@ -48,45 +52,62 @@ def write(records: Sequence[Record], folder: Path) -> list[Path]:
     ]
 
 
-def figures(records: Sequence[Record], folder: Path) -> list[Path]:
-    """Every figure that the records allow, saved in `folder`; the paths."""
-    made = []
-    if {REFERENCE} < {record.arm for record in records}:
-        made.append(plots.save(plots.gain_by_arm(records), folder / "gain_by_arm.png"))
-    accounted = {
-        record.task
-        for record in records
-        if record.arm == MM_STUDENT.name and record.metrics["unlabelled"] is not None
-    }
-    if accounted:
-        own = [record for record in records if record.task in accounted]
-        made.append(plots.save(plots.account_by_class(own), folder / "account_by_class.png"))
-    named = [record for record in records if record.class_names]
-    if tables_of(named, ARMS_SHOWN):
-        made.append(plots.save(plots.confusion_by_arm(named), folder / "confusion.png"))
+def figures(records: Sequence[Record], folder: Path) -> Attempts:
+    """Every figure that the records allow, saved in `folder`.
+
+    One that cannot be drawn, because a file beside its record is damaged for instance, costs no
+    other.
+    """
+    made = Attempts()
     tasks = [tables.of_task(records, task) for task in dict.fromkeys(one.task for one in records)]
-    sure = [found for own in tasks if (found := evidence.confidences(own, folder))]
-    if sure:
-        made.append(plots.save(plots.reliability_by_task(sure), folder / "reliability.png"))
-    for own in tasks:
-        made += _of_task(own, folder)
+    for name, drawn in _drawings(records, tasks, folder):
+        made.write(f"figure {name}", partial(_saved, drawn, folder / name))
     return made
 
 
-def _of_task(own: Sequence[Record], folder: Path) -> list[Path]:
-    """The figures of one task, from the arrays beside its records."""
-    made, task = [], own[0].task
-    if regions := _regions(own, folder):
-        made.append(plots.save(plots.decision_regions(regions), folder / f"regions_{task}.png"))
+def _drawings(
+    records: Sequence[Record], tasks: Sequence[Sequence[Record]], folder: Path
+) -> Iterator[tuple[str, Callable[[], Figure | None]]]:
+    """The name of each figure with the way to draw it, which gives None where nothing is shown."""
+    if {REFERENCE} < {record.arm for record in records}:
+        yield "gain_by_arm.png", lambda: plots.gain_by_arm(records)
+    known = [record for record in records if record.metrics.get("unlabelled") is not None]
+    if accounted := plots.with_account(known):
+        yield "account_by_class.png", lambda: plots.account_by_class(accounted)
+    named = [record for record in records if record.class_names]
+    if tables_of(named, ARMS_SHOWN):
+        yield "confusion.png", lambda: plots.confusion_by_arm(named)
+    yield "reliability.png", partial(_reliability, tasks, folder)
+    for own in tasks:
+        task = table_files.stem(own[0].task)
+        yield f"regions_{task}.png", partial(_drawn_regions, own, folder)
+        yield f"scenes_{task}.png", partial(_drawn_scenes, own, folder)
+
+
+def _saved(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
+    figure = draw()
+    return [] if figure is None else [plots.save(figure, path)]
+
+
+def _reliability(tasks: Sequence[Sequence[Record]], folder: Path) -> Figure | None:
+    sure = [found for own in tasks if (found := evidence.confidences(own, folder))]
+    return plots.reliability_by_task(sure) if sure else None
+
+
+def _drawn_regions(own: Sequence[Record], folder: Path) -> Figure | None:
+    regions = _regions(own, folder)
+    return plots.decision_regions(regions) if regions else None
+
+
+def _drawn_scenes(own: Sequence[Record], folder: Path) -> Figure | None:
     arrays = {
         record.arm_title: load(folder / record.artifacts["scenes"])
         for record in _at_first_seed(own, "scenes")
     }
-    if arrays:
-        names = next(iter(arrays.values())).get("names")
-        figure = plots.predicted_scenes(scenes_of(arrays), None if names is None else list(names))
-        made.append(plots.save(figure, folder / f"scenes_{task}.png"))
-    return made
+    if not arrays:
+        return None
+    names = next(iter(arrays.values())).get("names")
+    return plots.predicted_scenes(scenes_of(arrays), None if names is None else list(names))
 
 
 def _regions(own: Sequence[Record], folder: Path) -> list[plots.Region]:

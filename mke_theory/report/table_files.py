@@ -27,14 +27,18 @@ def write_tables(records: Iterable[Record], folder: str | Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for task in dict.fromkeys(record.task for record in records):
-        stem = f"results_{re.sub(r'[^A-Za-z0-9_.-]+', '_', task)}"
         for ending, text in (
             ("md", _details(tables.of_task(records, task))),
             ("csv", tables.numbers(records, task).to_csv(lineterminator="\n")),
             ("tex", _latex(tables.table(records, task).reset_index())),
         ):
-            paths.append(write_atomic(folder / f"{stem}.{ending}", text))
+            paths.append(write_atomic(folder / f"results_{stem(task)}.{ending}", text))
     return paths
+
+
+def stem(task: str) -> str:
+    """The task's name as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", task)
 
 
 def write_summary(records: Iterable[Record], path: str | Path) -> Path:

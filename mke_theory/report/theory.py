@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mke_theory.evaluation.stats import summarise
+from mke_theory.report.table_files import stem
 from mke_theory.report.tables import cell
 from mke_theory.study.records import Record, write_atomic
 
@@ -163,7 +164,7 @@ def ledgers(appraisals: Sequence[Record], task: str) -> tuple[str, str]:
     views = [
         f"## Graph by {view['view']}\n\n```\n{view['text']}\n```" for view in first.extra["theory"]
     ]
-    return f"ledger_{task}.md", "\n\n".join([head, *views]) + "\n"
+    return f"ledger_{stem(task)}.md", "\n\n".join([head, *views]) + "\n"
 
 
 def _of(appraisals: Sequence[Record], task: str) -> list[Record]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 import torch
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from mke_theory.study.records import Record, Records
@@ -18,26 +20,85 @@ Part = TypeVar("Part")
 Done = TypeVar("Done")
 
 
+class WorkerKilledError(RuntimeError):
+    """The process of some work was killed, also when nothing else was carried out beside it."""
+
+
 def over_processes(
-    parts: Sequence[Part], work: Callable[[Part], Done], workers: int, threads: int = 1
+    parts: Sequence[Part],
+    work: Callable[[Part], Done],
+    workers: int,
+    threads: int = 1,
+    *,
+    killed: Callable[[Part, WorkerKilledError], Done] | None = None,
 ) -> Iterator[tuple[Part, Done]]:
     """Each part with `work(part)`, in the order in which they end, `workers` at the same time.
 
     Processes are those of this machine, or wherever joblib's backend sends them (a dask cluster).
+    Where one is killed, by the system for want of memory for instance, the parts that had not ended
+    are done again by half as many. A part whose process is killed when it is the only one comes
+    with `killed(part, error)`; without `killed` the error is raised.
     """
     if workers == 1 or len(parts) < 2:
         for part in parts:
             torch.set_num_threads(threads)
             yield part, work(part)
         return
-    processes = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    numbered = (delayed(_numbered)(work, threads, i, part) for i, part in enumerate(parts))
+    left = dict(enumerate(parts))
     try:
-        for i, done in processes(numbered):
-            yield parts[i], done
+        while workers > 1 and left:
+            try:
+                for i, done in _at_once(left, work, workers, threads):
+                    yield left.pop(i), done
+            except TerminatedWorkerError:
+                workers //= 2
+                _say_killed(workers)
+        yield from _one_after_another(list(left.values()), work, threads, killed)
     except BaseException:
         get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nobody waits for them
         raise
+
+
+def _at_once(
+    parts: Mapping[int, Part], work: Callable[[Part], Done], workers: int, threads: int
+) -> Iterator[tuple[int, Done]]:
+    processes = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    numbered = (delayed(_numbered)(work, threads, i, part) for i, part in list(parts.items()))
+    found: Iterator[tuple[int, Done]] = processes(numbered)
+    return found
+
+
+def _one_after_another(
+    parts: Sequence[Part],
+    work: Callable[[Part], Done],
+    threads: int,
+    killed: Callable[[Part, WorkerKilledError], Done] | None,
+) -> Iterator[tuple[Part, Done]]:
+    """Each part with `work(part)`, by a process beside which no other works."""
+    executor = ProcessPoolExecutor(max_workers=1)
+    try:
+        for part in parts:
+            try:
+                yield part, executor.submit(_numbered, work, threads, 0, part).result()[1]
+            except TerminatedWorkerError:
+                executor = ProcessPoolExecutor(max_workers=1)
+                error = WorkerKilledError(
+                    "its process was killed, also when it was the only one: by the system for "
+                    "want of memory, or by a crash in a library; make room and start again"
+                )
+                if killed is None:
+                    raise error from None
+                yield part, killed(part, error)
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
+
+
+def _say_killed(workers: int) -> None:
+    tqdm.write(
+        "a worker process was killed, perhaps for want of memory; what it did is done again, "
+        f"{workers} at the same time",
+        file=sys.stderr,
+    )
 
 
 def _numbered(work: Callable[[Part], Done], threads: int, i: int, part: Part) -> tuple[int, Done]:
@@ -63,7 +124,7 @@ def record_all(
     failures: list[tuple[Part, str]] = []
     attempt = partial(_attempt, work)
     with tqdm(total=len(todo), desc=title, disable=not todo) as bar:
-        for part, outcome in over_processes(todo, attempt, workers):
+        for part, outcome in over_processes(todo, attempt, workers, killed=_line_of_killed):
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:
@@ -77,6 +138,10 @@ def _attempt(work: Callable[[Part], Record], part: Part) -> Record | str:
         return work(part)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def _line_of_killed(_: object, error: WorkerKilledError) -> Record | str:
+    return str(error)
 
 
 def available_cores() -> int:

@@ -191,7 +191,7 @@ def write_atomic(path: str | Path, content: str | bytes) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(_encoded(content) if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -279,7 +279,12 @@ def _parse(content: bytes, path: Path) -> dict[str, Record]:
 
 
 def _to_line(record: Record) -> bytes:
-    return (json.dumps(record.to_dict(), allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return _encoded(json.dumps(record.to_dict(), allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; a byte of a path that is of another encoding as an escape, which JSON reads back."""
+    return text.encode(errors="backslashreplace")
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:

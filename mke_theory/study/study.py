@@ -19,7 +19,7 @@ from tqdm import tqdm
 from mke_theory.study.arm_setup import teacher_of
 from mke_theory.study.arms import ARMS, REFERENCE, Arm
 from mke_theory.study.configuration import RunConfiguration, TrainerName
-from mke_theory.study.processes import over_processes
+from mke_theory.study.processes import WorkerKilledError, over_processes
 from mke_theory.study.recording import key_of, record_of
 from mke_theory.study.records import Record, Records
 from mke_theory.study.result import Cell, Failure, Run
@@ -152,7 +152,7 @@ def execute(
         ]
         carry_out = partial(_recorded, configuration=configuration)
         workers, threads = configuration.workers, configuration.threads
-        for _, made in over_processes(parts, carry_out, workers, threads):
+        for _, made in over_processes(parts, carry_out, workers, threads, killed=_killed):
             for outcome in made:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
@@ -170,7 +170,7 @@ def _teachers(runs: Sequence[Run], configuration: RunConfiguration) -> dict[Cell
     train = partial(_trained_teachers, configuration=configuration)
     parts = _parts(wanted, configuration)
     workers, threads = configuration.workers, configuration.threads
-    for _, trained in over_processes(parts, train, workers, threads):
+    for _, trained in over_processes(parts, train, workers, threads, killed=_killed_teachers):
         teachers |= trained
     return teachers
 
@@ -230,6 +230,19 @@ def _recorded(
         _refuse_to_fail_alone(outcome, configuration)
         made.append(outcome)
     return made
+
+
+def _killed(
+    part: tuple[TrainerName, Sequence[Run], dict[Cell, Fit | Failure]], error: WorkerKilledError
+) -> list[Record | Failure]:
+    """The failures of runs whose process was killed."""
+    return [Failure(one, str(error)) for one in part[1]]
+
+
+def _killed_teachers(
+    part: tuple[TrainerName, Sequence[Run]], error: WorkerKilledError
+) -> dict[Cell, Fit | Failure]:
+    return {one.cell: Failure(one, str(error)) for one in part[1]}
 
 
 def _refuse_to_fail_alone(outcome: object, configuration: RunConfiguration) -> None:

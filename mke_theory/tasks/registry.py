@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mke_theory.data.typed_paths import at_home
 from mke_theory.study.task import Task
 from mke_theory.tasks.av_digits import AVDigits
 from mke_theory.tasks.nyu_depth import NYUDepth, NYUDepthPretrained
@@ -40,7 +41,7 @@ def data_root_or_default(given: Path | None) -> Path:
     Raises FileNotFoundError where a folder was named and does not exist.
     """
     named = given or (
-        Path(os.environ["MKE_DATA_ROOT"]) if os.environ.get("MKE_DATA_ROOT") else None
+        at_home(os.environ["MKE_DATA_ROOT"]) if os.environ.get("MKE_DATA_ROOT") else None
     )
     if named is not None and not named.is_dir():
         raise FileNotFoundError(

@@ -218,9 +218,16 @@ def test_a_damaged_artifact_is_one_line_that_names_it(
     record = next(one for one in records.read(finished) if "regions" in one.artifacts)
     path = finished / record.artifacts["regions"]
     path.write_bytes(path.read_bytes()[:-40])
+    others = {name: (finished / name).read_bytes() for name in ("gain_by_arm.png", "overview.md")}
+    for name in (*others, "report.html", "regions_twomoon.png"):
+        (finished / name).unlink()
     assert call(finished, *BOTH) == 1
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert f"error: {path} is damaged" in error and "--no-resume" in error
+    said = capsys.readouterr()
+    error = said.err.splitlines()[-1]
+    assert f"failed: figure regions_twomoon.png could not be written: {path} is damaged" in error
+    assert "--no-resume" in error and "(twomoon)" in said.out
+    assert {name: (finished / name).read_bytes() for name in others} == others
+    assert (finished / "report.html").exists() and not (finished / "regions_twomoon.png").exists()
 
 
 def test_another_arm_or_seed_only_adds(tmp_path: Path) -> None:

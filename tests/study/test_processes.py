@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mke_theory.study.processes import available_cores, over_processes, record_all
+from mke_theory.study.processes import (
+    WorkerKilledError,
+    available_cores,
+    over_processes,
+    record_all,
+)
 from mke_theory.study.records import Record, Records
 
 
@@ -46,6 +52,35 @@ def failing(number: int) -> int:
 def test_work_that_raises_ends_the_loop(workers: int) -> None:
     with pytest.raises(KeyError, match="one"):
         list(over_processes([1, 2, 3], failing, workers))
+
+
+def deadly(number: int, folder: Path, times: int) -> int:
+    """The number; 1 kills its own process the first `times` times."""
+    (folder / f"{number}-{len(list(folder.iterdir()))}").touch()
+    if number == 1 and len(list(folder.glob("1-*"))) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_worker_that_is_killed_costs_nothing_but_its_own_work(
+    times: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = partial(deadly, folder=tmp_path, times=times)
+    found = dict(over_processes([0, 1, 2, 3], work, 2, killed=lambda part, error: str(error)))
+    assert "a worker process was killed" in capsys.readouterr().err
+    assert {part: made for part, made in found.items() if part != 1} == {0: 0, 2: 2, 3: 3}
+    assert found[1] == 1 if times == 1 else "its process was killed" in str(found[1])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_a_worker_that_is_always_killed_is_an_error_where_nobody_asks_for_its_part(
+    tmp_path: Path,
+) -> None:
+    work = partial(deadly, folder=tmp_path, times=99)
+    with pytest.raises(WorkerKilledError, match="its process was killed"):
+        list(over_processes([0, 1], work, 2))
 
 
 # --- recorded work -------------------------------------------------------------------------------

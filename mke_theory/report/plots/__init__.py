@@ -4,7 +4,7 @@ Every function draws on the axes it is given or makes a figure, and returns the 
 writes one to a file.
 """
 
-from mke_theory.report.plots.accounts import account_by_class
+from mke_theory.report.plots.accounts import account_by_class, with_account
 from mke_theory.report.plots.accuracy import AccuracyPanel, accuracy_along_knobs
 from mke_theory.report.plots.bounds import Comparison, bound_against_error
 from mke_theory.report.plots.certificates import BoundPanel, bounds_beside_the_truth
@@ -49,4 +49,5 @@ __all__ = [
     "predicted_scenes",
     "reliability_by_task",
     "save",
+    "with_account",
 ]

@@ -68,6 +68,15 @@ def account_by_class(
     return shown.figure
 
 
+def with_account(
+    records: Iterable[Record], part: str = "unlabelled", arm: str = MM_STUDENT.name
+) -> list[Record]:
+    """The records of the tasks that `account_by_class` can draw."""
+    records = list(records)
+    counts = _counts_by_class(records, part, arm)
+    return [record for record in records if record.task in counts]
+
+
 def _counts_by_class(
     records: Iterable[Record], part: str, arm: str
 ) -> dict[str, tuple[int, pd.DataFrame]]:

@@ -59,7 +59,7 @@ class Surface:
             raise ValueError(f"x and y of surface {self.label!r} have to rise")
 
 
-@matplotlib.rc_context(STYLE)
+@matplotlib.rc_context({**STYLE, "text.parse_math": True})
 def phase_diagram(
     cells: pd.DataFrame,
     knobs: tuple[str, str],

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+from matplotlib import rcParamsDefault
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +28,10 @@ FORMATS = (".png", ".svg", ".pdf")
 CLASSES_AT_MOST = 40
 """More classes than this can be told apart neither by bars nor by colours."""
 
+_OF_PROGRAMS = frozenset({"backend", "backend_fallback", "interactive", "date.epoch"})
 STYLE: Any = {
+    **{name: rcParamsDefault[name] for name in rcParamsDefault if name not in _OF_PROGRAMS},
+    "text.parse_math": False,  # names of classes and tasks may hold a dollar
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -42,6 +46,7 @@ STYLE: Any = {
     "svg.hashsalt": "mke_theory",
     "pdf.fonttype": 42,
 }
+"""Every setting of a figure: those of the user's matplotlibrc (LaTeX, fonts) do not apply."""
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"
 # Class by class: a shade for its region, an ink and a shape for its points. The last ink and shape,

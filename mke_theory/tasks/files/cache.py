@@ -112,7 +112,10 @@ def prepared(
     if not name.replace("-", "_").isidentifier():
         raise ValueError(f"name must be letters, digits, _ and -, and begin a word; got {name!r}")
     digest = hashlib.sha256(key.encode()).hexdigest()
-    folder = (cache or cache_folder()) / f"{name}-{digest[:16]}"
+    try:
+        folder = (cache or cache_folder()) / f"{name}-{digest[:16]}"
+    except FileNotFoundError as nowhere:
+        return _without_cache(name, build(), str(nowhere).partition(";")[0])
     kept, damage = _open(folder, key)
     if damage:
         warnings.warn(f"{folder}: {damage}; made anew", RuntimeWarning, stacklevel=2)
@@ -126,22 +129,36 @@ def prepared(
     except OSError as error:
         kept, damage = None, str(error)
     if kept is None:
-        # Arrays without a cache are as good, only slower; a run should not end for this.
-        warnings.warn(
-            f"could not keep the arrays in {folder} ({damage}), so each run makes them anew; set "
-            "MKE_CACHE to a folder that can be written and has room",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return {each: _read_only(array) for each, array in arrays.items()}
+        return _without_cache(name, arrays, f"{folder}: {damage}")
     return kept
 
 
+def _without_cache(name: str, arrays: Arrays, why: str) -> dict[str, np.ndarray]:
+    """The arrays in memory, as good as those of a cache, only slower; a run should not end here."""
+    _refuse_arrays(name, arrays)
+    warnings.warn(
+        f"could not keep the arrays of {name} ({why}), so each run makes them anew; set MKE_CACHE "
+        "to a folder that can be written and has room",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return {each: _read_only(array) for each, array in arrays.items()}
+
+
 def cache_folder() -> Path:
-    """The folder of made files: $MKE_CACHE, or mke_theory in $XDG_CACHE_HOME or ~/.cache."""
+    """The folder of made files: $MKE_CACHE, or mke_theory in $XDG_CACHE_HOME or ~/.cache.
+
+    Raises FileNotFoundError where none of them is known, as in a container whose user has no home.
+    """
     if os.environ.get("MKE_CACHE"):
         return Path(os.environ["MKE_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise FileNotFoundError(
+            "there is no folder for a cache: the user has no home folder; set MKE_CACHE to one "
+            "that can be written"
+        ) from error
     return Path(base) / "mke_theory"
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
+
+from mke_theory.data.console import forgiving_console
+from mke_theory.data.typed_paths import at_home
 
 
 class WrongRootError(FileNotFoundError):
@@ -23,7 +27,8 @@ def run_command(name: str, commands: Mapping[str, Callable[..., Any]]) -> None:
 
     with _in_one_line():
         tyro.extras.subcommand_cli_from_dict(
-            dict(commands), prog=f"python -m mke_theory.tasks.{name}"
+            {each: _at_home(call) for each, call in commands.items()},
+            prog=f"python -m mke_theory.tasks.{name}",
         )
 
 
@@ -32,14 +37,28 @@ def run_alone(name: str, command: Callable[..., Any]) -> None:
     import tyro
 
     with _in_one_line():
-        tyro.cli(command, prog=f"python -m mke_theory.tasks.{name}")
+        tyro.cli(_at_home(command), prog=f"python -m mke_theory.tasks.{name}")
+
+
+def _at_home(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, with home folders for `~` in the paths that it is given."""
+
+    @wraps(command)
+    def called(*values: Any, **named: Any) -> Any:
+        return command(*map(typed, values), **{name: typed(x) for name, x in named.items()})
+
+    def typed(value: Any) -> Any:
+        return at_home(value) if isinstance(value, Path) else value
+
+    return called
 
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
-    """End the process with an error's message alone."""
+    """End the process with an error's message alone; printing itself raises nothing."""
     try:
-        yield
+        with forgiving_console():
+            yield
     except WrongRootError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error

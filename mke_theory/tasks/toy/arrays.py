@@ -34,6 +34,7 @@ from mke_theory.data.lazy_arrays import SideBySide
 from mke_theory.data.pool import UNKNOWN, Pool, refuse_bad_values
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
+from mke_theory.data.typed_paths import at_home
 from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
@@ -158,7 +159,7 @@ class Arrays(Task):
         return self.hidden
 
     def _path(self) -> Path:
-        path = Path(self.file)
+        path = at_home(self.file)
         if not path.is_absolute() and not path.exists() and self.data_root is not None:
             return self.data_root / path
         return path
