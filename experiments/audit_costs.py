@@ -40,10 +40,10 @@ from scipy.special import bdtrc
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, finished, refuse_below_one
 from semi_supervised import percent
 
 from mke_theory.audit.betting import Floats, log_evidence
+from mke_theory.command.calls import asked, finished, refuse_below_one
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.study.arms import ARMS, EVIDENCE, MM_STUDENT

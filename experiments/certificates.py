@@ -27,9 +27,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, ready_tasks, refused, until_interrupted
-
+from mke_theory.command.calls import asked, ready_tasks, refused, until_interrupted
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import clopper_pearson, summarise

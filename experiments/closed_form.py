@@ -35,9 +35,7 @@ from joblib import Parallel, delayed
 from scipy import special
 from scipy.stats import binom
 
-sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, finished
-
+from mke_theory.command.calls import asked, finished
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.study.processes import available_cores

@@ -36,7 +36,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, finished, refuse_below_one, until_interrupted
 from evidence_on_worlds import (
     Block,
     begun,
@@ -48,6 +47,7 @@ from evidence_on_worlds import (
 )
 from semi_supervised import gain, percent
 
+from mke_theory.command.calls import asked, finished, refuse_below_one, until_interrupted
 from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import paired_difference
 from mke_theory.method.evidence import EvidenceExpansion, EvidenceSettings

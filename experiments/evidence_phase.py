@@ -35,7 +35,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, finished, refuse_below_one, until_interrupted
 from evidence_on_worlds import (
     TRAINER,
     Block,
@@ -50,6 +49,7 @@ from evidence_on_worlds import (
 )
 from semi_supervised import gain, percent
 
+from mke_theory.command.calls import asked, finished, refuse_below_one, until_interrupted
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.evaluation.stats import Interval, paired_difference

@@ -36,10 +36,10 @@ import tyro
 from joblib.externals.loky import get_reusable_executor
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, refuse_unknown, refused
 from device_checks import CHECKS
 from device_findings import Finding, Scale
 
+from mke_theory.command.calls import asked, refuse_unknown, refused
 from mke_theory.data.console import forgiving_console
 from mke_theory.study.keys import code_version
 from mke_theory.study.records import write_atomic

@@ -35,10 +35,10 @@ from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, finished, refuse_below_one
 from semi_supervised import percent
 
 from mke_theory.audit import diagnose
+from mke_theory.command.calls import asked, finished, refuse_below_one
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem

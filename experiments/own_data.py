@@ -31,9 +31,15 @@ import pandas as pd
 import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, ready_tasks, refuse_below_one, refused, until_interrupted
 from npz_tasks import TASKS, Cut
 
+from mke_theory.command.calls import (
+    asked,
+    ready_tasks,
+    refuse_below_one,
+    refused,
+    until_interrupted,
+)
 from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import summarise
 from mke_theory.report import tables

@@ -38,9 +38,7 @@ import tyro
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, refuse_below_one, refused, until_interrupted
-
+from mke_theory.command.calls import asked, refuse_below_one, refused, until_interrupted
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem

@@ -34,8 +34,8 @@ import perturbation_law
 import ravdess_folds
 import semi_supervised
 import twomoon
-from calls import asked, refused
 
+from mke_theory.command.calls import asked, refused
 from mke_theory.data.console import forgiving_console
 from mke_theory.report import published as published_numbers
 from mke_theory.report import table_files, tables

@@ -24,9 +24,14 @@ import numpy as np
 import pandas as pd
 import tyro
 
-sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, ready_tasks, refuse_below_one, refuse_unknown, refused, until_interrupted
-
+from mke_theory.command.calls import (
+    asked,
+    ready_tasks,
+    refuse_below_one,
+    refuse_unknown,
+    refused,
+    until_interrupted,
+)
 from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation.stats import paired_difference, summarise
 from mke_theory.study import records

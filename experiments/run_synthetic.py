@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves ou
 import dependence
 import phase
 import placebo
-from calls import asked, finished, interrupted
 from worlds import StudyOptions
 
+from mke_theory.command.calls import asked, finished, interrupted
 from mke_theory.data.console import forgiving_console
 
 

@@ -33,9 +33,7 @@ from scipy.optimize import nnls
 from sklearn.datasets import make_moons
 from sklearn.neighbors import KNeighborsClassifier
 
-sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, refuse_below_one, refused, until_interrupted
-
+from mke_theory.command.calls import asked, refuse_below_one, refused, until_interrupted
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed_for
 from mke_theory.report.plots import Comparison, bound_against_error, save

@@ -24,9 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
-from calls import asked, refuse_below_one, refused, until_interrupted
-
+from mke_theory.command.calls import asked, refuse_below_one, refused, until_interrupted
 from mke_theory.data.console import forgiving_console
 from mke_theory.evaluation import stats
 from mke_theory.report import summary as report

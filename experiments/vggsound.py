@@ -26,8 +26,8 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 import run_real
-from calls import interrupted, refused
 
+from mke_theory.command.calls import interrupted, refused
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.typed_paths import with_homes
 from mke_theory.study.processes import available_cores

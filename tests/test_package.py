@@ -43,6 +43,7 @@ ROOMS = (
     "tasks",
     "estimator",
     "report",
+    "command",
 )
 """Every room, in the order of its floor: it imports from itself and from rooms before it."""
 

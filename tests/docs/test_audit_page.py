@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-
 from mke_theory.audit.command import main
+
 from tests.audit.made_pools import fill, rows_of
 from tests.docs.test_pages import BLOCK, TEXTS, run_blocks
 

@@ -40,7 +40,7 @@ def test_the_chain_is_the_one_that_runs(tmp_path: Path, monkeypatch: pytest.Monk
         ]
         names = [f"{Path(f.filename).relative_to(ROOT).as_posix()}: {f.name}" for f in own]
         if any(name.endswith(": of_round") for name in names):
-            found.extend(names[names.index("experiments/run_real.py: main") :])
+            found.extend(names[names.index("mke_theory/command/run.py: main") :])
             raise Reached
         return once(run, *given)
 

@@ -32,12 +32,12 @@ def run_command(name: str, commands: Mapping[str, Callable[..., Any]]) -> None:
         )
 
 
-def run_alone(name: str, command: Callable[..., Any]) -> None:
-    """Carry out the only command of `python -m mke_theory.tasks.NAME`, as `run_command` does."""
+def run_alone(called: str, command: Callable[..., Any], argv: Sequence[str] | None = None) -> None:
+    """Carry out a command that stands alone, as `run_command` does; `called` is how it is typed."""
     import tyro
 
     with _in_one_line():
-        tyro.cli(_at_home(command), prog=f"python -m mke_theory.tasks.{name}")
+        tyro.cli(_at_home(command), prog=called, args=argv)
 
 
 def _at_home(command: Callable[..., Any]) -> Callable[..., Any]:

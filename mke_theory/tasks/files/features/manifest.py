@@ -136,8 +136,7 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
-            f"{folder}: holds no features, as it has no {MANIFEST}; make them by "
-            "`python -m mke_theory.tasks.files.features`"
+            f"{folder}: holds no features, as it has no {MANIFEST}; make them by `mke features`"
         ) from None
     except ValueError as error:
         raise _damaged(path, str(error)) from None

@@ -93,8 +93,7 @@ def open_features(
         manifest,
         wanted(encoder, data_set, data_hash, modality, keys, settings),
         keys=keys,
-        remedy="name the folder of these, or make them by "
-        "`python -m mke_theory.tasks.files.features`",
+        remedy="name the folder of these, or make them by `mke features`",
     )
     if not manifest.whole:
         raise ValueError(

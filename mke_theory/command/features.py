@@ -1,7 +1,8 @@
-"""The command line: encoder × modality × data set → a folder of features."""
+"""`mke features`: encoder × modality × data set → a folder of features."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -111,6 +112,7 @@ def _samples(
     return speech_samples(root, modality, rate, 4.0 if seconds is None else seconds)
 
 
-def main() -> None:
-    """The command."""
-    run_alone("files.features", features)
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 after the features are there; what is wrong ends the process, with 2 or 1."""
+    run_alone("mke features", features, argv)
+    return 0

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import run_real
+from mke_theory.command import run as run_real
 from mke_theory.data.answer_files import file_name, save_answers
 from mke_theory.method import job
 from mke_theory.study import records, theory_on_runs, trainers

@@ -17,12 +17,15 @@ T = TypeVar("T", bound=Task)
 Options = TypeVar("Options")
 
 
-def asked(kind: type[Options], argv: Sequence[str] | None, doc: str | None) -> Options:
+def asked(
+    kind: type[Options], argv: Sequence[str] | None, doc: str | None, called: str | None = None
+) -> Options:
     """The options of a call, with home folders for `~` in its paths.
 
-    Ends the process with 2, after a line on it, where the call is wrong.
+    `called` is the command in its help, by default the script's path. Ends the process with 2,
+    after a line on it, where the call is wrong.
     """
-    options = tyro.cli(kind, args=argv, description=doc)
+    options = tyro.cli(kind, args=argv, description=doc, prog=called)
     try:
         return with_homes(options)
     except ValueError as problem:

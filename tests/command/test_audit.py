@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mke_theory.audit import compare
-from mke_theory.audit.command import main
+from mke_theory.command.audit import main
 from tests.audit.made_pools import Oracle, fill, made, rows_of
 
 POOL = made(60, 25, 10)

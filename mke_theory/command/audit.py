@@ -1,6 +1,6 @@
-"""The command line: predictions in files, and a table that a person fills in.
+"""`mke audit`: predictions in files, and a table that a person fills in.
 
-    python -m mke_theory.audit compare predictions.csv --labels to_label.csv
+    mke audit compare predictions.csv --labels to_label.csv
 
 The first call writes the table. Fill in its column `label` and call again, until the answer is
 there.
@@ -8,6 +8,7 @@ there.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from mke_theory.audit.selection import Selection, best
 from mke_theory.audit.sheet import Sheet
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.typed_paths import with_homes
+from mke_theory.report.verdict_page import write_verdict
 
 DECIDED, REFUSED, UNDECIDED = 0, 2, 3
 """Exit codes: a verdict, a call that cannot be carried out, labels wanted or used up."""
@@ -50,6 +52,8 @@ class Common:
     """The probability with which the answer is right."""
     seed: int = 0
     """Decides the order of the samples; choose it once."""
+    page: Path | None = None
+    """Write the answer as a page of HTML too, into this file."""
 
     def sheet(self, read: Columns) -> Sheet:
         """The table to fill in."""
@@ -150,11 +154,18 @@ Call = (
 )
 
 
+ASSUMED = (
+    "Labels that were looked up are true; they had no part in training or choosing the student.",
+    "The order of the samples was drawn once, before any label was looked up.",
+)
+UNCHECKED = ("Samples that are not in this pool: other people, places, devices, times.",)
+
+
 @forgiving_console()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """0 with an answer, 3 where labels are wanted or used up, 2 after one line on a bad call."""
     parse: Callable[..., Compare | Error | Best] = tyro.cli
-    call = parse(Call, args=argv, description=__doc__, prog="python -m mke_theory.audit")
+    call = parse(Call, args=argv, description=__doc__, prog="mke audit")
     try:
         call = with_homes(call)
         read = read_columns(call.files)
@@ -170,4 +181,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"Fill in the column 'label' of {call.labels} ({many(found.waiting, 'row')} to go; "
             "'?' where you cannot tell), save it as CSV, and call again."
         )
+    if call.page is not None:
+        try:
+            print(page_of(call, found, argv))
+        except OSError as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            return REFUSED
     return DECIDED if decided else UNDECIDED
+
+
+def page_of(call: Common, found: Comparison | ErrorRate | Selection, given: Sequence[str]) -> Path:
+    """The path of the page on an answer."""
+    assert call.page is not None
+    return write_verdict(
+        call.page,
+        "Audit",
+        str(found).splitlines(),
+        tables={},
+        figures={},
+        assumed=(*ASSUMED, f"The answer is wrong with probability {1 - call.level:.2g} at most."),
+        unchecked=UNCHECKED,
+        command=shlex.join(["mke", "audit", *given]),
+    )

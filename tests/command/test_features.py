@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from mke_theory.command.features import main
 from mke_theory.tasks.av_digits.raw_samples import digit_samples
 from mke_theory.tasks.av_digits.reader import IMAGES, read_idx, recording_names
 from mke_theory.tasks.files.commands import WrongRootError
 from mke_theory.tasks.files.features import open_features
-from mke_theory.tasks.files.features.command import main
 from mke_theory.tasks.nyu_depth.raw_samples import frame_samples
 from mke_theory.tasks.ravdess.raw_samples import speech_samples
 from mke_theory.tasks.toy.raw_samples import array_samples
@@ -58,7 +58,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     given = ["--data-set", "arrays", "--file", str(tmp_path / "none.npz"), "--modality", "image"]
     given += ["--encoder", "x.pt2", "--out", str(tmp_path / "out")]
     ran = subprocess.run(
-        [sys.executable, "-m", "mke_theory.tasks.files.features", *given],
+        [sys.executable, "-m", "mke_theory.command", "features", *given],
         cwd=ROOT,
         capture_output=True,
         text=True,

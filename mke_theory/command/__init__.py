@@ -1,0 +1,1 @@
+"""The `mke` command: every job of the package from a shell."""
