@@ -10,6 +10,9 @@ import pandas as pd
 from mke_theory.report import html
 from mke_theory.study.records import write_atomic
 
+SHOWN = ("The student is better", "Ship ")
+"""The beginnings of verdicts that stand out as good."""
+
 
 def write_verdict(
     path: Path,
@@ -30,7 +33,7 @@ def write_verdict(
     """
     body = [
         html.text("h1", title),
-        html.text("p", sentences[0], "good" if _settled(sentences[0]) else ""),
+        html.text("p", sentences[0], "good" if sentences[0].startswith(SHOWN) else ""),
         *html.paragraphs(*sentences[1:]),
         *(html.picture(file, caption) for file, caption in figures.items()),
     ]
@@ -46,7 +49,3 @@ def write_verdict(
         html.text("code", command),
     ]
     return write_atomic(path, html.document(title, body))
-
-
-def _settled(verdict: str) -> bool:
-    return not verdict.startswith(("Not shown", "Undecidable", "Adds nothing"))

@@ -118,7 +118,7 @@ def test_a_label_that_is_no_class_is_one_line(
 
 def test_the_module_runs(folder: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "mke_theory.audit", "compare", "predictions.csv"],
+        [sys.executable, "-m", "mke_theory.command", "audit", "compare", "predictions.csv"],
         capture_output=True,
         text=True,
         check=False,
