@@ -9,12 +9,17 @@ gains that students had there.
     python experiments/outlook.py --data-root DIR
     python experiments/outlook.py --quick
 
-Teachers of worlds are logistic regressions on D_l (100 samples, 30 a class with ten), cross-fitted
+Teachers of worlds are logistic regressions on D_l (100 samples, 300 with ten classes), cross-fitted
 there five times for their temperature; those of real tasks have the task's recipe. The true gain is
 that of the sum that was predicted, on the same D_u; students' gains come from the committed records
-of the same seeds.
+of the same seeds, whose teachers began from other weights.
 
-Hardware: one CPU core, half an hour.
+Hardware: one CPU core, eight minutes.
+Expected: where worlds are independent given y the interval holds the true gain in 153 of 160
+diagnoses, and independence is refuted in 4. Elsewhere it is refuted in 191 of 220; of the 29 left
+four, on a decisive world, hold a gain to be likely where the sum loses. On the tasks the prediction is 8
+points too high on average, and its interval holds the true gain in 30 of 45: "worth training" was
+right of 23 for MKE and of 20 for evidence students, out of 23.
 """
 
 from __future__ import annotations
@@ -40,7 +45,7 @@ from tqdm import tqdm
 from mke_theory.audit import diagnose
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
-from mke_theory.data.rng import seed_for
+from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import fit_teacher
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.task import Task
@@ -221,7 +226,9 @@ def task_row(task: Task, seed: int) -> dict[str, Any]:
     (beta,) = (m for m in problem.modalities if m not in modalities)
 
     def probabilities(labelled: Pool, others: Pool) -> np.ndarray:
-        fit = fit_teacher(task.model(problem, modalities), labelled, task.recipe.teacher, seed=seed)
+        with torch_seed(seed_for(seed, "outlook", "weights")):
+            model = task.model(problem, modalities)
+        fit = fit_teacher(model, labelled, task.recipe.teacher, seed=seed)
         return torch.softmax(predict(fit.model, others).double(), dim=-1).numpy()
 
     x = problem.unlabelled[slice(0, len(problem.unlabelled))].inputs[beta]
@@ -292,6 +299,7 @@ def by_task(rows: pd.DataFrame) -> pd.DataFrame:
             {
                 "task": name,
                 **_common(own),
+                "interval holds the true gain": _share(_held(own)),
                 MM_STUDENT.title: percent(own[MM_STUDENT.name].tolist()),
                 EVIDENCE.title: percent(own[EVIDENCE.name].tolist()),
             }

@@ -27,6 +27,7 @@ import evidence_guards
 import evidence_phase
 import evidence_tables
 import nyu_pretrained
+import outlook
 import pandas as pd
 import perturbation_law
 import ravdess_folds
@@ -96,7 +97,7 @@ STUDIES_OF_EVIDENCE = ("evidence_guards", "evidence_phase")
 """Studies of evidence students, of which a row a seed is kept."""
 
 
-ROWS_KEPT = (*STUDIES_OF_EVIDENCE, "audit_costs")
+ROWS_KEPT = (*STUDIES_OF_EVIDENCE, "audit_costs", "outlook")
 """Studies of which the rows are kept, a seed each, and the table is made of them."""
 
 
@@ -144,6 +145,8 @@ class Options:
     """Output folder of evidence_phase.py."""
     audit_costs: Path | None = None
     """Output folder of audit_costs.py."""
+    outlook: Path | None = None
+    """Output folder of outlook.py."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -323,6 +326,7 @@ def build() -> dict[str, str]:
         "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
         "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),
         "audit_costs.md": audit_costs.markdown(seeds["audit_costs"]),
+        "outlook.md": outlook.markdown(seeds["outlook"]),
     }
 
 
