@@ -9,12 +9,17 @@ gains that students had there.
     python experiments/outlook.py --data-root DIR
     python experiments/outlook.py --quick
 
-Teachers of worlds are logistic regressions on D_l (100 samples, 30 a class with ten), cross-fitted
+Teachers of worlds are logistic regressions on D_l (100 samples, 300 with ten classes), cross-fitted
 there five times for their temperature; those of real tasks have the task's recipe. The true gain is
 that of the sum that was predicted, on the same D_u; students' gains come from the committed records
-of the same seeds.
+of the same seeds, whose teachers began from other weights.
 
-Hardware: one CPU core, half an hour.
+Hardware: one CPU core, eight minutes.
+Expected: where worlds are independent given y the interval holds the true gain in 153 of 160
+diagnoses, and independence is refuted in 4. Elsewhere it is refuted in 191 of 220; of the 29 left
+four, on a decisive world, promise a gain where the sum loses. On the tasks the prediction is 8
+points too high on average, and its interval holds the true gain in 30 of 45: "worth training" was
+right of 23 for MKE and of 20 for evidence students, out of 23.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
@@ -42,8 +48,9 @@ from mke_theory.command.calls import asked, finished, refuse_below_one
 from mke_theory.data.console import forgiving_console
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
-from mke_theory.data.rng import seed_for
+from mke_theory.data.rng import seed_for, torch_seed
 from mke_theory.method.algorithm import fit_teacher
+from mke_theory.report.plots import Promises, promised_and_true
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.task import Task
 from mke_theory.synthetic.decisive import Decisive
@@ -224,7 +231,9 @@ def task_row(task: Task, seed: int) -> dict[str, Any]:
     (beta,) = (m for m in problem.modalities if m not in modalities)
 
     def probabilities(labelled: Pool, others: Pool) -> np.ndarray:
-        fit = fit_teacher(task.model(problem, modalities), labelled, task.recipe.teacher, seed=seed)
+        with torch_seed(seed_for(seed, "outlook", "weights")):
+            model = task.model(problem, modalities)
+        fit = fit_teacher(model, labelled, task.recipe.teacher, seed=seed)
         return torch.softmax(predict(fit.model, others).double(), dim=-1).numpy()
 
     x = problem.unlabelled[slice(0, len(problem.unlabelled))].inputs[beta]
@@ -272,6 +281,22 @@ def markdown(rows: pd.DataFrame) -> str:
     return "\n\n".join([*parts, ""])
 
 
+def figure(rows: pd.DataFrame) -> Figure:
+    """The figure of predicted against true gains: of worlds by what α and β share, and of tasks."""
+    groups = {
+        "independent given y": rows["kind"] == INDEPENDENT,
+        "worlds with more in common": ~rows["kind"].isin([INDEPENDENT, "task"]),
+        "real tasks": rows["kind"] == "task",
+    }
+    found = {
+        name: Promises(*(own[column].to_numpy() for column in ("low", "high", "true", "refuted")))
+        for name, which in groups.items()
+        if len(own := rows[which])
+    }
+    caption = "a line is the 95% interval of a diagnosis; where it crosses the dots it is right"
+    return promised_and_true(found, caption)
+
+
 def by_world(rows: pd.DataFrame) -> pd.DataFrame:
     """A line for each world, over its seeds."""
     return pd.DataFrame(
@@ -295,6 +320,7 @@ def by_task(rows: pd.DataFrame) -> pd.DataFrame:
             {
                 "task": name,
                 **_common(own),
+                "interval holds the true gain": _share(_held(own)),
                 MM_STUDENT.title: percent(own[MM_STUDENT.name].tolist()),
                 EVIDENCE.title: percent(own[EVIDENCE.name].tolist()),
             }

@@ -30,6 +30,7 @@ import evidence_guards
 import evidence_phase
 import evidence_tables
 import nyu_pretrained
+import outlook
 import perturbation_law
 import ravdess_folds
 import semi_supervised
@@ -98,7 +99,7 @@ STUDIES_OF_EVIDENCE = ("evidence_guards", "evidence_phase")
 """Studies of evidence students, of which a row a seed is kept."""
 
 
-ROWS_KEPT = (*STUDIES_OF_EVIDENCE, "audit_costs")
+ROWS_KEPT = (*STUDIES_OF_EVIDENCE, "audit_costs", "outlook")
 """Studies of which the rows are kept, a seed each, and the table is made of them."""
 
 
@@ -146,6 +147,8 @@ class Options:
     """Output folder of evidence_phase.py."""
     audit_costs: Path | None = None
     """Output folder of audit_costs.py."""
+    outlook: Path | None = None
+    """Output folder of outlook.py."""
 
 
 @forgiving_console()
@@ -326,6 +329,7 @@ def build() -> dict[str, str]:
         "evidence_guards.md": evidence_guards.markdown(seeds["evidence_guards"]),
         "evidence_phase.md": evidence_phase.markdown(seeds["evidence_phase"]),
         "audit_costs.md": audit_costs.markdown(seeds["audit_costs"]),
+        "outlook.md": outlook.markdown(seeds["outlook"]),
     }
 
 
@@ -392,6 +396,7 @@ def draw() -> None:
         ("gain_by_arm_benchmarks", gain_by_arm(benchmarks)),
         ("confusion", confusion_by_arm(named)),
         ("semi_supervised", gain_by_method(contestants)),
+        ("outlook", outlook.figure(pd.read_csv(RESULTS / "outlook.csv"))),
     ):
         save(figure, FIGURES / f"{name}.png")
 

@@ -48,7 +48,8 @@ class Diagnosis:
     information: I(ỹ; β) in nats that classifiers show of samples that they were not trained on.
     chance: as much as it shows by chance at 5% if there is none, at least 0. p_value: of none.
     independence: the test of the rank; None where there are too few cells for it.
-    regression_p: of chances of β's cells as far below 0 as the lowest, if α ⟂ β | y.
+    regression_p: of chances of β's cells as far below 0 as the lowest, if α ⟂ β | y; the largest
+    over the temperatures that the labels leave.
     gain: predicted accuracy of the sum of evidence − the teacher's on these samples, if α and β are
     independent given the class. teacher, beta: predicted accuracies of the teacher and of β alone.
     measured: the teacher's accuracy on D_l; None without labels. temperature: that calibrates it.
@@ -165,7 +166,14 @@ def _found(
     found = implied(p, cells, count, seed_for(seed, "diagnosis", "implied"))
     sums, q = decided(p, cells, found.confusion)
     changed = sums != answers
-    by_temperature = _by_temperature(logs, temperature, cells, count, found.gain)
+    others = [
+        implied(
+            tempered(logs, temperature[0] * math.exp(side * temperature[1])), cells, count, seed
+        )
+        for side in ((-1, 1, -2, 2) if temperature[1] else ())
+    ]
+    # The larger move of the prediction by one standard error of the temperature.
+    by_temperature = max((abs(one.gain - found.gain) for one in others[:2]), default=0.0)
     gain = _interval(found, q, sums, answers, by_temperature, level)
     shares = [
         float(changed[answers == k].mean()) if (answers == k).any() else None
@@ -178,7 +186,7 @@ def _found(
         max(0.0, float(np.quantile(reading.null, 0.95))),
         reading.p_value,
         rank,
-        found.p_value,
+        max(one.p_value for one in (found, *others)),
         gain,
         found.teacher,
         found.beta,
@@ -214,19 +222,6 @@ def _judged(found: Diagnosis) -> tuple[Outlook, str]:
         "the gain that is predicted cannot be told from none. Train a student, and look up "
         f"{about} labels to see."
     )
-
-
-def _by_temperature(
-    logs: Floats, temperature: tuple[float, float], cells: Ints, count: int, gain: float
-) -> float:
-    """The larger move of the predicted gain by one standard error of the temperature."""
-    if not temperature[1]:
-        return 0.0
-    gains = []
-    for side in (-1, 1):
-        p = tempered(logs, temperature[0] * math.exp(side * temperature[1]))
-        gains.append(implied(p, cells, count, 0, test=False).gain)
-    return max(abs(other - gain) for other in gains)
 
 
 def _interval(

@@ -56,7 +56,7 @@ def test_the_promised_gain_is_the_gain() -> None:
     differences, errors = [], []
     for seed in range(12):
         p, cells, truth = world(2000, seed)
-        found = implied(p, cells, 4, seed, test=False)
+        found = implied(p, cells, 4, seed)
         sums, _ = decided(p, cells, found.confusion)
         true = (sums == truth).mean() - (p.argmax(axis=1) == truth).mean()
         differences.append(found.gain - true)
@@ -70,7 +70,7 @@ def test_the_promised_gain_is_the_gain() -> None:
 
 def test_beta_alone_is_judged_too() -> None:
     p, cells, truth = world(20_000)
-    found = implied(p, cells, 4, 0, test=False)
+    found = implied(p, cells, 4, 0)
     shares = np.bincount(truth, minlength=3) / len(truth)
     assert found.beta == pytest.approx((shares[:, None] * T).max(axis=0).sum(), abs=0.02)
 

@@ -16,6 +16,7 @@ from mke_theory.report.plots.knobs import Curve, gain_along_knob
 from mke_theory.report.plots.methods import gain_by_method
 from mke_theory.report.plots.noise import NoiseCurve, error_against_noise
 from mke_theory.report.plots.phase import Surface, phase_diagram
+from mke_theory.report.plots.promises import Promises, promised_and_true
 from mke_theory.report.plots.regions import Region, decision_regions
 from mke_theory.report.plots.reliability import Confidences, reliability_by_task
 from mke_theory.report.plots.scenes import Scene, predicted_scenes
@@ -29,6 +30,7 @@ __all__ = [
     "Curve",
     "Frontier",
     "NoiseCurve",
+    "Promises",
     "Reached",
     "Region",
     "Scene",
@@ -47,6 +49,7 @@ __all__ = [
     "gain_by_method",
     "phase_diagram",
     "predicted_scenes",
+    "promised_and_true",
     "reliability_by_task",
     "save",
     "with_account",

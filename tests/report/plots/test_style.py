@@ -24,6 +24,7 @@ from mke_theory.report.plots import (
     gain_by_method,
     phase_diagram,
     predicted_scenes,
+    promised_and_true,
     save,
 )
 from mke_theory.report.plots.style import FORMATS, GivenAxes, arm_title, panels
@@ -36,6 +37,7 @@ from tests.report.plots.test_knobs import CURVE
 from tests.report.plots.test_methods import made_up
 from tests.report.plots.test_noise import noise_curve
 from tests.report.plots.test_phase import KNOBS, SURFACE, cells
+from tests.report.plots.test_promises import PROMISES
 from tests.report.plots.test_regions import region
 from tests.report.plots.test_scenes import scene
 
@@ -53,6 +55,7 @@ FIGURES: dict[str, tuple[int, Plot]] = {
     "certificates": (2, lambda axes: bounds_beside_the_truth(QUESTIONS, axes=axes)),
     "frontier": (2, lambda axes: expansion_against_separation([FRONTIER], [REACHED], axes=axes)),
     "bound_against_error": (1, lambda axes: bound_against_error([COMPARISON], "c", axes=axes)),
+    "promises": (1, lambda axes: promised_and_true({"a": PROMISES}, "c", axes=axes)),
     "error_against_noise": (1, lambda axes: error_against_noise([noise_curve()], "c", axes=axes)),
 }
 """Every figure: its number of panels, and how it is drawn."""
