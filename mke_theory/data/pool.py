@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mke_theory.data.label_checks import marker_without_sign
 from mke_theory.data.lazy_arrays import Stored, concatenated, taken
 
 UNKNOWN = -1
@@ -67,7 +68,9 @@ class Pool:
     them (see `models.known_answers`), and no batch that a student learns from holds them.
 
     Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
-    some entries only (NaN in all entries of a sample means that the modality is missing there).
+    some entries only (NaN in all entries of a sample means that the modality is missing there), a
+    group id is missing, or labels are no whole numbers from −1 on nor, with more than one axis,
+    shares.
     """
 
     inputs: dict[str, Any]
@@ -98,6 +101,9 @@ class Pool:
             refuse_bad_values(name, x)
         if self.groups is not None and self.groups.shape != (n,):
             raise ValueError(f"groups has shape {self.groups.shape}; {n} labels need ({n},)")
+        if self.groups is not None:
+            refuse_missing_groups(self.groups)
+        refuse_strange_labels(self.labels)
         if self.answers is not None and len(self.answers) != n:
             raise ValueError(f"there are {len(self.answers)} answers but {n} labels")
 
@@ -134,11 +140,60 @@ class Pool:
         return replace(self, labels=labels)
 
 
+def refuse_missing_groups(groups: np.ndarray) -> None:
+    """Raise ValueError where a group id is missing: None, NaN, NaT, an empty word, or −1 among ids.
+
+    Samples of no known group could be on both sides of a split, and nobody would see it.
+    """
+    values = groups.tolist() if groups.dtype.kind not in "mM" else list(groups)
+    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    if groups.dtype.kind in "if" and len(groups) and np.max(groups, initial=UNKNOWN) > UNKNOWN:
+        missing |= groups == UNKNOWN
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0])
+        raise ValueError(
+            f"groups has no id in {int(missing.sum())} of {len(groups)} samples, such as sample "
+            f"{row} ({groups[row]}); give each of them its group, or one of its own, or leave it "
+            "out"
+        )
+
+
+def _is_missing(value: object) -> bool:
+    if value is None or isinstance(value, str | bytes):
+        word = value.decode(errors="replace") if isinstance(value, bytes) else value
+        return word is None or word.strip().lower() in ("", "nan", "none", "null", "<na>", "nat")
+    return bool(value != value)  # NaN and NaT alone differ from themselves
+
+
 def _widened(labels: Tensor) -> Tensor:
     """Whole numbers as int64 and half precision as float32, as the losses take them."""
     if not labels.is_floating_point():
         return labels.long()
     return labels.float() if labels.dtype == torch.float16 else labels
+
+
+def refuse_strange_labels(labels: Tensor) -> None:
+    """Raise ValueError where labels are no classes and no shares, or 255 for an unsigned −1."""
+    remedy = f"labels are whole numbers [n] from 0 on, and {UNKNOWN} for unknown"
+    if labels.is_complex() or (labels.is_floating_point() and labels.ndim < 2):
+        raise ValueError(
+            f"labels are {labels.dtype} {tuple(labels.shape)}; {remedy}: "
+            f"torch.where(labels.isnan(), {UNKNOWN}, labels).long(), if all others are whole"
+        )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        return
+    marker = marker_without_sign(labels)
+    if marker is not None:
+        raise ValueError(
+            f"labels are {labels.dtype} and have class {marker}, which is what {UNKNOWN} (unknown) "
+            f"becomes there; if it is, labels.long() and {UNKNOWN} for {marker}; if it is a class, "
+            "labels.long()"
+        )
+    least = int(labels.min()) if labels.numel() and labels.dtype.is_signed else 0
+    if least < UNKNOWN:
+        raise ValueError(
+            f"labels have {least}; {remedy}: labels.clamp(min={UNKNOWN}), if that is unknown too"
+        )
 
 
 def is_present(x: Tensor | Stored) -> Tensor:

@@ -123,6 +123,10 @@ class Task:
         """The classes by name, for figures; none where their numbers say it all."""
         return ()
 
+    def found(self, seed: int) -> tuple[tuple[str, str], ...]:
+        """What was found in files that a user brought: rows of a table, some of them cautions."""
+        return ()
+
     def knows_truth(self) -> bool:
         """True where every sample of D_u carries its class; without it some arms cannot run."""
         return True

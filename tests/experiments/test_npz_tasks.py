@@ -13,7 +13,8 @@ from sklearn import datasets
 
 from mke_theory.study.keys import canonical
 from mke_theory.tasks.ravdess.speech import statistics
-from mke_theory.tasks.toy.arrays import RECIPE, Arrays, read_arrays
+from mke_theory.tasks.toy.array_reading import read_arrays
+from mke_theory.tasks.toy.arrays import RECIPE, Arrays
 from tests.experiments.synthetic_calls import sibling
 
 views_of, tasks_of = sibling("multi_view"), sibling("npz_tasks")

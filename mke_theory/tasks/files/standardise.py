@@ -10,21 +10,33 @@ from mke_theory.data.lazy_arrays import Normalise
 
 Array = np.ndarray
 
+ROUNDING = 2.0**-20
+"""A column whose values differ by at most this share of the largest is constant but for rounding:
+a constant that was computed in single precision in another order differs by 2⁻²³ or so."""
+
 
 def standardiser(train: Array) -> Callable[[Array], Array]:
     """The map x ↦ (x − mean)/sd, with mean and sd of each column of `train` [n, d].
 
-    A column that is constant in `train` is only centred. NaN rows (a missing modality) do not
-    count; ValueError where a column has nothing else.
+    A column that is constant in `train` (but for `ROUNDING`) has no scale, and becomes 0 in every
+    row: a border pixel that is 0 in training and 250 later would drown all others. NaN rows (a
+    missing modality) do not count; ValueError where a column has nothing else.
     """
-    _refuse_nothing(train)
-    mean = np.nanmean(train, axis=0)
-    sd = _spread(train, axis=0)
+    mean, sd = moments(train)
     return lambda x: (x - mean) / sd
 
 
+def moments(train: Array) -> tuple[Array, Array]:
+    """The mean and sd [d] of each column of `train` [n, d]; sd is infinite where it is constant.
+
+    Raises ValueError as `standardiser` does.
+    """
+    _refuse_nothing(train)
+    return np.nanmean(train, axis=0), _spread(train, axis=0)
+
+
 def column_moments(blocks: Callable[[], Iterable[Array]]) -> tuple[Array, Array]:
-    """The mean and sd [d] of each column by which `standardiser` scales, found block by block.
+    """The same mean and sd [d] of each column, found block by block.
 
     `blocks()` gives the training rows in order, as parts [m, d] of float64 with m ≥ 1, and is
     called anew for each pass. Rows are added up in the order in which NumPy adds those of one
@@ -32,8 +44,7 @@ def column_moments(blocks: Callable[[], Iterable[Array]]) -> tuple[Array, Array]
     """
     if next(iter(blocks())).shape[1] == 1:  # one column is small, and added up in another order
         column = np.concatenate(list(blocks()))
-        _refuse_nothing(column)
-        return np.nanmean(column, axis=0), _spread(column, axis=0)
+        return moments(column)
     total = count = low = high = squares = None
     for block in blocks():
         known = ~np.isnan(block)
@@ -49,7 +60,7 @@ def column_moments(blocks: Callable[[], Iterable[Array]]) -> tuple[Array, Array]
         squares = _over_rows(np.add, squares, away * away)
     assert squares is not None
     sd = np.sqrt(squares / count)
-    return mean, np.where((high > low) & (sd > 0), sd, 1.0)
+    return mean, np.where(_varies(low, high) & (sd > 0), sd, np.inf)
 
 
 def overall_standardiser(train: Array) -> Callable[[Array], Array]:
@@ -62,8 +73,8 @@ def overall_standardiser(train: Array) -> Callable[[Array], Array]:
 def colour_normaliser(train: Array, axis: int = 1) -> Normalise:
     """The scaling of each colour of bytes [n, ..., colours, h, w] to mean 0 and sd 1 over `train`.
 
-    A colour that is constant in `train` is only centred. Raises ValueError where `train` is empty
-    or holds no bytes.
+    A colour that is constant in `train` becomes 0 everywhere. Raises ValueError where `train` is
+    empty or holds no bytes.
     """
     if train.dtype != np.uint8 or not train.size:
         raise ValueError(
@@ -74,14 +85,19 @@ def colour_normaliser(train: Array, axis: int = 1) -> Normalise:
         counts = np.bincount(colour.ravel(), minlength=256)
         means.append(float(np.average(level, weights=counts)))
         sds.append(float(np.average((level - means[-1]) ** 2, weights=counts)) ** 0.5)
-    return Normalise(tuple(means), tuple(sd or 1.0 for sd in sds), axis)
+    return Normalise(tuple(means), tuple(sd or np.inf for sd in sds), axis)
 
 
 def _spread(train: Array, axis: int | None) -> Array:
-    """The standard deviation, and 1 where nothing varies (rounding alone can make it 1e-17)."""
-    varies = np.nanmax(train, axis=axis) > np.nanmin(train, axis=axis)
+    """The standard deviation, infinite where nothing varies (rounding can make it 1e-17)."""
+    varies = _varies(np.nanmin(train, axis=axis), np.nanmax(train, axis=axis))
     sd = np.nanstd(train, axis=axis)
-    return np.where(varies & (sd > 0), sd, 1.0)
+    return np.where(varies & (sd > 0), sd, np.inf)
+
+
+def _varies(low: Array, high: Array) -> Array:
+    """True where values from `low` to `high` differ by more than rounding."""
+    return high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
 
 
 def _refuse_nothing(train: Array) -> None:

@@ -8,7 +8,7 @@
                       probabilities; they are then the teacher, and none is trained
 
 Without `part`, rows of unknown class are D_u; of the labelled rows a share is kept for test (whole
-groups, where there are groups) and the rest is D_l. With `part`, rows of D_u may carry their class,
+groups, where there are groups; rows that are equal stay together) and the rest is D_l. With `part`, rows of D_u may carry their class,
 and then the account can be drawn up. A folder is for what is larger than memory, see
 `stored_arrays`.
 """
@@ -16,11 +16,7 @@ and then the account can be drawn up. A folder is for what is larger than memory
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,9 +25,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch import nn
 
-from mke_theory.data.file_hashes import stamp_of
-from mke_theory.data.lazy_arrays import SideBySide
-from mke_theory.data.pool import UNKNOWN, Pool, refuse_bad_values
+from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
 from mke_theory.data.typed_paths import at_home
@@ -40,24 +34,19 @@ from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.task import Recipe, Task
 from mke_theory.tasks.files.standardise import standardiser
-from mke_theory.tasks.toy.array_answers import TEACHER, answers_in
-from mke_theory.tasks.toy.stored_arrays import (
-    OnDisk,
-    blocks_of,
-    folder_arrays,
-    folder_files,
-    folder_hash,
-    standardised,
+from mke_theory.tasks.toy.array_answers import answers_in
+from mke_theory.tasks.toy.array_findings import Found, found_in
+from mke_theory.tasks.toy.array_reading import (
+    RESERVED,
+    classes_in,
+    passed_over,
+    read_arrays,
+    row_numbers,
 )
+from mke_theory.tasks.toy.stored_arrays import OnDisk, folder_hash, standardised
 from mke_theory.training.loop import TrainConfig
 
 PARTS = ("labelled", "unlabelled", "test")
-RESERVED = ("labels", "groups", "part", TEACHER)
-NUMBERED = (
-    "numbers = np.full(len(labels), -1); "
-    "numbers[known] = np.unique(labels[known], return_inverse=True)[1]"
-)
-"""The way from classes of any kind to numbers, in which unknown stays −1."""
 
 RECIPE = Recipe(
     teacher=TrainConfig(steps=500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2),
@@ -116,23 +105,14 @@ class Arrays(Task):
     def problem(self, seed: int) -> Problem:
         """The parts of the file: by its `part` array, else by a split that belongs to the seed."""
         arrays = read_arrays(self._path())
-        names = [name for name in arrays if name not in RESERVED]
-        alpha = self.alpha or names[0]
-        if alpha not in names:
-            raise ValueError(f"arrays.alpha is {alpha!r}; the modalities are {', '.join(names)}")
+        names, alpha = self._modalities(arrays)
         part = self._parts(arrays, seed)
-        for name in PARTS:
-            if not (part == name).any():
-                raise ValueError(
-                    f"the {name} part is empty; every part needs at least one row, and rows of "
-                    f"label {UNKNOWN} are the unlabelled ones where no `part` array says which"
-                )
         pool = _pool(arrays, names, fit_on=np.isin(part, ("labelled", "unlabelled")))
         # The labels that D_u hides decide nothing: not even how many outputs a model has.
         counted = part == "labelled" if "part" in arrays else arrays["labels"] != UNKNOWN
         answers = answers_in(arrays, pool, alpha, part, cross_fitted=self.cross_fitted)
         if answers is None:
-            classes = _classes(arrays["labels"], counted)
+            classes = classes_in(arrays["labels"], counted)
         else:
             pool, classes = replace(pool, answers=answers), answers.shape[1]
         labelled = pool.rows(np.flatnonzero(part == "labelled")).only([alpha])
@@ -143,6 +123,13 @@ class Arrays(Task):
             teacher_modalities=(alpha,),
             classes=classes,
         )
+
+    def found(self, seed: int) -> Found:
+        """The table of what is in the file, as it is divided at a seed."""
+        arrays = read_arrays(self._path())
+        names, alpha = self._modalities(arrays)
+        part, copies = self._parts(arrays, seed), row_numbers(self._path(), arrays)
+        return found_in(arrays, names, alpha, part, copies, passed_over(self._path()))
 
     def model(
         self, problem: Problem, modalities: tuple[str, ...], width: int | None = None
@@ -164,7 +151,26 @@ class Arrays(Task):
             return self.data_root / path
         return path
 
+    def _modalities(self, arrays: dict[str, Any]) -> tuple[list[str], str]:
+        """The names of all modalities, and of the teacher's."""
+        names = [name for name in arrays if name not in RESERVED]
+        alpha = self.alpha or names[0]
+        if alpha not in names:
+            raise ValueError(f"arrays.alpha is {alpha!r}; the modalities are {', '.join(names)}")
+        return names, alpha
+
     def _parts(self, arrays: dict[str, Any], seed: int) -> np.ndarray:
+        """The part of each row [n]; ValueError where a part is empty."""
+        part = self._divided(arrays, seed)
+        for name in PARTS:
+            if not (part == name).any():
+                raise ValueError(
+                    f"the {name} part is empty; every part needs at least one row, and rows of "
+                    f"label {UNKNOWN} are the unlabelled ones where no `part` array says which"
+                )
+        return part
+
+    def _divided(self, arrays: dict[str, Any], seed: int) -> np.ndarray:
         if "part" in arrays:
             strange = set(arrays["part"].astype(str).tolist()) - set(PARTS)
             if strange:
@@ -177,6 +183,8 @@ class Arrays(Task):
             raise ValueError(f"{len(known)} rows have a known class; D_l and test need some each")
         split = seed32_for(seed, "split")
         if groups is None:
+            groups = self._copies_together(arrays)
+        if groups is None:
             _, test = train_test_split(known, test_size=self.test_share, random_state=split)
             part[test] = "test"
             return part
@@ -187,136 +195,20 @@ class Arrays(Task):
         splitter = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
         _, at = next(splitter.split(known, groups=groups[known]))
         part[known[at]] = "test"
-        # D_u rows of a test group are on the wrong side of the split: they are left out.
+        # D_u rows of a test group, or equal to a test row, are on the wrong side of the split: they are left out.
         shared = np.isin(groups, groups[known[at]]) & (part == "unlabelled")
         part[shared] = "left out"
         return part
 
+    def _copies_together(self, arrays: dict[str, Any]) -> np.ndarray | None:
+        """A number for equal rows, which a split must not divide; None where it may.
 
-def _classes(labels: np.ndarray, counted: np.ndarray) -> int:
-    """The number of classes among the counted rows, which have to be 0, 1, … without a gap."""
-    found = np.unique(labels[counted & (labels != UNKNOWN)])
-    if len(found) == 0:
-        raise ValueError("no row has a known class; the teacher needs labelled rows")
-    classes = max(2, int(found.max()) + 1)
-    absent = sorted(set(range(int(found.max()) + 1)) - set(found.tolist()))
-    if absent:
-        raise ValueError(
-            f"no labelled row has class {absent[0]}; number the classes 0, 1, … without a gap: "
-            f"with known = labels != {UNKNOWN}, {NUMBERED}"
-        )
-    if labels.max() >= classes:
-        raise ValueError(
-            f"labels has class {labels.max()}, of which D_l has no row; label one, or leave the "
-            "rows of that class out"
-        )
-    return classes
-
-
-def read_arrays(path: Path) -> dict[str, Any]:
-    """The checked content of the file or folder; ValueError names what is wrong and expected.
-
-    Modalities of a folder stay on disk; a process looks through them once, until a file changes.
-    """
-    if path.is_dir():
-        return dict(_read_folder(path, stamp_of(folder_files(path))))
-    return _checked(path, _unpacked(path))
-
-
-@lru_cache(maxsize=2)
-def _read_folder(path: Path, stamp: str) -> dict[str, Any]:
-    return _checked(path, folder_arrays(path, whole=RESERVED))
-
-
-def _unpacked(path: Path) -> dict[str, np.ndarray]:
-    try:
-        # Read whole and then closed: what is damaged must not leave the file open.
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as whole:
-            if whole.testzip() is not None:
-                raise ValueError("its check sums are wrong")
-            names = [name.removesuffix(".npy") for name in whole.namelist()]
-            return {name: _array(whole, name) for name in names}
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-    ) as problem:
-        raise ValueError(
-            f"{path} cannot be read as .npz without objects ({problem}); write it by np.savez"
-        ) from None
-
-
-def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The arrays, if they are what is expected of them."""
-    _refuse_labels(path, arrays)
-    modalities = [name for name in arrays if name not in RESERVED]
-    if len(modalities) < 2:
-        raise ValueError(f"{path} has modalities {modalities}; a student needs at least two")
-    for name in modalities:
-        _refuse_modality(name, arrays[name], len(arrays["labels"]))
-    for name in ("groups", "part", TEACHER):
-        if name in arrays:
-            _refuse_length(name, arrays[name], len(arrays["labels"]))
-            if arrays[name].ndim != 1 and name != TEACHER:
-                raise ValueError(f"{name} is {arrays[name].shape}; it has to be [n], as labels")
-    return arrays
-
-
-def _array(whole: zipfile.ZipFile, name: str) -> np.ndarray:
-    with whole.open(f"{name}.npy") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _refuse_labels(path: Path, arrays: dict[str, Any]) -> None:
-    if "labels" not in arrays:
-        raise ValueError(f"{path} has no array 'labels'; it has {', '.join(arrays) or 'nothing'}")
-    labels = arrays["labels"]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels is {labels.dtype} {labels.shape}; it has to be whole numbers [n], and "
-            f"{UNKNOWN} where the class is unknown: {_remedy(labels)}"
-        )
-    if len(labels) == 0:
-        raise ValueError("labels has no rows; every part needs at least one")
-    if labels.min() < UNKNOWN:
-        raise ValueError(f"labels has {labels.min()}; allowed are 0, 1, … and −1 for unknown")
-
-
-def _remedy(labels: np.ndarray) -> str:
-    """The way from labels of another kind to whole numbers."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        return "labels[:, 0]"
-    if labels.ndim != 1:
-        return "one class a row, such as scores.argmax(1)"
-    if labels.dtype.kind == "f":
-        return "np.where(np.isnan(labels), -1, labels).astype(int), if all others are whole"
-    return f"with `known` True where it is known, {NUMBERED}"
-
-
-def _refuse_modality(name: str, x: np.ndarray | SideBySide, n: int) -> None:
-    plain = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
-    if not (plain or x.dtype == bool):
-        raise ValueError(f"modality {name!r} is {x.dtype}; it has to be real numbers")
-    if x.ndim < 2 or x[:1].size == 0:
-        raise ValueError(
-            f"modality {name!r} is {x.shape}; it has to be [n, …] with at least one number a row"
-        )
-    _refuse_length(name, x, n)
-    if not np.issubdtype(x.dtype, np.floating):
-        return
-    first = 0
-    for block in blocks_of(x):
-        refuse_bad_values(name, torch.from_numpy(block.astype(np.float64)), first)
-        first += len(block)
-
-
-def _refuse_length(name: str, x: np.ndarray | SideBySide, n: int) -> None:
-    rows = len(x) if x.ndim else 0
-    if rows != n:
-        raise ValueError(f"{name} has {rows} rows but labels has {n}; give each a row a sample")
+        That is where no row is there twice, and where most are: then rows are a few cells, which
+        new data will fall into as well.
+        """
+        copies = row_numbers(self._path(), arrays)
+        repeated = len(copies) - len(np.unique(copies))
+        return copies if 0 < repeated <= len(copies) / 2 else None
 
 
 def _pool(arrays: dict[str, Any], names: list[str], *, fit_on: np.ndarray) -> Pool:

@@ -10,7 +10,8 @@ import numpy as np
 
 from mke_theory.data.file_hashes import content_of
 from mke_theory.tasks.files.features.raw_samples import Computed, RawSamples, repeated_grey
-from mke_theory.tasks.toy.arrays import RESERVED, Arrays, read_arrays
+from mke_theory.tasks.toy.array_reading import RESERVED, read_arrays
+from mke_theory.tasks.toy.arrays import Arrays
 from mke_theory.tasks.toy.stored_arrays import KEYS, loaded, read_keys
 
 

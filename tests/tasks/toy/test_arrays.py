@@ -15,8 +15,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.tasks.toy import Arrays, arrays
-from mke_theory.tasks.toy.arrays import read_arrays
+from mke_theory.tasks.toy import Arrays, array_reading
+from mke_theory.tasks.toy.array_reading import read_arrays
 from mke_theory.training.predict import predict
 from tests.tasks.toy.own_arrays import (
     Content,
@@ -311,7 +311,7 @@ def test_labels_of_another_kind_have_a_remedy_of_their_own(
 
 
 def test_the_remedy_numbers_classes_and_keeps_the_unknown() -> None:
-    assert arrays.NUMBERED.count(";") == 1
+    assert array_reading.NUMBERED.count(";") == 1
     scope = {"np": np, "labels": KNOWN, "known": KNOWN != "?"}
-    exec(arrays.NUMBERED, scope)
+    exec(array_reading.NUMBERED, scope)
     assert np.asarray(scope["numbers"]).tolist() == [1, -1, 0, -1, 1]

@@ -24,8 +24,8 @@ from mke_theory.study.runner import run
 from mke_theory.study.semi_supervised.contestants import comparable, contestants
 from mke_theory.study.task import Recipe
 from mke_theory.tasks.toy import Arrays
-from mke_theory.tasks.toy import arrays as arrays_module
-from mke_theory.tasks.toy.arrays import read_arrays
+from mke_theory.tasks.toy import array_reading
+from mke_theory.tasks.toy.array_reading import read_arrays
 from mke_theory.tasks.toy.stored_arrays import blocks_of
 from mke_theory.training.loop import TrainConfig
 from tests.tasks.files.features.made_up import MadeUp, expected, written
@@ -166,13 +166,13 @@ def test_a_process_looks_through_a_folder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    real = arrays_module._refuse_modality
+    real = array_reading._refuse_modality
 
     def noted(name: str, x: Any, n: int) -> None:
         looked.append(name)
         real(name, x, n)
 
-    monkeypatch.setattr(arrays_module, "_refuse_modality", noted)
+    monkeypatch.setattr(array_reading, "_refuse_modality", noted)
     task = in_folder(tmp_path / "own", given_parts())
     for seed in range(3):
         task.problem(seed)
