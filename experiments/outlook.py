@@ -49,12 +49,14 @@ from mke_theory.data.console import forgiving_console
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed_for, torch_seed
+from mke_theory.estimator import MKEClassifier
 from mke_theory.method.algorithm import fit_teacher
 from mke_theory.report.plots import Promises, promised_and_true
 from mke_theory.study.arms import EVIDENCE, MM_STUDENT
 from mke_theory.study.task import Task
 from mke_theory.synthetic.decisive import Decisive
 from mke_theory.synthetic.gaussian import Gaussian
+from mke_theory.synthetic.twin import coordinates, twin
 from mke_theory.synthetic.world import World
 from mke_theory.tasks.registry import TASKS
 from mke_theory.training.predict import predict
@@ -195,11 +197,13 @@ def diagnosed(
         "visible": None if rank is None else rank.visible,
         "regression p": found.regression_p,
         "refuted": found.refuted,
+        "measured": found.measured,
         "low": found.gain.low,
         "high": found.gain.high,
         "changed": found.changed,
         "teacher predicted": found.teacher,
         "teacher": float(right.mean()),
+        "beta predicted": found.beta,
         "true": float((found.decisions == truth).mean() - right.mean()),
         "labels": found.labels[0],
     }
@@ -221,7 +225,31 @@ def of_tasks(options: Options) -> Iterator[dict[str, Any]]:
             students = {
                 arm: gains.get((name, arm, seed)) for arm in (MM_STUDENT.name, EVIDENCE.name)
             }
+            row["twin"] = twin_gain(task.problem(seed), row, seed)
             yield {"kind": "task", "name": name, "seed": seed, **row, **students}
+
+
+def twin_gain(problem: Problem, row: Mapping[str, Any], seed: int) -> float:
+    """The gain on D_u of an evidence student in the twin of a task, whose samples are as many."""
+    labels = problem.labelled.labels.numpy()
+    rows = problem.unlabelled[slice(0, len(problem.unlabelled))].inputs
+    alpha, beta = problem.modalities
+    sizes = (coordinates(rows[name].reshape(len(rows[name]), -1).numpy()) for name in (alpha, beta))
+    world = twin(
+        np.bincount(labels, minlength=problem.classes) + 1.0,
+        (next(sizes), next(sizes)),
+        len(labels),
+        row["measured"],
+        row["beta predicted"],
+    )
+    random = np.random.default_rng(seed_for(seed, "outlook", "twin"))
+    known, pairs = world.sample(len(labels), random), world.sample(len(rows[alpha]), random)
+    inputs = {name: np.concatenate([known.inputs[name], x]) for name, x in pairs.inputs.items()}
+    given = np.concatenate([known.labels, np.full(len(pairs.labels), -1)])
+    found = MKEClassifier(steps=300, random_state=seed).fit(inputs, given).expansion_
+    assert found is not None
+    right = [(x.numpy() == pairs.labels).mean() for x in (found.predictions, found.pseudo.hard)]
+    return float(right[0] - right[1])
 
 
 def task_row(task: Task, seed: int) -> dict[str, Any]:
@@ -323,6 +351,7 @@ def by_task(rows: pd.DataFrame) -> pd.DataFrame:
                 "interval holds the true gain": _share(_held(own)),
                 MM_STUDENT.title: percent(own[MM_STUDENT.name].tolist()),
                 EVIDENCE.title: percent(own[EVIDENCE.name].tolist()),
+                "the same in the twin": percent(own["twin"].tolist()),
             }
             for name, own in rows.groupby("name", sort=False)
         ]
