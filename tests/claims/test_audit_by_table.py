@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mke_theory.audit.command import main
 
+from mke_theory.command.audit import main
 from mke_theory.study.arms import EVIDENCE
 from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.result import Cell, Result, Run
