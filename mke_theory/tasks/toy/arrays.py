@@ -16,9 +16,6 @@ and then the account can be drawn up. A folder is for what is larger than memory
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +28,7 @@ from torch import nn
 
 from mke_theory.data.file_hashes import stamp_of
 from mke_theory.data.lazy_arrays import SideBySide
+from mke_theory.data.npz_files import read_npz
 from mke_theory.data.pool import UNKNOWN, Pool, refuse_bad_values
 from mke_theory.data.problem import Problem
 from mke_theory.data.rng import seed32_for
@@ -39,7 +37,6 @@ from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.task import Recipe, Task
-from mke_theory.tasks.files.standardise import standardiser
 from mke_theory.tasks.toy.array_answers import TEACHER, answers_in
 from mke_theory.tasks.toy.stored_arrays import (
     OnDisk,
@@ -48,6 +45,7 @@ from mke_theory.tasks.toy.stored_arrays import (
     folder_files,
     folder_hash,
     standardised,
+    standardised_in_memory,
 )
 from mke_theory.training.loop import TrainConfig
 
@@ -220,33 +218,12 @@ def read_arrays(path: Path) -> dict[str, Any]:
     """
     if path.is_dir():
         return dict(_read_folder(path, stamp_of(folder_files(path))))
-    return _checked(path, _unpacked(path))
+    return _checked(path, read_npz(path, "write it by np.savez"))
 
 
 @lru_cache(maxsize=2)
 def _read_folder(path: Path, stamp: str) -> dict[str, Any]:
     return _checked(path, folder_arrays(path, whole=RESERVED))
-
-
-def _unpacked(path: Path) -> dict[str, np.ndarray]:
-    try:
-        # Read whole and then closed: what is damaged must not leave the file open.
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as whole:
-            if whole.testzip() is not None:
-                raise ValueError("its check sums are wrong")
-            names = [name.removesuffix(".npy") for name in whole.namelist()]
-            return {name: _array(whole, name) for name in names}
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-    ) as problem:
-        raise ValueError(
-            f"{path} cannot be read as .npz without objects ({problem}); write it by np.savez"
-        ) from None
 
 
 def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -263,11 +240,6 @@ def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
             if arrays[name].ndim != 1 and name != TEACHER:
                 raise ValueError(f"{name} is {arrays[name].shape}; it has to be [n], as labels")
     return arrays
-
-
-def _array(whole: zipfile.ZipFile, name: str) -> np.ndarray:
-    with whole.open(f"{name}.npy") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _refuse_labels(path: Path, arrays: dict[str, Any]) -> None:
@@ -325,7 +297,6 @@ def _pool(arrays: dict[str, Any], names: list[str], *, fit_on: np.ndarray) -> Po
         if isinstance(arrays[name], OnDisk):
             inputs[name] = standardised(arrays[name], fit_on)
             continue
-        flat = arrays[name].reshape(len(arrays[name]), -1).astype(np.float64)
-        inputs[name] = torch.tensor(standardiser(flat[fit_on])(flat), dtype=torch.float32)
+        inputs[name] = standardised_in_memory(arrays[name], fit_on)
     labels = torch.from_numpy(arrays["labels"].astype(np.int64))
     return Pool(inputs, labels, arrays.get("groups"))
