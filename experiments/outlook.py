@@ -236,7 +236,7 @@ def twin_gain(problem: Problem, row: Mapping[str, Any], seed: int) -> float:
     alpha, beta = problem.modalities
     sizes = (coordinates(rows[name].reshape(len(rows[name]), -1).numpy()) for name in (alpha, beta))
     world = twin(
-        np.bincount(labels, minlength=problem.classes) + 1.0,
+        np.bincount(labels, minlength=problem.classes).astype(np.float64) + 1,
         (next(sizes), next(sizes)),
         len(labels),
         row["measured"],

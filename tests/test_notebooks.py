@@ -25,7 +25,7 @@ def tree_of(cell: nbformat.NotebookNode) -> ast.Module:
 
 
 def test_there_are_notebooks() -> None:
-    assert len(PATHS) == 9
+    assert len(PATHS) == 10
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mke_theory.audit.labels import Classes, predicted
 from mke_theory.audit.spreadsheet import read_table
+from mke_theory.data.npz_files import read_npy, read_npz
 
 ID = "id"
 _WHOLE = re.compile(r"(-?[0-9]+)(?:[.,]0+)?")
@@ -116,12 +117,11 @@ def _one(path: Path) -> tuple[dict[str, list[str]], list[str], str]:
         if not table.rows:
             raise ValueError(f"{path} has no rows; give one for each sample")
         return columns, [str(line) for line in table.lines], table.delimiter
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = dict(loaded) if path.suffix.casefold() == ".npz" else {path.stem: loaded}
-    except (ValueError, EOFError) as problem:
-        raise ValueError(f"{path} cannot be read as arrays: {problem}") from None
+    remedy = "write it by np.savez or np.save"
+    if path.suffix.casefold() == ".npz":
+        arrays = read_npz(path, remedy)
+    else:
+        arrays = {path.stem: read_npy(path, remedy)}
     lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         shown = ", ".join(f"{name} {length}" for name, length in lengths.items())

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from torch import Tensor
 
 from mke_theory.data.answers import as_logits
 from mke_theory.data.lazy_arrays import Stored
+from mke_theory.data.npz_files import read_npz
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 
@@ -141,13 +140,4 @@ def _read(path: Path) -> Mapping[str, Array]:
         raise FileNotFoundError(
             f"there is no {path}; write the teacher's answers there by save_answers"
         )
-    try:
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, Mapping):
-                raise ValueError("it is one array, without names")
-            return dict(arrays)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as damage:
-        raise ValueError(
-            f"{path} cannot be read as .npz without objects ({damage}); write it by save_answers"
-        ) from None
+    return read_npz(path, "write it by save_answers")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mke_theory.data.npz_files import read_npz
 from mke_theory.data.pool import Pool
 from mke_theory.data.problem import Problem
 from mke_theory.method.algorithm import decided, predictions_of
@@ -56,12 +55,9 @@ def keep(folder: Path, key: str, result: Result) -> dict[str, str]:
 def load(path: Path) -> Arrays:
     """The arrays of a file that `keep` wrote; OSError where it is not there, or damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
-        raise OSError(
-            f"{path} is damaged ({problem}); restore it, or repeat the run by --no-resume"
-        ) from problem
+        return read_npz(path, "restore it, or repeat the run by --no-resume")
+    except ValueError as problem:
+        raise OSError(f"{path} is damaged: {problem}") from problem
 
 
 def is_planar(problem: Problem) -> bool:

@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mke_theory.data.pool import UNKNOWN
 from mke_theory.data.problem import Problem
 from mke_theory.study.arms import MM_STUDENT
+from mke_theory.study.artifacts import load
 from mke_theory.study.keys import config_hash
 from mke_theory.study.processes import record_all
 from mke_theory.study.records import Record, Records
@@ -88,14 +87,13 @@ def _appraised(record: Record, *, tasks: dict[str, Task], folder: Path) -> Recor
 def predictions_on_disk(record: Record, task: Task, folder: Path) -> tuple[Problem, dict[str, Any]]:
     """The problem of a recorded MM student, and its `pseudo`, `student` and `embedding` on D_u.
 
-    Raises ValueError where the truth of a sample of D_u is not known, FileNotFoundError where the
-    arrays are no longer beside the record.
+    Raises ValueError where the truth of a sample of D_u is not known, OSError where the arrays are
+    no longer beside the record, or damaged.
     """
     problem = Cell(task, record.seed).problem()
     if bool((problem.truth.labels == UNKNOWN).any()):
         raise ValueError("the truth is not known for every sample of D_u")
-    with np.load(folder / record.artifacts["answers"], allow_pickle=False) as saved:
-        return problem, dict(saved)
+    return problem, load(folder / record.artifacts["answers"])
 
 
 def _key(record: Record) -> str:

@@ -35,8 +35,8 @@ def twin(
 
     priors [k]: the classes' shares. dims: coordinates of α and of β; fewer than k − 1 count as that
     many. labelled: the size of D_l. alpha_accuracy: of a teacher on labels that it was not trained
-    on; in the twin logistic regressions on D_l reach it. beta_accuracy: of the best classifier on β.
-    An accuracy that no signal gives, such as one below chance, gets the nearest signal.
+    on; in the twin logistic regressions on D_l reach it. beta_accuracy: of the best classifier on
+    β. An accuracy that no signal gives, such as one below chance, gets the nearest signal.
 
     Raises ValueError where the classes are too many, D_l has fewer than two samples a class, or an
     accuracy is not in [0, 1].

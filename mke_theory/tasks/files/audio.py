@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import warnings
@@ -19,7 +20,11 @@ SILENCE = 1e-4
 FLOOR = -60.0
 """The value of a spectrogram where it is quietest, in dB below its loudest cell."""
 
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs that stream a wav write where its size belongs
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)
+"""What FFmpeg writes where the size of a file belongs that it cannot know."""
+
+_ENDLESS = (0x7FFFF024, 0x80000024, 0xFFFFFFFF)
+_HEAD = 64  # bytes: some programs take their header, or half a sample, off an endless size
 _WAV = ("WAV", "WAVEX", "RF64")
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 
@@ -117,7 +122,7 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
         raise FileNotFoundError(f"{path}: no such file")
     refuse_truncated(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(with_true_sizes(path)) as file:
             # Of other kinds the length is what they state, which need not be all there is.
             if file.format not in _WAV:
                 raise ValueError(f"{path}: is {file.format}, a wav file is wanted; convert it")
@@ -163,20 +168,53 @@ def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -
 
 def refuse_truncated(path: Path) -> None:
     """Raise ValueError where a RIFF file ends before its data do (libsndfile would not mind)."""
+    found = _data_of(path)
+    if found is None:
+        return
+    start, stated = found
+    missing = start + stated - path.stat().st_size
+    if missing > 0 and not _is_unknown(stated):
+        raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
+
+
+def with_true_sizes(path: Path) -> Path | io.BytesIO:
+    """The path; where its wav was written into a pipe, the content with its size filled in.
+
+    A program that writes into a pipe does not know the size when it writes the header: it states
+    none or nearly 2 or 4 GiB (sox, arecord, libsndfile). All that follows is sound then.
+    """
+    found = _data_of(path)
+    if found is None or not _is_unknown(found[1]) or found[1] == 0xFFFFFFFF:
+        return path  # libsndfile knows the last one
+    start, size = found[0], path.stat().st_size
+    if start + found[1] <= size and found[1]:  # it is as large as it says
+        return path
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, start - 4, size - start)
+    struct.pack_into("<I", content, 4, size - 8)
+    return io.BytesIO(content)
+
+
+def _is_unknown(size: int) -> bool:
+    return size == 0 or any(0 <= limit - size <= _HEAD for limit in _ENDLESS)
+
+
+def _data_of(path: Path) -> tuple[int, int] | None:
+    """The place of the samples of a RIFF file and their size as stated; None of other files.
+
+    Raises ValueError where the file ends before them.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
         if kind != b"RIFF" or form != b"WAVE":
-            return
+            return None
         while len(head := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", head)
-            missing = file.tell() + length - size
-            if name == b"data" and length in UNKNOWN_SIZES:
-                return
-            if missing > 0:
-                raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
             if name == b"data":
-                return
+                return file.tell(), length
+            if missing := max(0, file.tell() + length - size):
+                raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
             file.seek(length + length % 2, os.SEEK_CUR)
     raise ValueError(f"{path}: truncated, it has no samples; fetch it again")
 

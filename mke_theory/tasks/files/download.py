@@ -29,6 +29,7 @@ _SCHEMES = ("http", "https", "file")
 _CHUNK = 1 << 16
 _GIBIBYTE = 1 << 30
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -254,6 +255,7 @@ def _zip_members(archive: zipfile.ZipFile, limit: int) -> list[_Member]:
     total = 0
     for entry in archive.infolist():
         total += entry.file_size
+        refuse_method(entry)
         kind = stat.S_IFMT(entry.external_attr >> 16)
         regular = kind in (0, stat.S_IFREG, stat.S_IFDIR) and not entry.flag_bits & 1
 
@@ -265,6 +267,16 @@ def _zip_members(archive: zipfile.ZipFile, limit: int) -> list[_Member]:
         if not entry.is_dir():
             kept.append(member)
     return kept
+
+
+def refuse_method(entry: zipfile.ZipInfo) -> None:
+    """Raise ValueError where a member of a zip is packed in a way that Python cannot unpack."""
+    if entry.compress_type not in _METHODS:
+        raise ValueError(
+            f"{entry.filename} is packed by method {entry.compress_type}, which Python cannot "
+            "unpack (9 is Deflate64, of Windows' explorer); unpack the archive by another "
+            "program, such as 7-Zip, and pack it anew as a plain zip"
+        )
 
 
 def _refuse(member: _Member, total: int, limit: int) -> None:

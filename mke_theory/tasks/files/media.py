@@ -13,7 +13,8 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from mke_theory.data.optional_imports import library
-from mke_theory.tasks.files.audio import SILENCE, refuse_truncated
+from mke_theory.tasks.files.advice import advice
+from mke_theory.tasks.files.audio import SILENCE, refuse_truncated, with_true_sizes
 from mke_theory.tasks.files.containers import (
     refuse_cut,
     refuse_early_end,
@@ -144,7 +145,7 @@ def _track(path: Path | str, kind: Literal["video", "audio"]) -> Iterator[tuple[
             yield film, tracks[0]
     except av.FFmpegError as error:
         raise ValueError(
-            f"{path}: damaged, truncated, or not a film or sound ({error.strerror}); fetch it again"
+            f"{path}: cannot be read as a film or a sound ({error.strerror}); {advice(error)}"
         ) from error
 
 
@@ -247,7 +248,7 @@ def _recording(path: Path) -> tuple[np.ndarray, int]:
     soundfile = library("soundfile", "reading sound needs")
     refuse_truncated(path)
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(with_true_sizes(path), dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise ValueError(f"{path}: not a readable recording ({error}); fetch it again") from error
     return samples.mean(axis=1), rate

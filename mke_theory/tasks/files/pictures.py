@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mke_theory.data.optional_imports import library
+from mke_theory.tasks.files.advice import advice
 
 _STORED = {"RGB": ("RGB",), "L": ("L",), "I;16": ("I;16", "I;16B", "I;16L", "I")}
 
@@ -33,7 +34,7 @@ def read_picture(path: Path | str, *, mode: Literal["RGB", "L", "I;16"]) -> np.n
                 )
             pixels = np.array(image)
     except (OSError, SyntaxError, Warning, image_module.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable picture ({error}); fetch it again") from error
+        raise ValueError(f"{path}: not a readable picture ({error}); {advice(error)}") from error
     if mode != "I;16":
         return pixels
     if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mke_theory.data.optional_imports import library
+from mke_theory.tasks.files.advice import advice
 from mke_theory.tasks.files.cache import collect
 from mke_theory.tasks.files.depth import Array
 from mke_theory.tasks.nyu_depth.frames import OTHERPROP, Frames, class_table, small, stacked
@@ -88,13 +89,14 @@ def opened(path: Path) -> Iterator[Any]:
             f"{path}: no such file; `{PREPARE} {path.parent.parent}` fetches it"
         )
     try:
-        with h5py.File(path, "r") as file:
+        # It is only read: a lock would fail beside a writer, and on disks that know no locks.
+        with path.open("rb"), h5py.File(path, "r", locking=False) as file:
             yield file
-    except FileNotFoundError:  # of another file that is read meanwhile
+    except (FileNotFoundError, PermissionError):  # also of another file that is read meanwhile
         raise
     except (OSError, KeyError, RuntimeError) as error:  # h5py has no error of its own
         raise ValueError(
-            f"{path}: damaged, or no MATLAB 7.3 (HDF5) file ({error}); fetch it again"
+            f"{path}: cannot be read as a MATLAB 7.3 (HDF5) file ({error}); {advice(error)}"
         ) from error
 
 
@@ -180,7 +182,7 @@ def _frame(
     try:
         image, depth, label = (file[name][at] for name in ("images", depths, "labels"))
     except OSError as error:
-        raise ValueError(f"{where}: cannot be read ({error}); fetch the file again") from error
+        raise ValueError(f"{where}: cannot be read ({error}); {advice(error)}") from error
     if label.max() > LABELS:
         raise ValueError(f"{where}: has label {label.max()}; the map has 0 to {LABELS}")
     turned = np.ascontiguousarray(image.transpose(2, 1, 0))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mke_theory.tasks.files.download import download
+from mke_theory.tasks.files.download import download, refuse_method
 from mke_theory.tasks.ravdess.names import SONG, Clip, Recording, parse_name
 
 SOURCES = "sources.json"
@@ -110,7 +111,8 @@ def members(archive: Archive, path: Path) -> Members:
 
     Hidden files and those of another type do not count, and songs are counted. Where a recording
     was tracked with sound (01) and without (02), the first is taken. Raises ValueError where the
-    archive is damaged, one member is encrypted or larger than 64 MiB, or two of one name differ.
+    archive is damaged, one member is encrypted, larger than 64 MiB or packed by an unknown method,
+    or two of one name differ.
     """
     names: dict[Clip, zipfile.ZipInfo] = {}
     wrong: list[str] = []
@@ -130,6 +132,10 @@ def members(archive: Archive, path: Path) -> Members:
             raise ValueError(
                 f"{path}: {entry.filename} is encrypted or has more than {_LARGEST} bytes"
             )
+        try:
+            refuse_method(entry)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     spoken: dict[Recording, str] = {}
     for clip in sorted(names):  # by recording, then by modality
         if clip.recording.channel != SONG:
@@ -142,7 +148,7 @@ def content(opened: zipfile.ZipFile, member: str) -> bytes:
     """The bytes of a member; ValueError where they are damaged."""
     try:
         return opened.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise ValueError(f"{opened.filename}: {member} is damaged ({error})") from error
 
 

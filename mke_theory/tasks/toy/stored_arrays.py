@@ -25,6 +25,7 @@ from torch import Tensor
 
 from mke_theory.data.file_hashes import content_of, stamp_of
 from mke_theory.data.lazy_arrays import SideBySide, Stored
+from mke_theory.data.npz_files import read_npy
 from mke_theory.tasks.files.features import Features, open_features
 from mke_theory.tasks.files.features.manifest import first_difference
 from mke_theory.tasks.files.standardise import column_moments
@@ -35,6 +36,10 @@ KEYS = "keys"
 _IN_STORES = "[!.]*/*.{}"
 _COLUMNS = 1 << 16
 _AT_A_TIME = 1 << 25  # bytes, as float64, that are looked at together
+
+
+_KEPT = (np.dtype(np.uint8), np.dtype(np.int8), np.dtype(np.int16))
+_MUCH = 1 << 26  # bytes as float32
 
 
 OnDisk = np.memmap | SideBySide
@@ -121,6 +126,27 @@ def standardised(x: OnDisk, fit_on: np.ndarray) -> Stored:
     return stored
 
 
+def standardised_in_memory(x: np.ndarray, fit_on: np.ndarray) -> Tensor | Stored:
+    """The same of an array in memory, without a second one of its size in float64.
+
+    Floats become a tensor of float32. Whole numbers of one or two bytes, such as pictures, stay as
+    they are and are scaled when they are read, if as float32 they would take much.
+    """
+    rows = np.flatnonzero(fit_on)
+    mean, sd = column_moments(lambda: (part.astype(np.float64) for part in blocks_of(x, rows)))
+    columns = Columns(mean, sd)
+    if x.dtype in _KEPT and 4 * x.size > _MUCH:
+        stored = Stored(torch.from_numpy(np.ascontiguousarray(x)), columns)
+        stored.checked = True  # in so few bits nothing is infinite or missing
+        return stored
+    result = torch.empty(len(x), max(1, int(np.prod(x.shape[1:]))))
+    first = 0
+    for part in blocks_of(x):
+        result[first : first + len(part)] = columns(torch.from_numpy(part.astype(np.float64)))
+        first += len(part)
+    return result
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """(x − mean)/sd for each column of samples [b, ...] as rows [b, d], computed in float64."""
@@ -149,13 +175,15 @@ def _moments(files: tuple[Path, ...], stamp: str, fit: bytes) -> tuple[np.ndarra
 
 def loaded(path: Path, *, mapped: bool) -> Any:
     """The array of a file, in memory or mapped; ValueError where it cannot be, with the remedy."""
+    if not mapped:
+        return read_npy(path, "write it by np.save")
     try:
-        found = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as problem:
         raise ValueError(
             f"{path} cannot be read as .npy without objects ({problem}); write it by np.save"
         ) from None
-    if mapped and (not found.dtype.isnative or found.dtype == np.longdouble):
+    if not found.dtype.isnative or found.dtype == np.longdouble:
         raise ValueError(
             f"{path} is {found.dtype.str}, which cannot be mapped; save x.astype(np.float32)"
         )

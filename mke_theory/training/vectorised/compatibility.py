@@ -133,6 +133,8 @@ def refusal(job: TrainingJob) -> str | None:
         own = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
         if own or getattr(module, "track_running_stats", False):
             return f"the model has {type(module).__name__}, which draws or keeps statistics"
+        if isinstance(module, nn.RNNBase):
+            return f"the model has {type(module).__name__}, for which torch has no vmap"
     if job.objective.augment:
         return f"augment is {job.objective.augment}, which changes labels too"
     return None

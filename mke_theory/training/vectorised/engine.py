@@ -122,11 +122,25 @@ def _of_a_kind(
         left = jobs[len(outcomes) :]
         own = [error_of(one) for one in left]
         if not any(own):
-            return [*outcomes, *[error] * len(left)]
+            return [*outcomes, *[_as_refusal(error)] * len(left)]
         sound = [one for one, fault in zip(left, own, strict=True) if fault is None]
         again = iter(_of_a_kind(sound, draws, size, memory, device, bar) if sound else [])
         outcomes += [next(again) if fault is None else fault for fault in own]
     return outcomes
+
+
+def _as_refusal(error: Exception) -> Exception:
+    """The error of a model that plain training can take: torch says by RuntimeError what it lacks.
+
+    Weights are as they were, since they are written back when all steps are done.
+    """
+    if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
+        return error
+    refusal = ValueError(
+        f"vectorised training cannot carry out a step of this model ({error}): train one by one"
+    )
+    refusal.__cause__ = error
+    return refusal
 
 
 def _even_parts(members: Sequence[Ready], limit: int) -> list[list[Ready]]:
