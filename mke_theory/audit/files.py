@@ -99,6 +99,7 @@ def classes_of(named: Sequence[str], columns: Sequence[Sequence[str]]) -> Classe
         return Classes.of([str(number) for number in range(int(named[0]))])
     if named:
         return Classes.of(list(named))
+    _refuse_other_words(columns)
     found = {cell for column in columns for cell in column}
     if len(found) == 1:
         raise ValueError(
@@ -107,6 +108,34 @@ def classes_of(named: Sequence[str], columns: Sequence[Sequence[str]]) -> Classe
     if all(cell.isdecimal() for cell in found):
         return Classes.of(sorted(found, key=int))
     return Classes.of(sorted(found))
+
+
+def _refuse_other_words(columns: Sequence[Sequence[str]]) -> None:
+    """Raise ValueError where columns write the same classes in different words.
+
+    Those would differ on every sample, and a label could never agree with both. A column of one
+    class alone may have a class of its own.
+    """
+    own = [set(column) for column in columns]
+    written: dict[str, str] = {}
+    for name in sorted(set().union(*own)):
+        other = written.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"the classes {other!r} and {name!r} differ in case alone; write a class in one "
+                "way, or name all classes by --classes"
+            )
+    for one in own[1:]:
+        if min(len(own[0]), len(one)) > 1 and not own[0] & one:
+            raise ValueError(
+                f"the predictions have no class in common ({_some(own[0])}; {_some(one)}); write "
+                "both in the same words, or name all classes by --classes"
+            )
+
+
+def _some(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")
 
 
 def _one(path: Path) -> tuple[dict[str, list[str]], list[str], str]:

@@ -102,7 +102,7 @@ def _of_table(
             raise ValueError(f"{path}: modality {name!r} holds the labels' column {labels!r}")
     return Data(
         modalities,
-        _labels(table[labels].to_numpy(dtype=object)),
+        _labels(path, table[labels].to_numpy(dtype=object)),
         _ids(path, table[identity].tolist() if identity in names else None, len(table)),
         None if theirs is None else _numbers(path, table, theirs),
         tuple(name for name in names if name not in read),
@@ -132,7 +132,7 @@ def _of_arrays(
     theirs = None if answers is None else np.asarray(arrays[answers], dtype=np.float64)
     return Data(
         {name: np.atleast_2d(arrays[name].T).T for name in wanted},
-        _labels(np.asarray(arrays[labels]).astype(object)),
+        _labels(path, np.asarray(arrays[labels]).astype(object)),
         _ids(path, arrays[identity].tolist() if identity in arrays else None, n),
         theirs,
         tuple(name for name in arrays if name not in {*wanted, *reserved}),
@@ -213,8 +213,16 @@ def _number(cell: str) -> bool:
     return True
 
 
-def _labels(cells: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Labels as numbers where all are whole, else as text; None where unknown."""
+def _labels(path: Path, cells: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Labels as numbers where all are whole, else as text; None where unknown.
+
+    Raises ValueError where all are numbers and one is a fraction or below −1, hence no class.
+    """
+    if cells.ndim != 1:
+        raise ValueError(
+            f"{path}: labels are {cells.shape}; give a class a sample, [n]: one-hot labels become "
+            "that by .argmax(axis=1)"
+        )
     found = np.empty(len(cells), dtype=object)
     for i, cell in enumerate(cells):
         whole = isinstance(cell, float | np.floating) and float(cell).is_integer()
@@ -223,6 +231,12 @@ def _labels(cells: NDArray[np.object_]) -> NDArray[np.object_]:
             text = text[:-2]  # a spreadsheet's 3.0
         found[i] = None if text.casefold() in UNKNOWN else text
     known = [one for one in found if one is not None]
+    odd = [one for one in known if not one.isdecimal()]
+    if odd and all(_number(one.replace(",", ".")) for one in known):
+        raise ValueError(
+            f"{path}: a label is {odd[0]}; classes are whole numbers from 0 on or names, and -1 or "
+            "an empty cell where nobody knows"
+        )
     if known and all(one.isdecimal() for one in known):  # 10 comes after 9, not after 1
         found[:] = [None if one is None else int(one) for one in found]
     return found

@@ -97,6 +97,8 @@ def test_answers_in_columns(tmp_path: Path) -> None:
         (TEXT.replace("y,4", "x,4"), GROUPS, {}, "the id 'x' stands twice"),
         (TEXT, GROUPS, {"answers": "p_*"}, "no column 'p_"),
         ("", GROUPS, {}, "is empty"),
+        (TEXT.replace("5,,1,", "5,,0.5,"), GROUPS, {}, "a label is 0.5; classes are whole"),
+        (TEXT.replace("5,,1,", "5,,-99,"), GROUPS, {}, "a label is -99"),
     ],
 )
 def test_wrong_tables(
@@ -118,6 +120,9 @@ def test_files_that_are_none_of_these(tmp_path: Path) -> None:
         read(tmp_path / "empty")
     with pytest.raises(OSError, match="absent"):
         read(tmp_path / "absent.csv")
+    np.savez(tmp_path / "o.npz", a=np.zeros((3, 1)), labels=np.eye(3, dtype=int))
+    with pytest.raises(ValueError, match=r"one-hot labels become that by \.argmax"):
+        read(tmp_path / "o.npz", "a")
     np.savez(tmp_path / "s.npz", a=np.zeros((2, 1)), labels=np.zeros(3, dtype=int))
     with pytest.raises(ValueError, match="but there are 3 labels"):
         read(tmp_path / "s.npz", "a")
