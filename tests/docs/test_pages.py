@@ -40,11 +40,13 @@ def commands(text: str) -> list[str]:
         for line in block.splitlines()
     ]
     inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
-    return [line for line in (*lines, *inline) if re.match(r"(python|make|torchrun) ", line)]
+    return [line for line in (*lines, *inline) if re.match(r"(python|make|mke|torchrun) ", line)]
 
 
 def script_of(words: list[str]) -> tuple[Path, list[str]] | None:
     """The file that a command runs, and its arguments; None where it is none of ours."""
+    if words[0] == "mke":
+        return ROOT / "mke_theory" / "command" / "__main__.py", words[1:]
     words = [word for word in words[1:] if not word.startswith("--nproc")]
     if words[0] == "-m":
         path = ROOT / words[1].replace(".", "/") / "__main__.py"
