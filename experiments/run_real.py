@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 import tyro
 from calls import answered_tasks, interrupted, ready_tasks, refuse_unknown, refused
 
-from mke_theory.report import page
+from mke_theory.report import found, page
 from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
 from mke_theory.study import records
@@ -126,13 +126,15 @@ def run_all(options: Options, command: str) -> int:
     with kept:
         try:
             runs, left_out = feasible(wanted)
+            named = {run.task.name: run.task for run in runs}
+            files = found.tell(named.values(), options.out)
         except (OSError, ValueError) as problem:
             return refused(problem)
         for line in left_out:
             print(line, file=sys.stderr)
         try:
             done, failures = execute(runs, kept, configuration, resume=options.resume)
-            files = report.write(done, options.out) if done else []
+            files += report.write(done, options.out) if done else []
             report.show(done, options.out)
             appraisals, troubles = appraise_all(
                 done,

@@ -1,4 +1,4 @@
-"""The arrays of a file or folder of one's own, read and checked; what cannot be meant is refused."""
+"""The arrays of a file or folder of one's own, read and checked: nonsense is refused."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def classes_in(labels: np.ndarray, counted: np.ndarray) -> int:
         absent = int(np.flatnonzero(np.arange(len(found)) != found)[0])
         raise ValueError(
             f"no labelled row has class {absent}; number the classes 0, 1, … without a gap: "
-            f"with known = labels != {UNKNOWN}, {NUMBERED}. If {found[-1]} stands for unknown, make "
-            f"it {UNKNOWN} first"
+            f"with known = labels != {UNKNOWN}, {NUMBERED}. If {found[-1]} stands for unknown, "
+            f"make it {UNKNOWN} first"
         )
     if len(found) > 2 and times.max() == 1:
         raise ValueError(

@@ -8,9 +8,9 @@
                       probabilities; they are then the teacher, and none is trained
 
 Without `part`, rows of unknown class are D_u; of the labelled rows a share is kept for test (whole
-groups, where there are groups; rows that are equal stay together) and the rest is D_l. With `part`, rows of D_u may carry their class,
-and then the account can be drawn up. A folder is for what is larger than memory, see
-`stored_arrays`.
+groups, where there are groups; rows that are equal stay together) and the rest is D_l. With `part`,
+rows of D_u may carry their class, and then the account can be drawn up. A folder is for what is
+larger than memory, see `stored_arrays`.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Arrays(Task):
         splitter = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
         _, at = next(splitter.split(known, groups=groups[known]))
         part[known[at]] = "test"
-        # D_u rows of a test group, or equal to a test row, are on the wrong side of the split: they are left out.
+        # D_u rows of a test group, or equal to a test row, are on the wrong side: left out.
         shared = np.isin(groups, groups[known[at]]) & (part == "unlabelled")
         part[shared] = "left out"
         return part
