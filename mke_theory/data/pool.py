@@ -69,8 +69,7 @@ class Pool:
 
     Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
     some entries only (NaN in all entries of a sample means that the modality is missing there), a
-    group id is missing, or labels are no whole numbers from −1 on nor, with more than one axis,
-    shares.
+    group id is missing, or a label is a whole number below −1, or 255 where −1 lost its sign.
     """
 
     inputs: dict[str, Any]
@@ -173,13 +172,9 @@ def _widened(labels: Tensor) -> Tensor:
 
 
 def refuse_strange_labels(labels: Tensor) -> None:
-    """Raise ValueError where labels are no classes and no shares, or 255 for an unsigned −1."""
-    remedy = f"labels are whole numbers [n] from 0 on, and {UNKNOWN} for unknown"
-    if labels.is_complex() or (labels.is_floating_point() and labels.ndim < 2):
-        raise ValueError(
-            f"labels are {labels.dtype} {tuple(labels.shape)}; {remedy}: "
-            f"torch.where(labels.isnan(), {UNKNOWN}, labels).long(), if all others are whole"
-        )
+    """Raise ValueError where whole numbers are below −1, or one is what −1 becomes unsigned."""
+    if labels.is_complex():
+        raise ValueError(f"labels are {labels.dtype}; they have to be real numbers")
     if labels.is_floating_point() or labels.dtype == torch.bool:
         return
     marker = marker_without_sign(labels)
@@ -192,7 +187,8 @@ def refuse_strange_labels(labels: Tensor) -> None:
     least = int(labels.min()) if labels.numel() and labels.dtype.is_signed else 0
     if least < UNKNOWN:
         raise ValueError(
-            f"labels have {least}; {remedy}: labels.clamp(min={UNKNOWN}), if that is unknown too"
+            f"labels have {least}; they are whole numbers from 0 on, and {UNKNOWN} for unknown: "
+            f"labels.clamp(min={UNKNOWN}), if that is unknown too"
         )
 
 

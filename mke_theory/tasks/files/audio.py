@@ -25,7 +25,11 @@ UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 
 _ENDLESS = (0x7FFFF024, 0x80000024, 0xFFFFFFFF)
 _HEAD = 64  # bytes: some programs take their header, or half a sample, off an endless size
+LOUDEST = 4.0
+"""Full scale is 1, which a mix may exceed a little; a recording beyond this has other units."""
+
 _WAV = ("WAV", "WAVEX", "RF64")
+_CANCELLED = 0.1
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 
 
@@ -110,11 +114,12 @@ class FrontEnd:
 
 
 def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
-    """The samples of a wav file, [n] float32 in [-1, 1], n ≥ 1; channels are averaged.
+    """The samples of a wav file, [n] float32 in [-1, 1], n ≥ 1; channels as `one_channel` has them.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
     where it is truncated, not a wav (`media.read_sound` knows other kinds), empty, silent (peak
-    below `SILENCE`), not finite, or at another sample rate than `rate`.
+    below `SILENCE`), in other units (above `LOUDEST`), not finite, or at another sample rate than
+    `rate`.
     """
     soundfile = library("soundfile", "reading wav needs")
     path = Path(path)
@@ -138,14 +143,42 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
         raise ValueError(f"{path}: has no samples; fetch it again or leave it out")
     if not np.isfinite(samples).all():
         raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
-    wave: np.ndarray = samples.mean(axis=1)
+    wave = one_channel(samples, axis=1)
+    refuse_level(path, wave)
+    return wave
+
+
+def one_channel(samples: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean [n] of the channels along `axis`, or the loudest one where they cancel.
+
+    They cancel where their sum has less than a tenth of the power that they have together, as
+    happens to a channel beside its inverse: the mean is then what the codec left over. Channels
+    that have nothing in common have as much power in their sum as together.
+    """
+    mean: np.ndarray = samples.mean(axis=axis)
+    power = np.square(samples, dtype=np.float64).sum(axis=1 - axis)
+    in_sum = np.square(mean, dtype=np.float64).sum() * len(power) ** 2
+    if len(power) < 2 or in_sum >= _CANCELLED * power.sum():
+        return mean
+    return np.ascontiguousarray(samples.take(int(power.argmax()), axis=axis))
+
+
+def refuse_level(path: Path, wave: np.ndarray) -> None:
+    """Raise ValueError where a wave [n] is silent, in other units than ±1, or not finite."""
     peak = float(np.abs(wave).max())
+    if not np.isfinite(peak):
+        raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
     if peak < SILENCE:
         raise ValueError(
             f"{path}: is silent (peak {peak:.2g}, at least {SILENCE:g} of full scale is wanted); "
             "leave it out"
         )
-    return wave
+    if peak > LOUDEST:
+        raise ValueError(
+            f"{path}: has samples up to {peak:.6g}, where full scale is 1 (at most {LOUDEST:g} is "
+            "allowed); it holds integers as floats: divide by 32768 (of 16 bits), or write them as "
+            "integers"
+        )
 
 
 def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -> np.ndarray:
