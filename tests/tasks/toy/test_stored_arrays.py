@@ -23,8 +23,7 @@ from mke_theory.study.result import Failure, Result, Run
 from mke_theory.study.runner import run
 from mke_theory.study.semi_supervised.contestants import comparable, contestants
 from mke_theory.study.task import Recipe
-from mke_theory.tasks.toy import Arrays
-from mke_theory.tasks.toy import array_reading
+from mke_theory.tasks.toy import Arrays, array_reading
 from mke_theory.tasks.toy.array_reading import read_arrays
 from mke_theory.tasks.toy.stored_arrays import blocks_of
 from mke_theory.training.loop import TrainConfig
