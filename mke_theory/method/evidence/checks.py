@@ -74,11 +74,6 @@ def _refuse_labelled(job: EvidenceJob, labelled: Pool) -> None:
         raise ValueError(
             f"D_l lacks the teacher's {sorted(absent)}; it has {list(labelled.modalities)}"
         )
-    if not job.multilabel and int(labelled.labels.min()) < UNKNOWN:
-        raise ValueError(
-            f"D_l has the label {int(labelled.labels.min())}; labels are class numbers from 0 on, "
-            f"or {UNKNOWN} for unknown"
-        )
     answers = job.teacher.labelled if isinstance(job.teacher, Answers) else None
     if answers is not None and len(answers) != len(labelled):
         raise ValueError(f"there are {len(answers)} answers for {len(labelled)} samples of D_l")

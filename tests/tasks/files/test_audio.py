@@ -15,6 +15,7 @@ from mke_theory.tasks.files.audio import (
     FLOOR,
     FrontEnd,
     fixed_length,
+    one_channel,
     read_wav,
 )
 
@@ -229,3 +230,27 @@ def test_fixed_length_by_hand() -> None:
         fixed_length(there, 0)
     with pytest.raises(ValueError, match="bands"):
         fixed_length(there[0], 3)
+
+
+@pytest.mark.parametrize("loud", [1.0, -1.0, -0.8])
+def test_channels_that_cancel_give_the_loudest(loud: float, tmp_path: Path) -> None:
+    wave = 0.4 * tone()
+    both = np.stack([wave, loud * wave], axis=1)
+    found = read_wav(write(tmp_path / "a.wav", both))
+    expected = both.mean(axis=1) if loud > 0 else wave
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@given(st.integers(1, 7), st.integers(0, 1000))
+def test_channels_that_have_nothing_in_common_do_not_cancel(many: int, seed: int) -> None:
+    samples = np.random.default_rng(seed).normal(size=(many, 4000)).astype(np.float32)
+    assert np.array_equal(one_channel(samples, axis=0), samples.mean(axis=0))
+    samples[1:] = 0  # nor does one that is alone
+    assert np.array_equal(one_channel(samples, axis=0), samples.mean(axis=0))
+
+
+def test_floats_in_the_range_of_integers_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", 32767 * tone(), subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav: has samples up to .* full scale is 1"):
+        read_wav(path)
+    assert len(read_wav(write(tmp_path / "b.wav", 1.5 * tone(), subtype="FLOAT")))
