@@ -18,6 +18,7 @@ from mke_theory.tasks.files.audio import (
     one_channel,
     read_wav,
 )
+from mke_theory.tasks.files.media import read_sound
 
 soundfile = pytest.importorskip("soundfile", reason="needs the extra mke_theory[data]")
 pytest.importorskip("transformers", reason="needs the extra mke_theory[data]")
@@ -76,6 +77,28 @@ def test_truncation_is_seen_behind_other_chunks(tmp_path: Path) -> None:
     path.write_bytes(whole[:36] + note + whole[36:-1])
     with pytest.raises(ValueError, match="truncated, 1 bytes are missing"):
         read_wav(path)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x7FFFFFDB, 0x80000000, 0xFFFFFFFF, 0xFFFFFFDB]
+)
+def test_a_wav_that_was_written_into_a_pipe_is_read_to_its_end(size: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone())
+    whole = path.read_bytes()
+    start = whole.index(b"data") + 8
+    path.write_bytes(whole[: start - 4] + size.to_bytes(4, "little") + whole[start:])
+    np.testing.assert_array_equal(read_wav(path), read_wav(write(tmp_path / "b.wav", tone())))
+    assert len(read_sound(path, rate=8000)) == len(tone())
+
+
+def test_a_size_that_no_program_writes_for_an_unknown_one_is_a_truncation(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone())
+    whole = path.read_bytes()
+    start = whole.index(b"data") + 8
+    for size in (len(whole), 0x7FFF0000, 0x90000000):
+        path.write_bytes(whole[: start - 4] + size.to_bytes(4, "little") + whole[start:])
+        with pytest.raises(ValueError, match="truncated"):
+            read_sound(path, rate=8000)
 
 
 def test_a_streamed_file_of_unknown_length_is_read(tmp_path: Path) -> None:
