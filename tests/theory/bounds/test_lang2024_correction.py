@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mke_theory.theory.bounds.bound import compared
 from mke_theory.theory.bounds.lang2024_correction import (
     corrected_error_bound,
     expansion_above,
@@ -190,6 +192,19 @@ def test_over_classes_takes_the_trivial_bound_where_a_class_fails() -> None:
     alone = over_classes(copied, [for_class(copied, 0), for_class(copied, 1)])
     assert alone.status == "violated"
     assert alone.vacuous
+
+
+def test_the_value_of_a_violated_class_counts_for_nothing() -> None:
+    # Class 0 has a value below its trivial bound, and a hypothesis that fails: 3 of 7 points.
+    edges = complete(4).edges
+    world = World(Atoms((1,) * 7, edges), (0, 0, 0, 0, 1, 1, 1), (1, 0, 0, 0, 0, 1, 1))
+    pool = world.pool((0, 0, 0, 0, 0, 1, 1))
+    first, second = for_class(pool, 0), for_class(pool, 1)
+    failed = compared("P(f ≠ ỹ or not robust)", 0.9, "≤", 0.1)
+    violated = replace(first, value=0.0, hypotheses=(failed,))
+    assert violated.status == "violated" and not violated.vacuous
+    found = over_classes(pool, [violated, second])
+    assert found.value == pytest.approx(4 / 7 * violated.trivial + 3 / 7 * second.trivial)
 
 
 @given(shares, shares, st.floats(0, 0.49), st.floats(0, 1), st.floats(0, 0.5))
