@@ -26,9 +26,9 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import tyro
-from calls import ready_tasks, refused, until_interrupted
 from numpy.typing import NDArray
 
+from mke_theory.command.calls import ready_tasks, refused, until_interrupted
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import summarise
 from mke_theory.report.tables import cell

@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from mke_theory.audit.command import main
 
+from mke_theory.command.main import main
 from tests.audit.made_pools import fill, rows_of
 from tests.docs.test_pages import BLOCK, TEXTS, run_blocks
 
@@ -35,14 +35,14 @@ def test_the_spreadsheet_leads_to_the_verdict_that_the_page_shows(
     _, first, table, last, _ = blocks("text")
     with contextlib.chdir(tmp_path):
         truth = truth_of_the_page()
-        assert main(shlex.split(command)[3:]) == 3
+        assert main(shlex.split(command)[1:]) == 3
         assert capsys.readouterr().out == first
         path = Path("to_label.csv")
         assert path.read_text(encoding="utf-8-sig").startswith(table)
         for code in (3, 0):  # two rounds
             capsys.readouterr()
             fill(path, lambda row: truth[int(row["id"].split()[1])])
-            assert main(shlex.split(command)[3:]) == code
+            assert main(shlex.split(command)[1:]) == code
         assert capsys.readouterr().out == last
         assert len(rows_of(path)) == 40
 
