@@ -195,14 +195,15 @@ def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -
 
 
 def refuse_truncated(path: Path) -> None:
-    """Raise ValueError where a RIFF file ends before its data do (libsndfile would not mind)."""
+    """Raise ValueError where a RIFF or RIFX ends before its data do (libsndfile would not mind)."""
     size = path.stat().st_size
     with path.open("rb") as file:
         kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if kind != b"RIFF" or form != b"WAVE":
+        if kind not in (b"RIFF", b"RIFX") or form != b"WAVE":
             return
+        order = "<" if kind == b"RIFF" else ">"
         while len(head := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
+            name, length = struct.unpack(f"{order}4sI", head)
             missing = file.tell() + length - size
             if name == b"data" and length in UNKNOWN_SIZES:
                 return
