@@ -87,6 +87,9 @@ class Pool:
             raise TypeError(
                 f"groups is a {type(self.groups).__name__}; it has to be a NumPy array: np.array(x)"
             )
+        for name, x in {**self.inputs, "labels": self.labels}.items():
+            if x.dim() == 0:
+                raise ValueError(f"{name} is one number; a pool needs a row for each sample")
         if not self.inputs:
             raise ValueError("a pool needs at least one modality; got none")
         n = len(self.labels)

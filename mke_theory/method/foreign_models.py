@@ -20,6 +20,7 @@ from mke_theory.training.predict import logits_of
 
 SAMPLES = 8
 """So many samples are shown to a model before any work."""
+_ENOUGH = 4
 _WITHIN = 1e-3  # probabilities sum to 1 up to this much
 
 
@@ -97,7 +98,8 @@ def refuse_probabilities(name: str, found: Tensor, *, multilabel: bool = False) 
     They are none below 0, and sum to 1 over the classes; of several questions they are none below
     0 or above 1.
     """
-    if not bool(torch.isfinite(found).all()) or float(found.min()) < 0:
+    few = len(found) < _ENOUGH  # whose logits could sum to 1 by chance
+    if few or not bool(torch.isfinite(found).all()) or float(found.min()) < 0:
         return
     high = float(found.max())
     apart = float((found.double().sum(dim=1) - 1).abs().max())
@@ -140,8 +142,10 @@ def _refuse_labels(name: str, labels: Tensor, found: Tensor) -> None:
     )
 
 
-def refuse_shared(name: str, student: nn.Module, teacher: nn.Module) -> None:
-    """Raise ValueError where training the student would change the teacher too.
+def refuse_shared(
+    name: str, student: nn.Module, teacher: nn.Module, other: str = "the teacher"
+) -> None:
+    """Raise ValueError where training the student would change the teacher too, or another model.
 
     Weights that both hold are allowed where they are frozen, and layers that keep running means
     (batch norm) where they are not the same.
@@ -156,7 +160,7 @@ def refuse_shared(name: str, student: nn.Module, teacher: nn.Module) -> None:
     shared = [(own | counted)[x] for x in held if x in own or x in counted]
     if shared:
         raise ValueError(
-            f"{name} and the teacher share {len(shared)} weights or layers, such as {shared[0]}, "
+            f"{name} and {other} share {len(shared)} weights or layers, such as {shared[0]}, "
             "so that training one changes the other; give it a copy: copy.deepcopy(encoder)"
         )
 

@@ -200,11 +200,11 @@ def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -
 
 
 def refuse_truncated(path: Path) -> None:
-    """Raise ValueError where a RIFF file ends before its data do (libsndfile would not mind)."""
+    """Raise ValueError where a RIFF or RIFX ends before its data do (libsndfile would not mind)."""
     found = _data_of(path)
     if found is None:
         return
-    start, stated = found
+    start, stated, _ = found
     missing = start + stated - path.stat().st_size
     if missing > 0 and not _is_unknown(stated):
         raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
@@ -219,12 +219,13 @@ def with_true_sizes(path: Path) -> Path | io.BytesIO:
     found = _data_of(path)
     if found is None or not _is_unknown(found[1]) or found[1] == 0xFFFFFFFF:
         return path  # libsndfile knows the last one
-    start, size = found[0], path.stat().st_size
-    if start + found[1] <= size and found[1]:  # it is as large as it says
+    start, stated, order = found
+    size = path.stat().st_size
+    if start + stated <= size and stated:  # it is as large as it says
         return path
     content = bytearray(path.read_bytes())
-    struct.pack_into("<I", content, start - 4, size - start)
-    struct.pack_into("<I", content, 4, size - 8)
+    struct.pack_into(f"{order}I", content, start - 4, size - start)
+    struct.pack_into(f"{order}I", content, 4, size - 8)
     return io.BytesIO(content)
 
 
@@ -232,20 +233,21 @@ def _is_unknown(size: int) -> bool:
     return size == 0 or any(0 <= limit - size <= _HEAD for limit in _ENDLESS)
 
 
-def _data_of(path: Path) -> tuple[int, int] | None:
-    """The place of the samples of a RIFF file and their size as stated; None of other files.
+def _data_of(path: Path) -> tuple[int, int, str] | None:
+    """The place of a wav's samples, their size as stated, and its byte order; None of other files.
 
     Raises ValueError where the file ends before them.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if kind != b"RIFF" or form != b"WAVE":
+        if kind not in (b"RIFF", b"RIFX") or form != b"WAVE":
             return None
+        order = "<" if kind == b"RIFF" else ">"
         while len(head := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
+            name, length = struct.unpack(f"{order}4sI", head)
             if name == b"data":
-                return file.tell(), length
+                return file.tell(), length, order
             if missing := max(0, file.tell() + length - size):
                 raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
             file.seek(length + length % 2, os.SEEK_CUR)

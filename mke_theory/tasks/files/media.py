@@ -250,7 +250,10 @@ def _is_recording(path: Path) -> bool:
     """True for what libsndfile reads; of flac, also inside ogg, it would not see the true end."""
     with path.open("rb") as file:
         head = file.read(64)
-    return head[:4] + head[8:12] == b"RIFFWAVE" or (head[:4] == b"OggS" and b"\x7fFLAC" not in head)
+    # FFmpeg takes the numbers of a RIFX, which come with the highest byte first, the wrong way.
+    return head[:4] + head[8:12] in (b"RIFFWAVE", b"RIFXWAVE") or (
+        head[:4] == b"OggS" and b"\x7fFLAC" not in head
+    )
 
 
 def _recording(path: Path) -> tuple[np.ndarray, int]:

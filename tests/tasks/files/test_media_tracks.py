@@ -288,7 +288,14 @@ def test_a_track_whose_channels_cancel_gives_one_of_them(tmp_path: Path) -> None
     rate, draw = 16000, np.random.default_rng(0)
     time = np.arange(2 * rate) / rate
     rain = (0.1 * draw.normal(size=len(time)) * (np.sin(4 * np.pi * time) > 0)).astype(np.float32)
-    path = write_sound(tmp_path / "a.m4a", np.stack([rain, -rain]), rate)
+    path = write_clip(
+        tmp_path / "a.mp4",
+        seconds=2,
+        fps=4,
+        size=(32, 32),
+        sound=np.stack([rain, -rain]),
+        rate=rate,
+    )
     found = read_sound(path, rate=rate)
     n = min(len(found), len(rain))
     lags = (np.corrcoef(found[lag:n], rain[: n - lag])[0, 1] for lag in (0, 1024, 2048))
