@@ -24,7 +24,7 @@ UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 """What FFmpeg writes where the size of a file belongs that it cannot know."""
 
 _ENDLESS = (0x7FFFF024, 0x80000024, 0xFFFFFFFF)
-_HEAD = 64  # bytes: some programs take their header, or half a sample, off an endless size
+_HEAD = 128  # bytes: some programs take their header, or half a sample, off an endless size
 _WAV = ("WAV", "WAVEX", "RF64")
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 
