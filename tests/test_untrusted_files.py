@@ -64,7 +64,7 @@ def test_pickles_are_refused_and_not_run(tmp_path: Path) -> None:
     bomb = np.array([Bomb(made)], dtype=object)
     np.savez(tmp_path / "a.npz", a=bomb)
     np.save(tmp_path / "a.npy", bomb)
-    (tmp_path / "a.pt").write_bytes(pickle.dumps(Bomb(made)))
+    (tmp_path / "a.pt").write_bytes(pickle.dumps(Bomb(made), protocol=2))
     with pytest.raises(ValueError, match="holds Python objects"):
         read_npz(tmp_path / "a.npz", "again")
     with pytest.raises(ValueError, match="holds Python objects"):

@@ -24,7 +24,7 @@ UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 """What FFmpeg writes where the size of a file belongs that it cannot know."""
 
 _ENDLESS = (0x7FFFF024, 0x80000024, 0xFFFFFFFF)
-_HEAD = 64  # bytes: some programs take their header, or half a sample, off an endless size
+_HEAD = 128  # bytes: some programs take their header, or half a sample, off an endless size
 LOUDEST = 4.0
 """Full scale is 1, which a mix may exceed a little; a recording beyond this has other units."""
 

@@ -265,10 +265,10 @@ def test_a_flac_of_unknown_length_is_refused_where_it_is_cut_or_changed(tmp_path
     whole = path.read_bytes()
     for length in {*range(1000, len(whole), 1999), len(whole) - 1}:
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"a\.flac: damaged, truncated"):
+        with pytest.raises(ValueError, match=r"a\.flac: cannot be read as"):
             read_sound(path, rate=16000)
         path.write_bytes(whole[: length - 1] + bytes([whole[length - 1] ^ 16]) + whole[length:])
-        with pytest.raises(ValueError, match=r"a\.flac: damaged, truncated"):
+        with pytest.raises(ValueError, match=r"a\.flac: cannot be read as"):
             read_sound(path, rate=16000)
 
 
