@@ -270,6 +270,8 @@ UP, DOWN = np.nextafter(1.0, 2), np.nextafter(0.5, 0)
         (cai2021_propagation.propagated_error_bound, (3, 1e-16, 0), (3, 0.001, 0)),
         (blum1998_independent_views.independent_error, (0.5, DOWN), (0.5, 0.499)),
         (lang2024_correction.corrected_error_bound, (0.5, 0, DOWN, 1), (0.5, 0, 0.499, 1)),
+        (lang2024_correction.corrected_error_bound, (0.5, 0, 0.25, 3 * UP), (0.5, 0, 0.25, 2.999)),
+        (lang2024_coverage.onto_right_error_bound, (0, 0, 0, 1e-16), (0, 0, 0, 0.001)),
         (lang2024_coverage.uncovered_error_bound, (0, 0, 0, 1e-16, 0, 0), (0, 0, 0, 0.001, 0, 0)),
         (
             lang2024_coverage.uncovered_error_bound,
