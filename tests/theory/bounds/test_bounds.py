@@ -159,9 +159,7 @@ def wei_mistakes(every: Everything) -> Iterator[Pairs]:
             shares = (mass[every.differ[teacher]] / total, rough, np.array(mass[wrong] / total))
             value = evaluated(wei.student_error_bound, *shares, np.array(c))
             if c > 2 + MARGIN:
-                value = np.minimum(
-                    value, evaluated(wei.sharper_error_bound, *shares, np.array(c))
-                )
+                value = np.minimum(value, evaluated(wei.sharper_error_bound, *shares, np.array(c)))
             yield Pairs(len(differ), mass[differ] / total, value)
 
 
@@ -487,10 +485,10 @@ CASES: dict[str, tuple[Case, list[Atoms], int]] = {
     "Wei, minimiser": (wei_minimiser, SMALL, 10_000),
     "Wei, directly": (wei_directly, SMALL, 100_000),
     "Wei, sharper": (wei_sharper, SMALL, 50_000),
-    "Wei, mistakes": (wei_mistakes, SMALL, 100_000),
-    "Lang B.1, own set": (lang_own, SMALL, 100_000),
-    "Lang B.1, own set, two steps": (lang_own_two_steps, SMALL, 100_000),
-    "Lang B.1, no condition": (lang_unconditional, SMALL, 10_000),
+    "Wei, mistakes": (wei_mistakes, SMALL[::4], 20_000),
+    "Lang B.1, own set": (lang_own, SMALL[::4], 20_000),
+    "Lang B.1, own set, two steps": (lang_own_two_steps, SMALL[1::4], 20_000),
+    "Lang B.1, no condition": (lang_unconditional, SMALL[2::4], 5_000),
     "Lang B.1, one step": (lang_one_step, SMALL, 50_000),
     "Lang B.1, two steps": (lang_two_steps, SMALL, 30_000),
     "Lang B.2": (lang_coverage, DENSE, 5_000),

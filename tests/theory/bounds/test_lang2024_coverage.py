@@ -172,8 +172,10 @@ def test_a_pool_errs_no_more_than_its_bound(seed: int, steps: int) -> None:
             assert one.measured is not None
             assert one.status != "holds" or one.value is not None
             # What is no hypothesis decides no value: it bounds wherever there is one.
-            assert one.value is None or one.measured.share <= one.value + 1e-9 or (
-                one.status == "not shown" and one.constants["q"] > 0
+            assert (
+                one.value is None
+                or one.measured.share <= one.value + 1e-9
+                or (one.status == "not shown" and one.constants["q"] > 0)
             )
         found = rows[2]
         bad = labelled & world.wrong

@@ -61,7 +61,10 @@ def test_at_zero_it_is_the_theorem_for_robust_points(seed: int) -> None:
     for label, inside in enumerate(world.slices):
         if world.atoms.mass[inside] == 0:
             continue
-        robust, plain = for_class(pool, label, etas=(0,)), lang2024_correction.for_class(pool, label)
+        robust, plain = (
+            for_class(pool, label, etas=(0,)),
+            lang2024_correction.for_class(pool, label),
+        )
         assert robust.value == (plain.value if plain.value is None else pytest.approx(plain.value))
         assert (robust.status, robust.measured) == (plain.status, plain.measured)
 
@@ -90,7 +93,7 @@ def test_no_student_of_a_small_world_errs_more() -> None:
 def test_refusals_and_ignorance() -> None:
     world = World(Atoms((1,) * 4, ()), (0,) * 4, (1, 0, 0, 0))
     pool = world.pool((0,) * 4)
-    with pytest.raises(ValueError, match="eta is 1.5"):
+    with pytest.raises(ValueError, match=r"eta is 1\.5"):
         for_class(pool, 0, etas=(1.5,))
     with pytest.raises(ValueError, match="etas is empty"):
         for_class(pool, 0, etas=())

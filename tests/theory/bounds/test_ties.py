@@ -253,7 +253,7 @@ def test_no_row_of_a_ledger_is_broken_at_a_tie() -> None:
         assert bound.value is not None
         assert bound.measured is not None
         assert bound.measured.share <= bound.value + 1e-9, bound
-    assert len({bound.name for bound in holding}) == 8  # all but those that ask for ā < 1/3
+    assert len({bound.name for bound in holding}) == 12  # all but those that ask for ā < 1/3
 
 
 # Ties at 1 and at 1/2, as rounding leaves them.
