@@ -5,13 +5,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help run simulate test slow lint docs notebooks clean
+.PHONY: help run simulate test slow mutants lint docs notebooks clean
 
 help:
 	@echo "make run    every task whose data are found, with tables and figures in results/"
 	@echo "make simulate  the studies in simulated worlds"
 	@echo "make test   tests, doctests and notebooks"
 	@echo "make slow   the tests that take longer: published numbers, and runs killed halfway"
+	@echo "make mutants  plant errors, one at a time, and see that tests catch each"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the site, in build/docs"
 	@echo "make notebooks  run the notebooks and keep their outputs, which the site shows"
@@ -34,6 +35,9 @@ test: $(INSTALLED)
 
 slow: $(INSTALLED)
 	$(PY) -m pytest -m "slow and not gpu" $(ARGS)
+
+mutants: $(INSTALLED)
+	$(PY) -m tests.mutants $(ARGS)
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

@@ -58,7 +58,7 @@ class Input:
     """Of weights, batches and folds."""
 
     def read(self) -> Data:
-        """What the file holds."""
+        """The content of the file."""
         return read_data(
             self.file,
             self.modality,

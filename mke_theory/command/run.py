@@ -25,7 +25,7 @@ from mke_theory.command.calls import (
     refused,
 )
 from mke_theory.data.console import forgiving_console
-from mke_theory.report import page
+from mke_theory.report import found, page
 from mke_theory.report import summary as report
 from mke_theory.report import theory as theory_report
 from mke_theory.report.attempts import Attempts
@@ -131,6 +131,8 @@ def run_all(options: Options, command: str) -> int:
     with kept:
         try:
             runs, left_out = feasible(wanted)
+            named = {run.task.name: run.task for run in runs}
+            files = found.tell(named.values(), options.out)
         except (OSError, ValueError) as problem:
             return refused(problem)
         for line in left_out:
@@ -140,7 +142,7 @@ def run_all(options: Options, command: str) -> int:
         except (OSError, MemoryError) as problem:
             return stopped(problem)
         troubles = [f"{failure.run}: {failure.error}" for failure in failures]
-        troubles += leave_and_show(done, tasks, options, configuration, command)
+        troubles += leave_and_show(done, tasks, options, configuration, command, files)
     for line in troubles:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if troubles else 0
@@ -152,9 +154,13 @@ def leave_and_show(
     options: Options,
     configuration: RunConfiguration,
     command: str,
+    files: Sequence[Path],
 ) -> list[str]:
-    """Write tables, theory, figures and the page, then print; a line for each that failed."""
-    folder, made = options.out, Attempts()
+    """Write tables, theory, figures and the page, then print; a line for each that failed.
+
+    `files` were written before the runs.
+    """
+    folder, made = options.out, Attempts(list(files))
     if done:
         made.write("tables", lambda: report.write(done, folder))
     appraisals: list[Record] = []

@@ -6,6 +6,7 @@ import io
 import lzma
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,7 +19,7 @@ Array = NDArray[Any]
 
 _ENDING, _MAGIC = ".npy", b"\x93NUMPY"
 _LONGEST_HEAD = 1 << 16  # bytes; NumPy itself reads headers of at most 10,000
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -28,7 +29,9 @@ _DAMAGE = (
     RuntimeError,  # encrypted; NotImplementedError is one too: a method unknown to Python
     OverflowError,
     SyntaxError,
+    tokenize.TokenError,  # of a header that looks like one of Python 2
 )
+"""The errors that NumPy and zipfile raise for damaged files."""
 
 
 def read_npz(path: Path, remedy: str) -> dict[str, Array]:
@@ -53,7 +56,7 @@ def read_npz(path: Path, remedy: str) -> dict[str, Array]:
                     with whole.open(entry) as member:
                         found[name] = _array(member, entry)
                 return found
-        except _DAMAGE as problem:
+        except DAMAGE as problem:
             raise ValueError(
                 f"{path} cannot be read as .npz without objects ({problem}); {remedy}"
             ) from None
@@ -64,7 +67,7 @@ def read_npy(path: Path, remedy: str) -> Array:
     content = bytearray(path.read_bytes())
     try:
         return _parsed(content, "it")
-    except _DAMAGE as problem:
+    except DAMAGE as problem:
         raise ValueError(
             f"{path} cannot be read as .npy without objects ({problem}); {remedy}"
         ) from None

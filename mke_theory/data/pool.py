@@ -69,8 +69,7 @@ class Pool:
 
     Raises ValueError where lengths differ, the pool is empty, or an input is infinite or NaN in
     some entries only (NaN in all entries of a sample means that the modality is missing there), a
-    group id is missing, or labels are no whole numbers from −1 on nor, with more than one axis,
-    shares.
+    group id is missing, or a label is a whole number below −1, or 255 where −1 lost its sign.
     """
 
     inputs: dict[str, Any]
@@ -88,6 +87,9 @@ class Pool:
             raise TypeError(
                 f"groups is a {type(self.groups).__name__}; it has to be a NumPy array: np.array(x)"
             )
+        for name, x in {**self.inputs, "labels": self.labels}.items():
+            if x.dim() == 0:
+                raise ValueError(f"{name} is one number; a pool needs a row for each sample")
         if not self.inputs:
             raise ValueError("a pool needs at least one modality; got none")
         n = len(self.labels)
@@ -173,13 +175,9 @@ def _widened(labels: Tensor) -> Tensor:
 
 
 def refuse_strange_labels(labels: Tensor) -> None:
-    """Raise ValueError where labels are no classes and no shares, or 255 for an unsigned −1."""
-    remedy = f"labels are whole numbers [n] from 0 on, and {UNKNOWN} for unknown"
-    if labels.is_complex() or (labels.is_floating_point() and labels.ndim < 2):
-        raise ValueError(
-            f"labels are {labels.dtype} {tuple(labels.shape)}; {remedy}: "
-            f"torch.where(labels.isnan(), {UNKNOWN}, labels).long(), if all others are whole"
-        )
+    """Raise ValueError where whole numbers are below −1, or one is what −1 becomes unsigned."""
+    if labels.is_complex():
+        raise ValueError(f"labels are {labels.dtype}; they have to be real numbers")
     if labels.is_floating_point() or labels.dtype == torch.bool:
         return
     marker = marker_without_sign(labels)
@@ -192,7 +190,8 @@ def refuse_strange_labels(labels: Tensor) -> None:
     least = int(labels.min()) if labels.numel() and labels.dtype.is_signed else 0
     if least < UNKNOWN:
         raise ValueError(
-            f"labels have {least}; {remedy}: labels.clamp(min={UNKNOWN}), if that is unknown too"
+            f"labels have {least}; they are whole numbers from 0 on, and {UNKNOWN} for unknown: "
+            f"labels.clamp(min={UNKNOWN}), if that is unknown too"
         )
 
 

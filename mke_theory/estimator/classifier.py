@@ -26,7 +26,14 @@ from torch import Tensor, nn
 from mke_theory.audit import Comparison, Diagnosis, Sheet, compare, diagnose
 from mke_theory.data.answers import as_logits
 from mke_theory.data.pool import UNKNOWN, Pool, is_present
-from mke_theory.estimator.columns import Columns, Floats, arrays_of, numbers_of, refuse_gaps
+from mke_theory.estimator.columns import (
+    Columns,
+    Floats,
+    arrays_of,
+    numbers_of,
+    refuse_gaps,
+    refuse_text,
+)
 from mke_theory.estimator.known_labels import coded, unknown
 from mke_theory.estimator.networks import Networks, Teacher, scale_of
 from mke_theory.estimator.summary import Changes
@@ -128,6 +135,8 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
         refuse_gaps(numbers)
         self._refuse_rows_without_alpha(numbers[self.modalities_[0]])
         frozen = isinstance(self.teacher, FrozenEstimator)
+        if frozen:
+            self._refuse_other_classes()
         self._scales = {
             name: scale_of(name, numbers[name], as_it_is=frozen and name == self.modalities_[0])
             for name in self.modalities_
@@ -218,6 +227,15 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
                     f"{name} is {value!r}; it has to be a whole number from {least} on"
                 )
 
+    def _refuse_other_classes(self) -> None:
+        check_is_fitted(self.teacher)
+        there = np.asarray(self.teacher.classes_)
+        if not np.array_equal(there, self.classes_):
+            raise ValueError(
+                f"the frozen teacher knows the classes {there.tolist()}, and the labels are "
+                f"{self.classes_.tolist()}; they have to be the same"
+            )
+
     def _numbers(self, X: Any, *, fitting: bool) -> dict[str, Floats]:
         """The rows of numbers of each modality."""
         if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are dictionaries
@@ -226,6 +244,7 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
                     "modalities groups the columns of a table; a dictionary has its own"
                 )
             return arrays_of(X, None if fitting else self.modalities_)
+        refuse_text(X)
         gaps: Any = True if self.modalities is None else "allow-nan"
         table = validate_data(self, X, dtype=np.float64, ensure_all_finite=gaps, reset=fitting)
         return numbers_of(table, self.modalities, getattr(self, "feature_names_in_", None))
@@ -279,6 +298,12 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
     def _fit_by_evidence(self, known: Pool, unlabelled: Pool, answers: Answers | None) -> None:
         networks, alpha = self._networks(), self.modalities_[0]
         teacher = Teacher(self.teacher, (alpha,), self._scales)
+        for name in self.modalities_[1:]:
+            if not bool(is_present(unlabelled.inputs[name]).any()):
+                raise ValueError(
+                    f"modality {name!r} is NaN in every unlabelled row, and those are what its "
+                    "expert learns from; leave it out, or give rows that have it"
+                )
         if answers is not None:  # whom the teacher does not answer counts as without α
             silent = ~is_present(answers.unlabelled)
             unread = unlabelled.inputs[alpha].masked_fill(silent[:, None], torch.nan)
@@ -306,7 +331,7 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
             found.posterior.exp().max(dim=1).values.numpy()[here],
             self.classes_,
             dict(found.verdicts),
-            found.messages,
+            _named(found.messages, self.classes_),
         )
 
     def _keep(self, model: nn.Module) -> None:
@@ -318,3 +343,10 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
         if self.expansion_ is None:
             raise ValueError(f"there is nothing to {door}: {self.account_.messages[0]}")
         return self.expansion_
+
+
+def _named(messages: tuple[str, ...], classes: NDArray[Any]) -> tuple[str, ...]:
+    """Messages, which number the classes, and how to read that where labels are no such numbers."""
+    if not messages or np.array_equal(classes, np.arange(len(classes))):
+        return messages
+    return (*messages, "The number of a class is its place in classes_, from 0 on.")

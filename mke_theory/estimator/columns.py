@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Columns = str | slice | Sequence[int] | Sequence[str] | NDArray[Any]
@@ -105,6 +106,20 @@ def arrays_of(given: Mapping[str, Any], expected: Sequence[str] | None) -> dict[
     if strange:
         raise ValueError(f"there is a modality {strange[0]!r}; the estimator knows {expected}")
     return found
+
+
+def refuse_text(X: Any) -> None:
+    """TypeError where a column of a frame holds what is no number; all else passes."""
+    if not isinstance(X, pd.DataFrame):
+        return
+    for name, column in X.items():
+        if not pd.api.types.is_numeric_dtype(column):
+            odd = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+            if odd.any():
+                raise TypeError(
+                    f"column {name!r} holds {column[odd].iloc[0]!r}; every column has to be "
+                    "numbers: leave it out, or encode it before (ColumnTransformer)"
+                )
 
 
 def refuse_gaps(numbers: Mapping[str, Floats]) -> None:

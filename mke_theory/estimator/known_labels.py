@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -13,7 +14,7 @@ from mke_theory.data.pool import UNKNOWN
 
 
 def unknown(y: Any) -> NDArray[np.bool_]:
-    """True [n] for −1, NaN and None: the labels that nobody knows."""
+    """True [n] for −1, NaN, None and pandas' NA: the labels that nobody knows."""
     values = _labels(y)
     if values.dtype.kind in "iuf":
         return np.asarray((values == UNKNOWN) | np.isnan(values.astype(np.float64)))
@@ -22,8 +23,8 @@ def unknown(y: Any) -> NDArray[np.bool_]:
     return np.array([_is_unknown(one) for one in values], dtype=bool)
 
 
-def _is_unknown(label: object) -> bool:
-    return label is None or label != label or label == UNKNOWN or label == str(UNKNOWN)
+def _is_unknown(label: Any) -> bool:
+    return label is None or bool(pd.isna(label)) or label == UNKNOWN or label == str(UNKNOWN)
 
 
 def _labels(y: Any) -> NDArray[Any]:
@@ -48,6 +49,10 @@ def coded(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     found = values[known]
     if found.dtype == object:
         found = _of_one_kind(found)
+    if found.dtype.kind in "OUS" and any(not str(one).strip() for one in found):
+        raise ValueError(
+            "y has an empty text, which is no class; a label that is not known is −1, NaN or None"
+        )
     check_classification_targets(found)
     classes, numbers = np.unique(found, return_inverse=True)
     if len(classes) < 2:

@@ -25,6 +25,13 @@ from mke_theory.data.problem import Truth, hide
 from mke_theory.evaluation.account import Account, account
 from mke_theory.method.answers import Answers
 from mke_theory.method.augmentation import Augmentation
+from mke_theory.method.foreign_models import (
+    outputs_of,
+    refuse_batch_of_one,
+    refuse_probabilities,
+    refuse_shared,
+    samples_for,
+)
 from mke_theory.method.job import Outcome, Trainer, TrainingJob, one_by_one
 from mke_theory.method.objective import Objective, PseudoLabelTerm, refuse_strange_modalities
 from mke_theory.method.pseudo_labels import (
@@ -112,12 +119,14 @@ def teacher_job(
     """The job of step 1; arguments and errors are those of `fit_teacher`."""
     if bool((labelled.labels == UNKNOWN).all()):
         raise ValueError("no sample of D_l has a known label; there is nothing to learn")
+    outputs = outputs_of("the teacher", model, labelled, multilabel=multilabel)
     if not (multilabel or labelled.labels.is_floating_point()):
-        _refuse_outputs("the teacher", model, labelled, int(labelled.labels.max()) + 1)
+        _refuse_outputs("the teacher", outputs, int(labelled.labels.max()) + 1)
+    refuse_batch_of_one(model, labelled, config)
     objective = Objective(
         pseudo_labels=PseudoLabelTerm(view="clean"), multilabel=multilabel, augment=augment
     )
-    return TrainingJob(model, labelled, objective, config, seed)
+    return TrainingJob(model, samples_for(model, labelled), objective, config, seed)
 
 
 def pseudo_label(
@@ -131,7 +140,11 @@ def pseudo_label(
     """
     if isinstance(teacher, Answers):
         teacher, unlabelled = teacher.asked_on(unlabelled)
-    done, parts = 0, []
+    multilabel = objective is not None and objective.multilabel
+    known = isinstance(teacher, nn.Module) and reads_answers(teacher)
+    if not known:
+        outputs_of("the teacher", teacher, unlabelled, multilabel=multilabel)
+    done, parts, squashed = 0, [], multilabel and not known
     for logits in logits_of(teacher, unlabelled):
         lost = ~torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
         if bool(lost.any()):
@@ -141,9 +154,12 @@ def pseudo_label(
                 "a modality is missing (NaN), the teacher has to handle that"
             )
         done += len(logits)
+        squashed = squashed and 0 <= float(logits.min()) <= float(logits.max()) <= 1
         parts.append(label(logits.cpu(), objective or Objective()))
+    if squashed:  # the answers to a few samples alone would not show it
+        refuse_probabilities("the teacher", logits, multilabel=True)
     found = together(parts)
-    if unlabelled.answers is None or not reads_answers(teacher):
+    if unlabelled.answers is None or not known:
         return found
     return without(found, ~is_present(unlabelled.answers))
 
@@ -172,7 +188,8 @@ def expand(
     teacher may also be `Answers` on D_u, where its network is elsewhere. A T that acts on features
     hands the student a second argument, `hidden` (see `MultimodalModel`).
 
-    Raises ValueError where student and teacher are one module, the student has too few outputs, no
+    Raises ValueError where student and teacher are one module or share weights, one of them does
+    not answer as `foreign_models.outputs_of` asks, the student has too few outputs, no
     pseudo label reaches the threshold, a perturbation names a modality that is not there, or the
     truth is given twice or makes no sense beside the pseudo labels; TypeError where it is no Truth.
     """
@@ -230,12 +247,16 @@ def student_job(
             f"no pseudo label reaches the threshold {threshold}; the highest confidence is "
             f"{float(pseudo.confidence.max()):.3f}; lower the threshold"
         )
+    outputs = outputs_of("the student", student, unlabelled, multilabel=objective.multilabel)
     if not objective.multilabel:
-        _refuse_outputs("the student", student, unlabelled, pseudo.classes)
+        _refuse_outputs("the student", outputs, pseudo.classes)
+    if isinstance(teacher, nn.Module):
+        refuse_shared("the student", student, teacher)
     samples = unlabelled.with_labels(pseudo.target)
     if labelled is not None:
         samples = join(labelled.with_labels(as_target(labelled.labels, pseudo)), samples)
-    return TrainingJob(student, samples, objective, config, seed)
+    refuse_batch_of_one(student, samples, config)
+    return TrainingJob(student, samples_for(student, samples), objective, config, seed)
 
 
 def expand_all(
@@ -283,8 +304,7 @@ def account_of(truth: Truth, pseudo: PseudoLabels, classes: Tensor) -> Account:
     )
 
 
-def _refuse_outputs(name: str, model: nn.Module, pool: Pool, classes: int) -> None:
-    outputs = predict(model, pool.rows([0])).shape[1]
+def _refuse_outputs(name: str, outputs: int, classes: int) -> None:
     if outputs < classes:
         raise ValueError(
             f"{name} has {outputs} outputs, but the labels have {classes} classes (0 to "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from mke_theory.report import differences, evidence, html, table_files, tables, theory
+from mke_theory.report import differences, evidence, found, html, table_files, tables, theory
 from mke_theory.report.cautions import (
     BETTER,
     WORSE,
@@ -134,6 +134,14 @@ def _gains(
     ]
 
 
+def _found(task: str, folder: Path) -> list[str]:
+    """The table of what was found in a user's data; none where the data are no user's."""
+    rows = found.table_of(task, folder)
+    if rows is None:
+        return []
+    return [html.text("h3", "What was found in your data"), html.table(rows)]
+
+
 def _task(
     own: Sequence[Record], appraisals: Sequence[Record], figures: Sequence[Path], folder: Path
 ) -> list[str]:
@@ -142,6 +150,7 @@ def _task(
     lines = [
         html.text("h2", own[0].title, anchor=task),
         html.text("p", " ".join([f"{task}.", *by_student(own)])),
+        *_found(task, folder),
         html.table(tables.table(own, task).rename(index=titles), STRONG),
         html.text("p", differences.beyond_declared(own)),
     ]

@@ -31,6 +31,7 @@ _VERDICTS = {
     "useful": "useful",
     "vacuous": "vacuous",
     "violated": "hypothesis violated",
+    "not shown": "more asked for than is there",
     "not checkable": "hypothesis not checkable",
 }
 """Verdicts on a row of a ledger, and their headings in tables."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 import torch
@@ -63,7 +65,8 @@ def _at_once(
     parts: Mapping[int, Part], work: Callable[[Part], Done], workers: int, threads: int
 ) -> Iterator[tuple[int, Done]]:
     processes = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    numbered = (delayed(_numbered)(work, threads, i, part) for i, part in list(parts.items()))
+    me, asked = os.getpid(), list(parts.items())
+    numbered = (delayed(_numbered)(work, threads, me, i, part) for i, part in asked)
     found: Iterator[tuple[int, Done]] = processes(numbered)
     return found
 
@@ -79,7 +82,10 @@ def _one_after_another(
     try:
         for part in parts:
             try:
-                yield part, executor.submit(_numbered, work, threads, 0, part).result()[1]
+                yield (
+                    part,
+                    executor.submit(_numbered, work, threads, os.getpid(), 0, part).result()[1],
+                )
             except TerminatedWorkerError:
                 executor = ProcessPoolExecutor(max_workers=1)
                 error = WorkerKilledError(
@@ -101,9 +107,26 @@ def _say_killed(workers: int) -> None:
     )
 
 
-def _numbered(work: Callable[[Part], Done], threads: int, i: int, part: Part) -> tuple[int, Done]:
+def _numbered(
+    work: Callable[[Part], Done], threads: int, parent: int, i: int, part: Part
+) -> tuple[int, Done]:
+    _end_with(parent)
     torch.set_num_threads(threads)
     return i, work(part)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """Let this process end when its parent does, as it would wait for more work for minutes."""
+    if os.getppid() != parent:  # a process of a cluster, which has a life of its own
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def record_all(

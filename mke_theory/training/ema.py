@@ -48,10 +48,16 @@ def share_kept(update: int, decay: float) -> float:
 
 
 def answer(model: nn.Module, inputs: Inputs, *more: Any) -> Tensor:
-    """The model's logits, in the precision of its weights or of the inputs, whichever is higher."""
+    """The model's logits; inputs below its weights' precision are raised to it, doubles lowered."""
     least = weight_of(model).dtype
-    high = {name: x.to(torch.promote_types(x.dtype, least)) for name, x in inputs.items()}
-    return model(high, *more)
+    fitting = {name: x.to(_precision(x.dtype, least)) for name, x in inputs.items()}
+    return model(fitting, *more)
+
+
+def _precision(inputs: torch.dtype, weights: torch.dtype) -> torch.dtype:
+    if inputs == torch.float64 and weights == torch.float32:
+        return weights  # numbers of NumPy, whose own precision nobody chose
+    return torch.promote_types(inputs, weights)
 
 
 def weight_of(model: nn.Module) -> Tensor:

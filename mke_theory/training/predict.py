@@ -24,7 +24,7 @@ def predict(
 ) -> Tensor:
     """Logits [n, k, ...] of all samples, on the CPU, without perturbation or gradient.
 
-    They are in the precision of the weights or of the inputs, whichever is higher. `then` is
+    Inputs below the precision of the weights are raised to it, doubles lowered. `then` is
     applied to the logits of each batch on the way: to keep the classes of a million pixels instead
     of forty numbers each. `batch_size` None takes what fits: 1,024 samples, or fewer large ones.
     """

@@ -95,7 +95,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_columns([tmp_path / "absent.csv"])
     (tmp_path / "p.npz").write_bytes(b"no arrays")
-    with pytest.raises(ValueError, match="cannot be read as .npz"):
+    with pytest.raises(ValueError, match=r"cannot be read as \.npz"):
         read_columns([tmp_path / "p.npz"])
     np.savez(tmp_path / "q.npz", a=[1, 2], b=[1])
     with pytest.raises(ValueError, match="have to be of one length; they have a 2, b 1"):

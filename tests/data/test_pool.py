@@ -142,3 +142,41 @@ def test_what_is_no_tensor_is_refused_by_name() -> None:
         Pool({"a": torch.zeros(2, 1)}, [0, 1])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="groups is a list"):
         Pool({"a": torch.zeros(2, 1)}, labels, ["x", "y"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        np.array([1.0, np.nan, 2.0]),
+        np.array(["a", "", "b"]),
+        np.array(["a", "nan", "b"]),
+        np.array(["a", None, 3], dtype=object),
+        np.array([5, -1, 7]),
+        np.array(["2020-01-01", "NaT", "2020-01-02"], dtype="M8[D]"),
+    ],
+)
+def test_a_missing_group_is_refused_with_its_sample(groups: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="no id in 1 of 3 samples, such as sample 1"):
+        Pool({"a": torch.zeros(3, 1)}, torch.zeros(3, dtype=torch.long), groups)
+
+
+@pytest.mark.parametrize("groups", [np.array([0, 1, 2]), np.array(["-1", "x", "0"])])
+def test_groups_that_are_there_are_taken(groups: np.ndarray) -> None:
+    assert Pool({"a": torch.zeros(3, 1)}, torch.zeros(3, dtype=torch.long), groups).groups is groups
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 255, 1], dtype=torch.uint8), "have class 255, which is what -1"),
+        (torch.tensor([0, -100, 1]), r"labels have -100; .*clamp\(min=-1\)"),
+    ],
+)
+def test_labels_that_lost_their_meaning_are_refused(labels: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Pool({"a": torch.zeros(3, 1)}, labels)
+
+
+def test_255_is_a_class_where_254_is_one_too() -> None:
+    labels = torch.tensor([254, 255, 0], dtype=torch.uint8)
+    assert Pool({"a": torch.zeros(3, 1)}, labels)[:].target.tolist() == [254, 255, 0]

@@ -100,6 +100,8 @@ def test_a_table_a_frame_and_a_dictionary_are_the_same() -> None:
         lambda y: np.array([None if one == -1 else f"class {one}" for one in y], dtype=object),
         lambda y: pd.Series([np.nan if one == -1 else f"class {one}" for one in y]),
         lambda y: [str(one) for one in y],
+        lambda y: pd.Series([pd.NA if one == -1 else f"class {one}" for one in y], dtype="string"),
+        lambda y: pd.Series(y).astype("Int64").where(pd.Series(y) >= 0),
     ],
 )
 def test_unknown_labels_of_every_kind(marked: Any) -> None:
@@ -246,6 +248,7 @@ def test_training_leaves_the_random_numbers_of_others_alone() -> None:
 
 
 X, Y, TRUTH = pairs(60, 0)
+OTHER = GaussianNB().fit(X[:, :2], np.where(TRUTH == 1, "yes", "no"))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +274,11 @@ X, Y, TRUTH = pairs(60, 0)
         ({"modalities": None}, {}, Y, "got nothing"),
         ({"modalities": None}, {"a": X, "b": X[:, 0].astype(str)}, Y, "real numbers"),
         ({"modalities": None}, {"a": X, "b": np.full((60, 2), np.nan)}, Y, "NaN in every row"),
+        ({}, X, np.where(Y == -1, "", "x"), "empty text"),
+        ({}, pd.DataFrame(X).assign(**{"3": "owl"}).rename(columns=str), Y, "'3' holds 'owl'"),
+        ({}, np.where((Y == -1)[:, None] & (np.arange(4) > 1), np.nan, X), Y, "every unlabelled"),
         ({"teacher": 3}, X, Y, "teacher is a int"),
+        ({"teacher": FrozenEstimator(OTHER)}, X, Y, "they have to be the same"),
         ({"teacher": FrozenEstimator(GaussianNB())}, X, Y, "not fitted"),
     ],
 )

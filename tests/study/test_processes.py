@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -81,6 +85,51 @@ def test_a_worker_that_is_always_killed_is_an_error_where_nobody_asks_for_its_pa
     work = partial(deadly, folder=tmp_path, times=99)
     with pytest.raises(WorkerKilledError, match="its process was killed"):
         list(over_processes([0, 1], work, 2))
+
+
+ENDLESS = """
+import time
+from mke_theory.study.processes import over_processes
+print("begun", flush=True)
+for _ in over_processes([60, 60, 60], time.sleep, 2):
+    pass
+"""
+
+
+def alive(group: int) -> list[int]:
+    """The processes of a group that are no zombies."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state = (path / "stat").read_text().rpartition(")")[2].split()[0]
+            if os.getpgid(int(path.name)) == group and state != "Z":
+                found.append(int(path.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
+def test_no_worker_outlives_the_process_that_it_works_for(name: str) -> None:
+    given = [sys.executable, "-c", ENDLESS]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        given, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as main:
+        assert main.stdout is not None
+        main.stdout.readline()
+        while len(alive(main.pid)) < 4:  # with two workers, and what counts resources for them
+            time.sleep(0.1)
+        time.sleep(20)  # they import torch before they take up any work
+        main.send_signal(getattr(signal, name))
+        main.wait(60)
+        until = time.monotonic() + 10
+        while alive(main.pid) and time.monotonic() < until:
+            time.sleep(0.1)
+        left = alive(main.pid)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert left == []
 
 
 # --- recorded work -------------------------------------------------------------------------------

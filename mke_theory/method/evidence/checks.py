@@ -12,6 +12,8 @@ from mke_theory.data.pool import UNKNOWN, Pool
 from mke_theory.method.answers import Answers
 from mke_theory.method.evidence.experts import classes_of, is_classifier
 from mke_theory.method.evidence.settings import EvidenceJob, Group
+from mke_theory.method.foreign_models import outputs_of
+from mke_theory.models.known_answers import reads_answers
 from mke_theory.training.ema import weight_of
 from mke_theory.training.predict import predict
 
@@ -74,11 +76,6 @@ def _refuse_labelled(job: EvidenceJob, labelled: Pool) -> None:
         raise ValueError(
             f"D_l lacks the teacher's {sorted(absent)}; it has {list(labelled.modalities)}"
         )
-    if not job.multilabel and int(labelled.labels.min()) < UNKNOWN:
-        raise ValueError(
-            f"D_l has the label {int(labelled.labels.min())}; labels are class numbers from 0 on, "
-            f"or {UNKNOWN} for unknown"
-        )
     answers = job.teacher.labelled if isinstance(job.teacher, Answers) else None
     if answers is not None and len(answers) != len(labelled):
         raise ValueError(f"there are {len(answers)} answers for {len(labelled)} samples of D_l")
@@ -111,7 +108,10 @@ def teachers_logits(job: EvidenceJob, present: Tensor) -> Tensor:
             )
         found = teacher.unlabelled.detach().cpu()[rows]
     else:
-        found = predict(teacher, pool.only(job.alpha).rows(rows))
+        asked = pool.only(job.alpha).rows(rows)
+        if not reads_answers(teacher):
+            outputs_of("the teacher", teacher, asked, multilabel=job.multilabel)
+        found = predict(teacher, asked)
     found = found.float() if found.ndim > 2 else found.double()
     _refuse_shape(found, pool.labels, multilabel=job.multilabel)
     if not bool(torch.isfinite(found).all()):

@@ -25,6 +25,7 @@ from mke_theory.method.evidence.experts import (
 )
 from mke_theory.method.evidence.settings import EvidenceJob, Group
 from mke_theory.method.evidence.state import EvidenceState
+from mke_theory.method.foreign_models import refuse_shared
 from mke_theory.method.job import TrainingJob
 from mke_theory.method.objective import Objective, PseudoLabelTerm
 from mke_theory.method.transforms import InputNoise, mean_magnitude, spread
@@ -166,3 +167,6 @@ def refuse_again(model: nn.Module, others: Sequence[object]) -> None:
         raise ValueError(
             "build returned a module that is in use already; it has to make a fresh one"
         )
+    for other in others:
+        if isinstance(other, nn.Module):
+            refuse_shared("a fresh expert", model, other, "a model that is in use already")

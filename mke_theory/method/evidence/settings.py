@@ -97,7 +97,7 @@ class EvidenceSettings:
 
 
 PIXELS = EvidenceSettings(rounds=1, teacher_folds=3, noise=0.0, corrected=False, calibrated=False)
-"""The settings where every pixel has a class. Chosen on NYU Depth V2 at seeds 100 to 102, by D_u,
+"""The settings where every pixel has a class. Chosen on NYU Depth V2 at seeds 100 and 101, by D_u,
 with test beside it at seed 100 (`paper/nyu_depth_path.md`): there a confusion of 13 classes is too
 flat to be undone, and further rounds bring nothing. As experts learn the teacher's answers as they
 are, the sum counts them as they are. One fold is a little better there, but guards are blind on

@@ -20,6 +20,7 @@ Floats = NDArray[np.floating[Any]]
 VERDICTS = {
     "violated": (ORANGE, "x", "a hypothesis is violated"),
     "not checkable": (INKS[2], "D", "not checkable"),
+    "not shown": (INKS[2], "D", "not shown"),
     "vacuous": (BLUE, "o", "holds, vacuous"),
     "holds": (BLUE, "o", "holds, below the trivial bound"),
 }
@@ -30,7 +31,8 @@ VERDICTS = {
 class Comparison:
     """One theorem over many cases: its value and the error that it bounds, [n] each, in [0, 1].
 
-    `verdict` [n] is "holds", "not checkable" or "violated", with ", vacuous" where it says nothing.
+    `verdict` [n] is "holds", "not checkable", "not shown" or "violated", with ", vacuous" where it
+    says nothing.
 
     Raises ValueError where lengths do not fit, a number is not finite, or a verdict is no such.
     """
@@ -47,7 +49,7 @@ class Comparison:
         if not (np.isfinite(self.value).all() and np.isfinite(self.error).all()):
             raise ValueError(f"{self.title!r} holds a number that is not finite; leave it out")
         for verdict in set(self.verdict):
-            if verdict.removesuffix(", vacuous") not in ("holds", "not checkable", "violated"):
+            if verdict.removesuffix(", vacuous") not in VERDICTS.keys() - {"vacuous"}:
                 raise ValueError(f"{verdict!r} is no verdict of a bound")
 
     def kinds(self) -> NDArray[np.str_]:

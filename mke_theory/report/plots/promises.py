@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -54,7 +55,10 @@ def promised_and_true(
 def _draw(one: Axes, group: Promises) -> None:
     ends = 100 * np.array([group.true.min(), group.true.max()])
     one.plot(ends, ends, color="black", linewidth=0.9, linestyle=(0, (1, 2)))
-    looks = {False: (BLUE, "-", "not refuted"), True: (ORANGE, (0, (2, 1)), "refuted")}
+    looks: dict[bool, tuple[str, Any, str]] = {
+        False: (BLUE, "-", "not refuted"),
+        True: (ORANGE, (0, (2, 1)), "refuted"),
+    }
     for refuted, (colour, line, name) in looks.items():
         rows = group.refuted == refuted
         x, low, high = (100 * part[rows] for part in (group.true, group.low, group.high))

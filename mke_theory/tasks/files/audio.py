@@ -24,8 +24,12 @@ UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 """What FFmpeg writes where the size of a file belongs that it cannot know."""
 
 _ENDLESS = (0x7FFFF024, 0x80000024, 0xFFFFFFFF)
-_HEAD = 64  # bytes: some programs take their header, or half a sample, off an endless size
+_HEAD = 128  # bytes: some programs take their header, or half a sample, off an endless size
+LOUDEST = 4.0
+"""Full scale is 1, which a mix may exceed a little; a recording beyond this has other units."""
+
 _WAV = ("WAV", "WAVEX", "RF64")
+_CANCELLED = 0.1
 _NOTHING = 1e-8  # power in a band, of a wave with peak 1; a lone click has about 1
 
 
@@ -110,11 +114,12 @@ class FrontEnd:
 
 
 def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
-    """The samples of a wav file, [n] float32 in [-1, 1], n ≥ 1; channels are averaged.
+    """The samples of a wav file, [n] float32 in [-1, 1], n ≥ 1; channels as `one_channel` has them.
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
     where it is truncated, not a wav (`media.read_sound` knows other kinds), empty, silent (peak
-    below `SILENCE`), not finite, or at another sample rate than `rate`.
+    below `SILENCE`), in other units (above `LOUDEST`), not finite, or at another sample rate than
+    `rate`.
     """
     soundfile = library("soundfile", "reading wav needs")
     path = Path(path)
@@ -138,14 +143,42 @@ def read_wav(path: Path | str, *, rate: int = 8000) -> np.ndarray:
         raise ValueError(f"{path}: has no samples; fetch it again or leave it out")
     if not np.isfinite(samples).all():
         raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
-    wave: np.ndarray = samples.mean(axis=1)
+    wave = one_channel(samples, axis=1)
+    refuse_level(path, wave)
+    return wave
+
+
+def one_channel(samples: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean [n] of the channels along `axis`, or the loudest one where they cancel.
+
+    They cancel where their sum has less than a tenth of the power that they have together, as
+    happens to a channel beside its inverse: the mean is then what the codec left over. Channels
+    that have nothing in common have as much power in their sum as together.
+    """
+    mean: np.ndarray = samples.mean(axis=axis)
+    power = np.square(samples, dtype=np.float64).sum(axis=1 - axis)
+    in_sum = np.square(mean, dtype=np.float64).sum() * len(power) ** 2
+    if len(power) < 2 or in_sum >= _CANCELLED * power.sum():
+        return mean
+    return np.ascontiguousarray(samples.take(int(power.argmax()), axis=axis))
+
+
+def refuse_level(path: Path, wave: np.ndarray) -> None:
+    """Raise ValueError where a wave [n] is silent, in other units than ±1, or not finite."""
     peak = float(np.abs(wave).max())
+    if not np.isfinite(peak):
+        raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
     if peak < SILENCE:
         raise ValueError(
             f"{path}: is silent (peak {peak:.2g}, at least {SILENCE:g} of full scale is wanted); "
             "leave it out"
         )
-    return wave
+    if peak > LOUDEST:
+        raise ValueError(
+            f"{path}: has samples up to {peak:.6g}, where full scale is 1 (at most {LOUDEST:g} is "
+            "allowed); it holds integers as floats: divide by 32768 (of 16 bits), or write them as "
+            "integers"
+        )
 
 
 def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -> np.ndarray:
@@ -167,11 +200,11 @@ def fixed_length(spectrogram: np.ndarray, frames: int, *, fill: float = FLOOR) -
 
 
 def refuse_truncated(path: Path) -> None:
-    """Raise ValueError where a RIFF file ends before its data do (libsndfile would not mind)."""
+    """Raise ValueError where a RIFF or RIFX ends before its data do (libsndfile would not mind)."""
     found = _data_of(path)
     if found is None:
         return
-    start, stated = found
+    start, stated, _ = found
     missing = start + stated - path.stat().st_size
     if missing > 0 and not _is_unknown(stated):
         raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
@@ -186,12 +219,13 @@ def with_true_sizes(path: Path) -> Path | io.BytesIO:
     found = _data_of(path)
     if found is None or not _is_unknown(found[1]) or found[1] == 0xFFFFFFFF:
         return path  # libsndfile knows the last one
-    start, size = found[0], path.stat().st_size
-    if start + found[1] <= size and found[1]:  # it is as large as it says
+    start, stated, order = found
+    size = path.stat().st_size
+    if start + stated <= size and stated:  # it is as large as it says
         return path
     content = bytearray(path.read_bytes())
-    struct.pack_into("<I", content, start - 4, size - start)
-    struct.pack_into("<I", content, 4, size - 8)
+    struct.pack_into(f"{order}I", content, start - 4, size - start)
+    struct.pack_into(f"{order}I", content, 4, size - 8)
     return io.BytesIO(content)
 
 
@@ -199,20 +233,21 @@ def _is_unknown(size: int) -> bool:
     return size == 0 or any(0 <= limit - size <= _HEAD for limit in _ENDLESS)
 
 
-def _data_of(path: Path) -> tuple[int, int] | None:
-    """The place of the samples of a RIFF file and their size as stated; None of other files.
+def _data_of(path: Path) -> tuple[int, int, str] | None:
+    """The place of a wav's samples, their size as stated, and its byte order; None of other files.
 
     Raises ValueError where the file ends before them.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if kind != b"RIFF" or form != b"WAVE":
+        if kind not in (b"RIFF", b"RIFX") or form != b"WAVE":
             return None
+        order = "<" if kind == b"RIFF" else ">"
         while len(head := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
+            name, length = struct.unpack(f"{order}4sI", head)
             if name == b"data":
-                return file.tell(), length
+                return file.tell(), length, order
             if missing := max(0, file.tell() + length - size):
                 raise ValueError(f"{path}: truncated, {missing} bytes are missing; fetch it again")
             file.seek(length + length % 2, os.SEEK_CUR)

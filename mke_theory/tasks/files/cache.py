@@ -18,6 +18,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from mke_theory.data.npz_files import DAMAGE
 from mke_theory.data.optional_imports import versions_of
 
 Arrays = Mapping[str, np.ndarray]
@@ -240,7 +241,7 @@ def _open(folder: Path, key: str) -> tuple[dict[str, np.ndarray] | None, str]:
         return {each: _array(folder, each, entry) for each, entry in described.items()}, ""
     except (FileNotFoundError, NotADirectoryError) as error:
         return None, f"{error.filename} is missing" if folder.is_dir() else ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, TypeError, AttributeError, *DAMAGE) as error:
         return None, f"damaged ({error})"
 
 

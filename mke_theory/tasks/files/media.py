@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,12 @@ from scipy.signal import resample_poly
 
 from mke_theory.data.optional_imports import library
 from mke_theory.tasks.files.advice import advice
-from mke_theory.tasks.files.audio import SILENCE, refuse_truncated, with_true_sizes
+from mke_theory.tasks.files.audio import (
+    one_channel,
+    refuse_level,
+    refuse_truncated,
+    with_true_sizes,
+)
 from mke_theory.tasks.files.containers import (
     refuse_cut,
     refuse_early_end,
@@ -78,9 +84,10 @@ def frames_and_end(
 
 
 def read_sound(path: Path | str, *, rate: int) -> np.ndarray:
-    """The sound of a recording or a film, [n] float32 at `rate` Hz, n ≥ 1; channels are averaged.
+    """The sound of a recording or a film, [n] float32 at `rate` Hz, n ≥ 1, of one channel.
 
     Reads wav, flac and ogg, and the first audio track of a film (mp4, mkv, ...), by content.
+    Of several channels it is the mean, or the loudest where they cancel (`audio.one_channel`).
     Another sample rate is converted with a polyphase filter: n = ⌈n₀·rate/rate₀⌉. Full scale is ±1,
     which a compressed or converted sound may exceed a little. The first sample is where the film
     begins, with the first of its pictures or of its sound: what is missing before and between the
@@ -89,8 +96,8 @@ def read_sound(path: Path | str, *, rate: int) -> np.ndarray:
 
     Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
     where it has no audio track or no samples, is damaged or truncated (see `read_frames`), changes
-    its sample rate on the way, has more than `HIGHEST_RATE` samples a second, is not finite, or is
-    silent (peak below `audio.SILENCE`).
+    its sample rate on the way, has more than `HIGHEST_RATE` samples a second, is not finite, is in
+    other units (peak above `audio.LOUDEST`), or is silent (below `audio.SILENCE`).
     """
     if rate < 1:
         raise ValueError(f"rate must be at least 1 Hz; got {rate}")
@@ -104,14 +111,7 @@ def read_sound(path: Path | str, *, rate: int) -> np.ndarray:
             f"{path}: states {found} samples a second; allowed are 1 to {HIGHEST_RATE}; "
             "fetch it again"
         )
-    peak = float(np.abs(wave).max())
-    if not math.isfinite(peak):
-        raise ValueError(f"{path}: has samples that are NaN or infinite; fetch it again")
-    if peak < SILENCE:
-        raise ValueError(
-            f"{path}: is silent (peak {peak:.2g}, at least {SILENCE:g} of full scale is wanted); "
-            "leave it out"
-        )
+    refuse_level(path, wave)
     common = math.gcd(rate, found)
     return resample_poly(wave, rate // common, found // common).astype(np.float32)
 
@@ -206,9 +206,9 @@ def _length(frame: Any, stream: Any) -> float:
 
 
 def _sound_track(path: Path) -> tuple[np.ndarray, int]:
-    """The mean of the channels, from when the film begins, and the sample rate."""
-    mean = _channels()
-    blocks = [np.zeros(0, np.float32)]
+    """One channel of the sound, from when the film begins, and the sample rate."""
+    channels = _channels()
+    blocks: list[np.ndarray] = []
     rate, count, origin, start = 0, 0, 0.0, 0.0
     with _track(path, "audio") as (film, stream):
         for frame in film.decode(stream):
@@ -225,48 +225,61 @@ def _sound_track(path: Path) -> tuple[np.ndarray, int]:
             pause = 0.0 if frame.time is None else frame.time - origin - now
             if pause > LATE:
                 _refuse_still(path, pause, "its sound pauses for")
-                blocks.append(np.zeros(round(pause * rate), np.float32))
-                count += len(blocks[-1])
-            blocks += (parts := mean(frame))
-            count += sum(map(len, parts))
+                silence = np.zeros((1, round(pause * rate)), np.float32)
+                blocks.append(silence)
+                count += silence.shape[1]
+            blocks += (parts := channels(frame))
+            count += sum(part.shape[1] for part in parts)
         if count:
             end = count / rate
             refuse_early_end(path, film, stream, origin=origin, start=start, end=end)
     refuse_odd_flac(path, count)
-    return np.concatenate(blocks), rate
+    return _joined(blocks), rate
+
+
+def _joined(blocks: list[np.ndarray]) -> np.ndarray:
+    """Blocks [channels, n] one after the other as one channel; their number may change between."""
+    runs = [
+        one_channel(np.concatenate(list(alike), axis=1), axis=0)
+        for _, alike in groupby(blocks, key=len)
+    ]
+    return np.concatenate([np.zeros(0, np.float32), *runs])
 
 
 def _is_recording(path: Path) -> bool:
     """True for what libsndfile reads; of flac, also inside ogg, it would not see the true end."""
     with path.open("rb") as file:
         head = file.read(64)
-    return head[:4] + head[8:12] == b"RIFFWAVE" or (head[:4] == b"OggS" and b"\x7fFLAC" not in head)
+    # FFmpeg takes the numbers of a RIFX, which come with the highest byte first, the wrong way.
+    return head[:4] + head[8:12] in (b"RIFFWAVE", b"RIFXWAVE") or (
+        head[:4] == b"OggS" and b"\x7fFLAC" not in head
+    )
 
 
 def _recording(path: Path) -> tuple[np.ndarray, int]:
-    """The mean of the channels, and the sample rate."""
+    """One channel of the sound, and the sample rate."""
     soundfile = library("soundfile", "reading sound needs")
     refuse_truncated(path)
     try:
         samples, rate = soundfile.read(with_true_sizes(path), dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise ValueError(f"{path}: not a readable recording ({error}); fetch it again") from error
-    return samples.mean(axis=1), rate
+    return one_channel(samples, axis=1) if len(samples) else samples[:, 0], rate
 
 
 def _channels() -> Callable[[Any], list[np.ndarray]]:
-    """A function from a decoded frame of sound to the mean of its channels, parts [n] float32."""
+    """A function from a decoded frame of sound to parts [channels, n] float32."""
     resampler_of = library("av", "reading films needs").AudioResampler
     resamplers: dict[tuple[str, str], Any] = {}
 
-    def mean(frame: Any) -> list[np.ndarray]:
+    def channels(frame: Any) -> list[np.ndarray]:
         kind = (frame.layout.name, frame.format.name)  # either may change on the way
         if kind not in resamplers:
             resamplers[kind] = resampler_of(format="fltp")
         frame.pts = None  # the resampler would rather count by itself
-        return [part.to_ndarray().mean(axis=0) for part in resamplers[kind].resample(frame)]
+        return [part.to_ndarray() for part in resamplers[kind].resample(frame)]
 
-    return mean
+    return channels
 
 
 def _scaler(path: Path | str, size: tuple[int, int]) -> Any:

@@ -1,11 +1,8 @@
-"""The arrays of a file or folder of one's own, read and checked; what cannot be meant is refused."""
+"""The arrays of a file or folder of one's own, read and checked: nonsense is refused."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import torch
 from mke_theory.data.file_hashes import stamp_of
 from mke_theory.data.label_checks import marker_without_sign
 from mke_theory.data.lazy_arrays import SideBySide
+from mke_theory.data.npz_files import read_npz
 from mke_theory.data.pool import UNKNOWN, refuse_bad_values, refuse_missing_groups
 from mke_theory.tasks.toy.array_answers import TEACHER
 from mke_theory.tasks.toy.stored_arrays import blocks_of, folder_arrays, folder_files
@@ -40,7 +38,7 @@ def read_arrays(path: Path) -> dict[str, Any]:
     """
     if path.is_dir():
         return dict(_read_folder(path, stamp_of(folder_files(path))))
-    return _checked(path, _unpacked(path))
+    return _checked(path, read_npz(path, "write it by np.savez"))
 
 
 def classes_in(labels: np.ndarray, counted: np.ndarray) -> int:
@@ -56,8 +54,8 @@ def classes_in(labels: np.ndarray, counted: np.ndarray) -> int:
         absent = int(np.flatnonzero(np.arange(len(found)) != found)[0])
         raise ValueError(
             f"no labelled row has class {absent}; number the classes 0, 1, … without a gap: "
-            f"with known = labels != {UNKNOWN}, {NUMBERED}. If {found[-1]} stands for unknown, make "
-            f"it {UNKNOWN} first"
+            f"with known = labels != {UNKNOWN}, {NUMBERED}. If {found[-1]} stands for unknown, "
+            f"make it {UNKNOWN} first"
         )
     if len(found) > 2 and times.max() == 1:
         raise ValueError(
@@ -117,45 +115,6 @@ def _positive_zeros(block: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=2)
 def _read_folder(path: Path, stamp: str) -> dict[str, Any]:
     return _checked(path, folder_arrays(path, whole=RESERVED))
-
-
-def _unpacked(path: Path) -> dict[str, np.ndarray]:
-    try:
-        # Read whole and then closed: what is damaged must not leave the file open.
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as whole:
-            if whole.testzip() is not None:
-                raise ValueError("its check sums are wrong")
-            members = whole.namelist()
-            _refuse_members(members)
-            return {name.removesuffix(".npy"): _array(whole, name) for name in members}
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-    ) as problem:
-        raise ValueError(
-            f"{path} cannot be read as .npz without objects ({problem}); write it by np.savez"
-        ) from None
-
-
-def _refuse_members(members: list[str]) -> None:
-    """Raise ValueError where a member is no array, or two have one name: none is passed over."""
-    strange = [name for name in members if not name.endswith(".npy")]
-    if strange:
-        raise ValueError(
-            f"{len(strange)} of {len(members)} members are no arrays, such as {strange[0]}"
-        )
-    twice = [name for name in dict.fromkeys(members) if members.count(name) > 1]
-    if twice:
-        raise ValueError(f"{len(twice)} names are there twice, such as {twice[0]}")
-
-
-def _array(whole: zipfile.ZipFile, member: str) -> np.ndarray:
-    with whole.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _checked(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@
                       probabilities; they are then the teacher, and none is trained
 
 Without `part`, rows of unknown class are D_u; of the labelled rows a share is kept for test (whole
-groups, where there are groups; rows that are equal stay together) and the rest is D_l. With `part`, rows of D_u may carry their class,
-and then the account can be drawn up. A folder is for what is larger than memory, see
-`stored_arrays`.
+groups, where there are groups; rows that are equal stay together) and the rest is D_l. With `part`,
+rows of D_u may carry their class, and then the account can be drawn up. A folder is for what is
+larger than memory, see `stored_arrays`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from mke_theory.method.objective import Objective
 from mke_theory.method.transforms import InputNoise
 from mke_theory.models import MLP, multimodal
 from mke_theory.study.task import Recipe, Task
-from mke_theory.tasks.files.standardise import standardiser
 from mke_theory.tasks.toy.array_answers import answers_in
 from mke_theory.tasks.toy.array_findings import Found, found_in
 from mke_theory.tasks.toy.array_reading import (
@@ -43,7 +42,12 @@ from mke_theory.tasks.toy.array_reading import (
     read_arrays,
     row_numbers,
 )
-from mke_theory.tasks.toy.stored_arrays import OnDisk, folder_hash, standardised
+from mke_theory.tasks.toy.stored_arrays import (
+    OnDisk,
+    folder_hash,
+    standardised,
+    standardised_in_memory,
+)
 from mke_theory.training.loop import TrainConfig
 
 PARTS = ("labelled", "unlabelled", "test")
@@ -195,7 +199,7 @@ class Arrays(Task):
         splitter = GroupShuffleSplit(n_splits=1, test_size=self.test_share, random_state=split)
         _, at = next(splitter.split(known, groups=groups[known]))
         part[known[at]] = "test"
-        # D_u rows of a test group, or equal to a test row, are on the wrong side of the split: they are left out.
+        # D_u rows of a test group, or equal to a test row, are on the wrong side: left out.
         shared = np.isin(groups, groups[known[at]]) & (part == "unlabelled")
         part[shared] = "left out"
         return part
@@ -217,7 +221,6 @@ def _pool(arrays: dict[str, Any], names: list[str], *, fit_on: np.ndarray) -> Po
         if isinstance(arrays[name], OnDisk):
             inputs[name] = standardised(arrays[name], fit_on)
             continue
-        flat = arrays[name].reshape(len(arrays[name]), -1).astype(np.float64)
-        inputs[name] = torch.tensor(standardiser(flat[fit_on])(flat), dtype=torch.float32)
+        inputs[name] = standardised_in_memory(arrays[name], fit_on)
     labels = torch.from_numpy(arrays["labels"].astype(np.int64))
     return Pool(inputs, labels, arrays.get("groups"))

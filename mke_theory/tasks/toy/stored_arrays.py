@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mke_theory.data.file_hashes import content_of, stamp_of
 from mke_theory.data.lazy_arrays import SideBySide, Stored
-from mke_theory.data.npz_files import read_npy
+from mke_theory.data.npz_files import DAMAGE, read_npy
 from mke_theory.tasks.files.features import Features, open_features
 from mke_theory.tasks.files.features.manifest import first_difference
 from mke_theory.tasks.files.standardise import column_moments
@@ -179,7 +179,7 @@ def loaded(path: Path, *, mapped: bool) -> Any:
         return read_npy(path, "write it by np.save")
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as problem:
+    except (OSError, *DAMAGE) as problem:
         raise ValueError(
             f"{path} cannot be read as .npy without objects ({problem}); write it by np.save"
         ) from None

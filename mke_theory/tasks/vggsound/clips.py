@@ -1,19 +1,21 @@
 """The files of clips: where they are, and one of them as the raw samples of trained encoders.
 
 Clips are files of ten seconds, called `YTID_SSSSSS` with the start in whole seconds, six digits
-(`glLQrEijrKg_000300.mp4` starts at second 300), in any folders under the one that is named. They
-are not fetched here: the terms of the site that hosts the films do not allow it.
+(`glLQrEijrKg_000300.mp4` starts at second 300), in any folders under the one that is named. Names
+that common downloaders give are understood too (`clip_named`). Clips are not fetched here: the
+terms of the site that hosts the films do not allow it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mke_theory.tasks.files.media import frames_and_end, read_sound
-from mke_theory.tasks.vggsound.lists import Clip, clip_of
+from mke_theory.tasks.vggsound.lists import Clip
 
 RATE = 16_000
 """Samples a second of the waveforms that encoders take."""
@@ -30,6 +32,8 @@ MOST_SECONDS = 12.0
 MOST_APART = 1.0
 """Seconds that sound and pictures of a clip may end apart; files end within some tenths."""
 
+_NAME = re.compile(r"Y?([A-Za-z0-9_-]{11})(?:_([0-9]+)(?:\.0+)?(?:_([0-9]+)(?:\.0+)?)?)?")
+
 FILMS = (".mp4", ".mkv", ".webm", ".mov")
 SOUNDS = (".wav", ".flac", ".ogg", ".m4a", *FILMS)
 """The files of a clip by ending; where there are several of one clip, the first kind is read."""
@@ -43,12 +47,12 @@ def find_clips(
     Raises ValueError where a clip has two files of one kind.
     """
     files: dict[Clip, Path] = {}
+    starts = starts_of(wanted)
     for path in sorted(folder.rglob("*")):
-        try:
-            clip, rank = clip_of(path.stem), endings.index(path.suffix.lower())
-        except ValueError:
-            continue  # no clip's name, or of another kind
-        if clip not in wanted or not path.is_file():
+        if path.suffix.lower() not in endings or not path.is_file():
+            continue
+        clip, rank = clip_named(path.stem, starts), endings.index(path.suffix.lower())
+        if clip is None or clip not in wanted:
             continue
         there = files.get(clip)
         other = len(endings) if there is None else endings.index(there.suffix.lower())
@@ -56,6 +60,49 @@ def find_clips(
             raise ValueError(f"{clip} is there twice, as {there} and as {path}; remove one of them")
         files[clip] = path if rank < other or there is None else there
     return files
+
+
+def starts_of(wanted: Collection[Clip]) -> dict[str, set[int]]:
+    """The starts of wanted clips by their film's id."""
+    starts: dict[str, set[int]] = {}
+    for clip in wanted:
+        starts.setdefault(clip.ytid, set()).add(clip.start)
+    return starts
+
+
+def clip_named(stem: str, starts: Mapping[str, Collection[int]]) -> Clip | None:
+    """The clip that a file name (without its ending) means; None where it means none.
+
+    Beside `YTID_SSSSSS` these are understood, each also with a Y before it: YTID_S and YTID_S.000,
+    in seconds; YTID_S_E, start and end 10 seconds apart, in seconds or milliseconds; and YTID
+    alone where `starts`, those of wanted clips, has one start of that film.
+    """
+    found = _NAME.fullmatch(stem)
+    if found is None:
+        return None
+    ytid, first, last = found[1], found[2], found[3]
+    if first is None:
+        known = list(starts.get(ytid, ()))
+        return Clip(ytid, known[0]) if len(known) == 1 else None
+    start = int(first)
+    if last is None:
+        return Clip(ytid, start)
+    length = int(last) - start
+    if length == 1000 * SECONDS and start % 1000 == 0:
+        return Clip(ytid, start // 1000)
+    return Clip(ytid, start) if length == SECONDS else None
+
+
+def not_understood(folder: Path, wanted: Collection[Clip], endings: tuple[str, ...]) -> list[Path]:
+    """The files of these endings whose names mean no clip; nothing reads them."""
+    starts = starts_of(wanted)
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in endings
+        and path.is_file()
+        and clip_named(path.stem, starts) is None
+    ]
 
 
 def read_clip(path: Path, *, films: bool) -> Mapping[str, np.ndarray]:

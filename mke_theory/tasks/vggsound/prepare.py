@@ -15,13 +15,13 @@ at any moment and goes on from there. Films are not fetched: their host's terms 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from mke_theory.models.frozen import FrozenEncoder
 from mke_theory.tasks.files.commands import data_set, run_command
-from mke_theory.tasks.vggsound.clips import FILMS, SOUNDS, find_clips
+from mke_theory.tasks.vggsound.clips import FILMS, SOUNDS, find_clips, not_understood
 from mke_theory.tasks.vggsound.encoders import PICTURE, SOUND, clip_encoders
 from mke_theory.tasks.vggsound.lists import FOLDER, NEEDED, Clip
 from mke_theory.tasks.vggsound.split import SETS, Set, wanted_clips
@@ -64,11 +64,25 @@ def prepare(
     _refuse_bad(index, skip_bad)
     named = {"encoders": {m: [one.name, one.content] for m, one in encoders.items()}}
     (folder / INDEX).write_text(json.dumps(named | index, indent=1) + "\n", encoding="utf-8")
-    return [
+    counts = [
         f"{which}: {one['prepared']} of {len(wanted[which])} clips prepared, "
         f"{len(one['missing'])} missing, {len(one['bad'])} bad"
         for which, one in index.items()
     ]
+    return [*counts, *passed_over(data_root, wanted)]
+
+
+def passed_over(data_root: Path, wanted: Mapping[Set, Collection[Clip]]) -> list[str]:
+    """A line for each set some of whose files have a name that means no clip."""
+    lines = []
+    for which in SETS:
+        others = not_understood(data_root / CLIPS[which], wanted[which], _ENDINGS[which])
+        if others:
+            lines.append(
+                f"{which}: {len(others)} files were not read, as their names mean no clip, such as "
+                f"{others[0].name}; name them YTID_SSSSSS, with the start in seconds"
+            )
+    return lines
 
 
 def at_hand(data_root: Path) -> tuple[dict[Set, frozenset[Clip]], dict[Set, dict[Clip, Path]]]:

@@ -6,6 +6,8 @@ from mke_theory.theory.bounds import (
     charikar2024_misfit,
     lang2024_correction,
     lang2024_coverage,
+    lang2024_robust,
+    mulgund2025_misfit,
     wei2021_pseudolabels,
 )
 from mke_theory.theory.bounds.bound import Bound, Hypothesis, MeasuredError
@@ -22,6 +24,8 @@ __all__ = [
     "charikar2024_misfit",
     "lang2024_correction",
     "lang2024_coverage",
+    "lang2024_robust",
     "ledger",
+    "mulgund2025_misfit",
     "wei2021_pseudolabels",
 ]

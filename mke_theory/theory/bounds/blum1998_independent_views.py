@@ -5,6 +5,10 @@ a = P(ỹ ≠ y | i) and two classes, they differ exactly where one of them errs
 
     L01(f, ỹ | i) = a (1 − e) + (1 − a) e,   so   e = Err(f | i) = (L01(f, ỹ | i) − a) / (1 − 2a).
 
+Whether the teacher labels a point is a function of α as well. So on the points T_i of a class that it
+leaves unlabelled f errs as often as on those that it labels, Err(f | T_i) = Err(f | S_i), and the
+right side, over S_i, bounds it too.
+
 For any number of classes let C[i, j] = P(ỹ = j | y = i) be the teacher's confusion matrix and
 J[j, k] = P(ỹ = j, f = k). Then Cᵀ X = J for X[i, k] = P(y = i, f = k), and Err(f) = 1 − trace(X):
 no label on the pool is needed, only C. Both are equalities, and both fail with the independence: a
@@ -29,12 +33,13 @@ from mke_theory.theory.bounds.bound import (
     Mask,
     checked_share,
     compared,
+    covered_points,
     exceeds,
     number,
     student_error_on,
     trivial_error,
 )
-from mke_theory.theory.graph import Floats, Ints
+from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.labelled_pool import LabelledPool
 
 _REFERENCE = "blum1998combining, as lang2024theoretical, Theorem C.1"
@@ -118,6 +123,44 @@ def for_class(pool: LabelledPool, label: int, *, tolerance: float = 1e-9) -> Bou
     )
 
 
+def for_unlabelled_class(
+    pool: LabelledPool, label: int, covered: ArrayLike, *, tolerance: float = 1e-9
+) -> Bound:
+    """The student's error where the teacher leaves one of two classes unlabelled, T_i.
+
+    `covered` [n] is true where the teacher gave a label. Beside the independence of mistakes on
+    S_i, |Err(f | T_i) − Err(f | S_i)| is measured; what passes of either is added to the value.
+
+    Raises ValueError where S_i or T_i weighs nothing. Ref: lang2024theoretical, Theorem C.1.
+    """
+    mask = covered_points(pool, covered)
+    named = replace(for_class(_unknown(pool), label), scope=f"unlabelled class {label}")
+    name = "P(f wrong), unlabelled less labelled"
+    if pool.truth is None:
+        unknown = compared(name, None, "≤", tolerance)
+        return replace(named, hypotheses=(*named.hypotheses, unknown))
+    inside = pool.truth == label
+    if not (pool.share(inside & mask) > 0 and pool.share(inside & ~mask) > 0):
+        raise ValueError(f"class {label} is not on both sides of covered; leave it out")
+    graph = pool.graph
+    p = np.where(mask, graph.weights, 0.0)
+    labelled = replace(pool, graph=Graph(graph.adjacency, p / p.sum()))
+    on = for_class(labelled, label, tolerance=tolerance)
+    missed = pool.student != label
+    there, here = (
+        pool.share(inside & side & missed) / pool.share(inside & side) for side in (~mask, mask)
+    )
+    apart = abs(there - here)
+    return replace(
+        named,
+        value=None if on.value is None else on.value + min(apart, tolerance),
+        hypotheses=(*on.hypotheses, compared(name, apart, "≤", tolerance)),
+        constants=on.constants,
+        trivial=1.0,
+        measured=student_error_on(pool, inside & ~mask),
+    )
+
+
 def for_pool(
     pool: LabelledPool, *, confusion: ArrayLike | None = None, tolerance: float = 1e-9
 ) -> Bound:
@@ -154,6 +197,10 @@ def for_pool(
         trivial_error(None if pool.truth is None else pool.teacher_error, pool.disagreement),
         student_error_on(pool),
     )
+
+
+def _unknown(pool: LabelledPool) -> LabelledPool:
+    return replace(pool, truth=None)
 
 
 def _hypotheses(

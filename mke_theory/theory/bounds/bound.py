@@ -1,7 +1,8 @@
 """A bound is its hypotheses, each with a status, and its value; neither is shown without the other.
 
 A hypothesis *holds* or is *violated* where the pool decides it, and is *not checkable* where it
-does not: the truth is missing, a number was assumed, or an interval straddles the requirement.
+does not: the truth is missing, a number was assumed, or an interval straddles the requirement. It
+is *not shown* where more was asked for than the theorem needs, and that much is not there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mke_theory.evaluation.stats import Interval, clopper_pearson
 from mke_theory.theory.labelled_pool import LabelledPool
 
 Mask = NDArray[np.bool_]
-Status = Literal["holds", "violated", "not checkable"]
+Status = Literal["holds", "violated", "not shown", "not checkable"]
 Measured = float | tuple[float, float] | None
 """A number, an interval (lower, upper) that is certain to hold it, or None where nobody knows."""
 
@@ -110,11 +111,10 @@ class Bound:
 
     @property
     def status(self) -> Status:
-        """The worst of its hypotheses: violated, else not checkable, else holds."""
+        """The worst of its hypotheses: violated, not shown, not checkable, holds."""
         found = {hypothesis.status for hypothesis in self.hypotheses}
-        if "violated" in found:
-            return "violated"
-        return "not checkable" if "not checkable" in found else "holds"
+        worst_first: tuple[Status, ...] = ("violated", "not shown", "not checkable")
+        return next((status for status in worst_first if status in found), "holds")
 
     @property
     def vacuous(self) -> bool:
@@ -160,13 +160,14 @@ def compared(
     label: str | None = None,
     required: str | None = None,
     checked: bool = True,
+    failure: Status = "violated",
     why: str = "",
 ) -> Hypothesis:
     """The hypothesis `measured relation limit`; `label` spells the limit, `required` all of it.
 
     A strict relation has to hold as in `exceeds`. An interval holds (or fails) where both its ends
     do, and is not checkable where they differ. With `checked` False the number is an assumption,
-    which can be violated but never holds.
+    which can be violated but never holds. `failure` is the status where it fails.
     """
     if required is None:
         required = f"{relation} {number(limit) if label is None else label}"
@@ -177,7 +178,7 @@ def compared(
         raise ValueError(f"{name} is {measured}; give a number or leave it out")
     answers = {_satisfies(end, relation, limit) for end in ends}
     if answers == {False}:
-        return Hypothesis(name, "violated", measured, required, why)
+        return Hypothesis(name, failure, measured, required, why)
     if len(answers) == 2:
         straddle = why or "the interval straddles the requirement"
         return Hypothesis(name, "not checkable", measured, required, straddle)

@@ -20,6 +20,7 @@ from mke_theory.theory.bounds import (
     cai2021_propagation,
     lang2024_correction,
     lang2024_coverage,
+    lang2024_robust,
     wei2021_pseudolabels,
 )
 from mke_theory.theory.bounds.bound import (
@@ -27,6 +28,7 @@ from mke_theory.theory.bounds.bound import (
     Hypothesis,
     Mask,
     Measured,
+    Status,
     covered_points,
     number,
     shown,
@@ -35,6 +37,8 @@ from mke_theory.theory.labelled_pool import LabelledPool
 
 _WIDTH = 120
 """Columns of the terminal that the text fits."""
+_DOUBTS: tuple[Status, ...] = ("violated", "not shown", "not checkable")
+"""Statuses of a hypothesis that stand beside a number, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,10 @@ def _labelled(
     yield from _small_sets(pool, assumed, seconds)
     corrected = [lang2024_correction.for_class(pool, label, steps=steps) for label in labels]
     yield from (_named(pool, bound) for bound in corrected)
+    for label in labels:
+        yield _named(pool, lang2024_correction.for_any_student(pool, label, steps=steps))
+    for label in labels:
+        yield _named(pool, lang2024_robust.for_class(pool, label))
     if pool.truth is not None and list(labels) == _scopes(pool, None, None):
         yield lang2024_correction.over_classes(pool, corrected)
     if pool.classes == 2:
@@ -209,7 +217,15 @@ def _unlabelled(
 ) -> Iterator[Bound]:
     """Rows about the points that the teacher leaves unlabelled."""
     for label in labels:
-        yield _named(pool, lang2024_coverage.for_class(pool, label, covered, steps=steps))
+        for theorem in (
+            lang2024_coverage.for_class,
+            lang2024_coverage.for_class_onto_right,
+            lang2024_coverage.for_any_student,
+        ):
+            yield _named(pool, theorem(pool, label, covered, steps=steps))
+        if pool.classes == 2:
+            views = blum1998_independent_views.for_unlabelled_class(pool, label, covered)
+            yield _named(pool, views)
     expansion = _half(pool, covered, assumed, seconds)
     yield cai2021_propagation.for_student(
         pool, covered=covered, expansion=expansion, margin=assumed.margin
@@ -233,8 +249,9 @@ def _small_sets(pool: LabelledPool, assumed: Assumed, seconds: float) -> Iterato
         teacher_error=error,
         truth_inconsistency=assumed.truth_inconsistency,
     )
+    own = expansion if pool.truth is None else None  # the teacher's own mistakes, where known
     yield wei.for_any_student_directly(
-        pool, expansion=expansion, worst_class_error=worst, teacher_error=error
+        pool, expansion=own, worst_class_error=worst, teacher_error=error
     )
 
 
@@ -271,7 +288,7 @@ def _named(pool: LabelledPool, bound: Bound) -> Bound:
 
 
 def _doubtful(bound: Bound) -> tuple[Hypothesis, ...]:
-    return (*bound.failed("violated"), *bound.failed("not checkable"))
+    return tuple(h for status in _DOUBTS for h in bound.failed(status))
 
 
 def _line(*cells: str) -> str:

@@ -20,13 +20,21 @@ As also D ≤ L01(f, ỹ) − Err(ỹ) + W, it follows for c > 2 that
 which is below the first one wherever that is below the trivial L01(f, ỹ) + Err(ỹ). Where half of a
 class is wrong c is 2 and there is nothing to divide by, so c has to exceed 2, as it has to exceed
 1, by more than rounding can make of an equality.
-Ref: wei2021theoretical.
+
+The argument expands V alone, which lies inside the teacher's mistakes M_i of its class. So c need
+only hold for the subsets of M_i: min P_i(N(U)) / P_i(U), ∅ ≠ U ⊆ M_i, over all classes. All of them
+are small, U = M_i makes c ≤ 1/ā, and the minimum is a relative expansion: exact, and found in
+polynomial time, where that of all small sets is NP-hard (`teachers_mistakes`).
+Ref: wei2021theoretical; the direct argument is derived here.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
 
 from mke_theory.theory.bounds.bound import (
     Bound,
@@ -39,6 +47,7 @@ from mke_theory.theory.bounds.bound import (
     student_error_on,
     trivial_error,
 )
+from mke_theory.theory.expansion.relative import relative_expansion_between
 from mke_theory.theory.expansion.set_expansion import small_set_expansion
 from mke_theory.theory.graph import vertex_inconsistency
 from mke_theory.theory.labelled_pool import LabelledPool, worst_class_error
@@ -123,6 +132,27 @@ def small_sets(pool: LabelledPool, most: float, *, seconds: float = 10.0) -> Mea
     return found.lower if found.lower == found.upper else (found.lower, found.upper)
 
 
+def teachers_mistakes(pool: LabelledPool) -> float:
+    """The least P_i(N(U)) / P_i(U) over nonempty U inside the teacher's mistakes of a class i.
+
+    At least 1, at most 1/ā, and infinite for a teacher without mistakes. Raises ValueError where
+    the truth is not known. Ref: derived here, by the relative expansion of lang2024theoretical.
+    """
+    graph, p = pool.graph, pool.graph.weights
+    near = graph.adjacency + sparse.eye_array(graph.n, format="csr")
+    found = math.inf
+    for label in range(pool.classes):
+        inside = np.flatnonzero((pool.known_truth == label) & (p > 0))
+        wrong = inside[pool.pseudo[inside] != label]
+        if len(wrong) == 0:
+            continue
+        reached = sparse.csr_array(near[wrong] @ near[:, inside])
+        least = relative_expansion_between(reached, p[wrong], p[inside]).lower
+        # P(N(U) | S_i) / P(U | M_i), and P_i(U) = P(M_i | S_i) P(U | M_i).
+        found = min(found, least * float(p[inside].sum() / p[wrong].sum()))
+    return max(1.0, found)
+
+
 def for_any_student(
     pool: LabelledPool,
     *,
@@ -183,10 +213,14 @@ def for_any_student_directly(
 ) -> Bound:
     """The bound of the direct argument, which needs c > 1 only.
 
-    The sharper formula counts where c clearly exceeds 2 and its value is smaller; at c = 2 it says
-    nothing, however rounding puts it.
+    c is `teachers_mistakes` unless `expansion`, a c̄ of all small sets, is given. The sharper
+    formula counts where c clearly exceeds 2 and its value is smaller; at c = 2 it says nothing,
+    however rounding puts it. Assumed numbers are as in `for_any_student`.
     Ref: derived here, from the expansion of wei2021theoretical.
     """
+    name = "expansion c = min{1/ā, c̄}"
+    if expansion is None and pool.truth is not None:
+        expansion, name = teachers_mistakes(pool), "expansion c of the teacher's mistakes"
     known = _constants(pool, expansion, worst_class_error, teacher_error)
     value = None
     if known.teacher_error is not None and exceeds(known.c, 1):
@@ -194,8 +228,7 @@ def for_any_student_directly(
         value = student_error_bound(*shares, known.c)
         if exceeds(known.c, 2):
             value = min(value, sharper_error_bound(*shares, known.c))
-    both = known.effective()
-    expands = compared("expansion c = min{1/ā, c̄}", both, ">", 1, checked=known.measured)
+    expands = compared(name, known.effective(), ">", 1, checked=known.measured)
     reference = "derived here, from the expansion of wei2021theoretical"
     return known.bound(pool, "small sets, directly", reference, value, (expands,))
 

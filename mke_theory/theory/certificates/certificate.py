@@ -21,29 +21,38 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mke_theory.data.pool import UNKNOWN
+from mke_theory.theory.certificates.audited_edges import AuditedInconsistency, graph_key
 from mke_theory.theory.certificates.infeasible import Infeasible, contradiction
 from mke_theory.theory.certificates.methods import every_method
 from mke_theory.theory.certificates.side_information import (
     Fact,
+    PoolKey,
     level_of,
+    pool_key,
     rounded_down,
     rounded_up,
     teacher_error_at_most,
 )
+from mke_theory.theory.certificates.without_graph import without_graph
 from mke_theory.theory.certificates.worst_case import Form, WorstCase
 from mke_theory.theory.graph import Floats, Ints, edge_inconsistency, vertex_inconsistency
 from mke_theory.theory.labelled_pool import LabelledPool
+
+STUDENT_ERROR = "the student's error"
 
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """A bound on a share of the pool, what proves it, and how bad things could be at worst.
 
-    `value` bounds `quantity`; `trivial` is the bound of the triangle inequality, without the graph.
+    `value` bounds `quantity`; `trivial` is the bound of the same facts and known labels without the
+    graph: with the teacher's error alone, the triangle inequality.
     `attained` is the quantity of `labelling` [n], the worst one met that is allowed: the best
     possible bound lies in [attained, value]. `by_method` has the value of every method tried;
     `prices` are the multipliers of the facts, `inconsistency_price` that of R (infinite at μ = 0).
-    `known_labels` counts the points whose label is fixed.
+    `known_labels` counts the points whose label is fixed. `inconsistency_level` is the probability
+    with which the truth's inconsistency is at most `inconsistency`, 1 where it is assumed.
+    `made_for` is the pool that it speaks of.
     """
 
     quantity: str
@@ -59,6 +68,8 @@ class Certificate:
     by_method: Mapping[str, float]
     points: int
     known_labels: int = 0
+    inconsistency_level: float = 1.0
+    made_for: PoolKey | None = None
 
     @property
     def method(self) -> str:
@@ -67,22 +78,27 @@ class Certificate:
 
     @property
     def vacuous(self) -> bool:
-        """True where the graph added nothing to the trivial bound."""
+        """True where the graph added nothing to the bound without it."""
         return self.value >= self.trivial - 1e-9
 
     @property
     def level(self) -> float:
-        """The probability with which all facts hold at least; 1 where they are assumed."""
-        return level_of(self.facts)
+        """The probability with which all facts hold at least; 1 where they are assumed.
+
+        Failures of distinct sources are added, that of an audited inconsistency among them.
+        """
+        return max(0.0, level_of(self.facts) - (1 - self.inconsistency_level))
 
     @property
     def guarantee(self) -> str:
         """The certified statement in words, with its assumptions and its probability."""
         edges = "the edge weight" if self.form == "edge" else "the points"
         given = [str(fact) for fact in self.facts]
-        given.append(
-            f"the truth is inconsistent on at most {rounded_down(self.inconsistency)} of {edges}"
-        )
+        rounded, likely = rounded_down, ""
+        if self.inconsistency_level < 1:
+            rounded, likely = rounded_up, f" with probability {self.inconsistency_level:g}"
+        limit = rounded(self.inconsistency)
+        given.append(f"the truth is inconsistent on at most {limit} of {edges}{likely}")
         if self.known_labels:
             given.append(f"the labels of {self.known_labels} points are known")
         sure = (
@@ -103,7 +119,7 @@ def label_free(
     pool: LabelledPool,
     *,
     error: float | Fact,
-    inconsistency: float,
+    inconsistency: float | AuditedInconsistency,
     form: Form = "edge",
     facts: tuple[Fact, ...] = (),
     known_labels: ArrayLike | None = None,
@@ -113,21 +129,45 @@ def label_free(
     """The largest error of the student that ε, μ and further facts allow; no label is read.
 
     `error` is ε, a share or a `Fact` from validation data; `inconsistency` is μ, the most that the
-    truth is inconsistent in the given form. `facts` are further side information
+    truth is inconsistent in the given form, or an audit of this graph's edges, whose labels are then
+    known (`inconsistency_from_audit`). `facts` are further side information
     (`side_information`), `known_labels` [n] labels that somebody has looked up, −1 elsewhere. With
     `gain` the quantity is Err(f) − Err(ỹ): below zero, the student is better than its teacher
     whatever the truth.
 
     Two classes are solved by minimum cuts, more by a linear programme that starts from cuts, and
     the best of all methods tried is returned. Raises Infeasible where no labelling satisfies the
-    assumptions, ValueError for shares outside [0, 1], labels outside their range, and an `error`
-    that is a fact about something else.
+    assumptions, ValueError for shares outside [0, 1], labels outside their range, an `error` that
+    is a fact about something else, and a fact or an audit made for another pool.
     """
+    level = 1.0
+    if isinstance(inconsistency, AuditedInconsistency):
+        known_labels = _with_audited(pool, inconsistency, form, known_labels)
+        inconsistency, level = inconsistency.at_most, inconsistency.level
     problem = worst_truth(pool, error, inconsistency, form, facts, known_labels, gain)
-    quantity = "the student's error minus its teacher's" if gain else "the student's error"
+    quantity = "the student's error minus its teacher's" if gain else STUDENT_ERROR
     # y ≠ f needs y ≠ ỹ or f ≠ ỹ; and Err(f) − Err(ỹ) cannot exceed L01(f, ỹ).
-    trivial = pool.disagreement + (0 if gain else problem.facts[0].at_most)
-    return _certified(problem, quantity, min(trivial, 1.0), pool.student, workers)
+    trivial = min(1.0, pool.disagreement + (0 if gain else problem.facts[0].at_most))
+    if len(problem.facts) > 1 or (problem.fixed != UNKNOWN).any():
+        trivial = min(trivial, without_graph(problem))
+    found = _certified(problem, quantity, trivial, pool.student, workers)
+    return replace(found, inconsistency_level=level)
+
+
+def _with_audited(
+    pool: LabelledPool, audit: AuditedInconsistency, form: Form, known_labels: ArrayLike | None
+) -> Ints:
+    """The known labels and those of the audit; raises ValueError where it was of something else."""
+    if form != "edge":
+        raise ValueError(f"form is {form!r}; an audit of edges bounds the edge inconsistency")
+    if audit.graph_key != graph_key(pool.graph):
+        raise ValueError("the audit was of another graph's edges; draw edges of this one")
+    known = _fixed(known_labels, pool)
+    both = (known != UNKNOWN) & (audit.known != UNKNOWN)
+    if (known[both] != audit.known[both]).any():
+        point = int(np.flatnonzero(both & (known != audit.known))[0])
+        raise ValueError(f"point {point} has one class among known_labels and another in the audit")
+    return np.where(audit.known != UNKNOWN, audit.known, known)
 
 
 def worst_truth(
@@ -141,7 +181,8 @@ def worst_truth(
 ) -> WorstCase:
     """The problem of the truth that is worst for the student: its reward is the certified quantity.
 
-    Raises ValueError where `error` is no bound on the teacher's error, or a known label is none.
+    Raises ValueError where `error` is no bound on the teacher's error, a fact was made for another
+    pool, or a known label is none.
     """
     limit = error if isinstance(error, Fact) else teacher_error_at_most(error, pool.classes)
     wrong = 1 - np.eye(pool.classes)
@@ -150,6 +191,13 @@ def worst_truth(
             f"error is the fact {limit.name!r}, which does not bound the teacher's error from "
             "above; give it among facts, and as error a share or teacher_error_from_validation"
         )
+    own = pool_key(pool.graph.weights)
+    for fact in (limit, *facts):
+        if fact.made_for not in (None, own):
+            raise ValueError(
+                f"the fact {fact.name!r} was made for a pool of {fact.made_for}, and this one has "
+                f"{own}; make it for this pool"
+            )
     return WorstCase(
         pool.graph,
         pool.graph.weights[:, None] * (wrong[pool.student] - (wrong[pool.pseudo] if gain else 0)),
@@ -214,6 +262,7 @@ def _certified(
         {found.method: found.value for found in tried},
         problem.graph.n,
         int((problem.fixed != UNKNOWN).sum()),
+        made_for=pool_key(problem.graph.weights),
     )
 
 

@@ -39,7 +39,7 @@ class Relaxed:
             self._high = np.repeat(own, classes)
             self._low = -self._high
         else:
-            rows, self._high, self._rest, self._constant = _set_rows(problem)
+            rows, self._high, self._rest, self._constant = set_rows(problem)
             self._low = np.zeros_like(self._high)
         self._rows, self._columns = rows, sparse.csr_array(rows.T)
         self._prices = np.zeros(rows.shape[0]) if start is None else start
@@ -109,7 +109,7 @@ def difference_rows(problem: WorstCase) -> sparse.csr_array:
     return sparse.csr_array(sparse.kron(apart, sparse.eye_array(problem.classes)))
 
 
-def _set_rows(problem: WorstCase) -> tuple[sparse.csr_array, Floats, Floats, float]:
+def set_rows(problem: WorstCase) -> tuple[sparse.csr_array, Floats, Floats, float]:
     """(m_sk − Y_jk for every set, member and class; its highest price; the gain of m; Σ weight).
 
     Both price and gain are those at ν = 1: R = Σ_s weight_s − Σ_sk weight_s m_sk.

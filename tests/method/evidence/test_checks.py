@@ -58,7 +58,6 @@ ONE_LESS = torch.zeros(N - 1, 2)
         ({"labelled": pool().with_labels(torch.rand(N, 2))}, r"those of D_l are torch.float32"),
         ({"labelled": pool().with_labels(torch.zeros(N, 4).long())}, "those of D_l are"),
         ({"labelled": pool(names="b")}, r"D_l lacks the teacher's \['a'\]; it has \['b'\]"),
-        ({"labelled": pool().with_labels(torch.full((N,), -2))}, "D_l has the label -2"),
         (
             {"labelled": pool(), "teacher": Answers(torch.zeros(N, 2), ONE_LESS)},
             "there are 11 answers for 12 samples of D_l",

@@ -15,8 +15,10 @@ from mke_theory.tasks.files.audio import (
     FLOOR,
     FrontEnd,
     fixed_length,
+    one_channel,
     read_wav,
 )
+from mke_theory.tasks.files.media import read_sound
 
 soundfile = pytest.importorskip("soundfile", reason="needs the extra mke_theory[data]")
 pytest.importorskip("transformers", reason="needs the extra mke_theory[data]")
@@ -75,6 +77,28 @@ def test_truncation_is_seen_behind_other_chunks(tmp_path: Path) -> None:
     path.write_bytes(whole[:36] + note + whole[36:-1])
     with pytest.raises(ValueError, match="truncated, 1 bytes are missing"):
         read_wav(path)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x7FFFFFDB, 0x80000000, 0xFFFFFFFF, 0xFFFFFFDB]
+)
+def test_a_wav_that_was_written_into_a_pipe_is_read_to_its_end(size: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone())
+    whole = path.read_bytes()
+    start = whole.index(b"data") + 8
+    path.write_bytes(whole[: start - 4] + size.to_bytes(4, "little") + whole[start:])
+    np.testing.assert_array_equal(read_wav(path), read_wav(write(tmp_path / "b.wav", tone())))
+    assert len(read_sound(path, rate=8000)) == len(tone())
+
+
+def test_a_size_that_no_program_writes_for_an_unknown_one_is_a_truncation(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone())
+    whole = path.read_bytes()
+    start = whole.index(b"data") + 8
+    for size in (len(whole), 0x7FFF0000, 0x90000000):
+        path.write_bytes(whole[: start - 4] + size.to_bytes(4, "little") + whole[start:])
+        with pytest.raises(ValueError, match="truncated"):
+            read_sound(path, rate=8000)
 
 
 def test_a_streamed_file_of_unknown_length_is_read(tmp_path: Path) -> None:
@@ -229,3 +253,27 @@ def test_fixed_length_by_hand() -> None:
         fixed_length(there, 0)
     with pytest.raises(ValueError, match="bands"):
         fixed_length(there[0], 3)
+
+
+@pytest.mark.parametrize("loud", [1.0, -1.0, -0.8])
+def test_channels_that_cancel_give_the_loudest(loud: float, tmp_path: Path) -> None:
+    wave = 0.4 * tone()
+    both = np.stack([wave, loud * wave], axis=1)
+    found = read_wav(write(tmp_path / "a.wav", both))
+    expected = both.mean(axis=1) if loud > 0 else wave
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@given(st.integers(1, 7), st.integers(0, 1000))
+def test_channels_that_have_nothing_in_common_do_not_cancel(many: int, seed: int) -> None:
+    samples = np.random.default_rng(seed).normal(size=(many, 4000)).astype(np.float32)
+    assert np.array_equal(one_channel(samples, axis=0), samples.mean(axis=0))
+    samples[1:] = 0  # nor does one that is alone
+    assert np.array_equal(one_channel(samples, axis=0), samples.mean(axis=0))
+
+
+def test_floats_in_the_range_of_integers_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", 32767 * tone(), subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav: has samples up to .* full scale is 1"):
+        read_wav(path)
+    assert len(read_wav(write(tmp_path / "b.wav", 1.5 * tone(), subtype="FLOAT")))

@@ -488,3 +488,18 @@ def test_a_change_anywhere_in_a_small_file_counts_and_at_the_ends_of_a_large_one
 def test_settings_that_are_no_numbers_or_words_are_refused(files: list[Path]) -> None:
     with pytest.raises(TypeError, match="JSON"):
         key_of(1, {"folder": Path()}, files)
+
+
+def test_without_a_home_folder_arrays_are_made_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MKE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(FileNotFoundError, match="no home folder; set MKE_CACHE"):
+        cache_folder()
+    with pytest.warns(RuntimeWarning, match=r"no home folder\).*set MKE_CACHE"):
+        found = prepared("numbers", "key", lambda: {"x": np.arange(3)})
+    assert found["x"].tolist() == [0, 1, 2]

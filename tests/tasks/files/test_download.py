@@ -380,3 +380,15 @@ def test_a_changed_byte_in_a_zip_is_noticed(tmp_path: Path) -> None:  # a tar ca
     archive.write_bytes(changed)
     with pytest.raises(ValueError, match="damaged"):
         unpack(archive, tmp_path / "out")
+
+
+def test_a_method_that_python_does_not_know_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("film.mp4", b"nothing" * 10)
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(mark) + offset] = 9  # Deflate64
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"film\.mp4 is packed by method 9.*another program"):
+        unpack(path, tmp_path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +76,10 @@ def test_what_hdf5_cannot_read_is_named_by_file(tmp_path: Path) -> None:
     folder = write_mat_files(tmp_path / "nyudv2")
     path = folder / FRAMES_FILE
     for unreadable in (KeyError("no type"), RuntimeError("no link"), OSError("no block")):
-        with pytest.raises(ValueError, match=r"labeled\.mat: damaged") as caught, opened(path):
+        with (
+            pytest.raises(ValueError, match=r"labeled\.mat: cannot be read") as caught,
+            opened(path),
+        ):
             raise unreadable
         assert caught.value.__cause__ is unreadable
 
@@ -195,3 +201,40 @@ def test_another_split_of_some_frames_is_refused(tmp_path: Path) -> None:
     folder = write_mat_files(tmp_path / "nyudv2", train=(2, 4, 5, 6), test=(1, 3))
     with pytest.raises(ValueError, match=r"splits\.mat: 2 frames .* frame 2, which is 'test'"):
         read_matlab(folder, SIZE, "in-painted", skip_bad=True)
+
+
+def test_a_file_that_another_process_writes_is_read_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / FRAMES_FILE
+    with h5py.File(path, "w") as file:
+        file["images"] = np.zeros((2, 3, 16, 12), np.uint8)
+    code = f"import h5py, sys; f = h5py.File({str(path)!r}, 'r+'); print(1); sys.stdin.read()"
+    given = [sys.executable, "-u", "-c", code]
+    with subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with opened(path) as file:
+            assert file["images"].shape == (2, 3, 16, 12)
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (OSError(errno.EAGAIN, "unable to lock file"), False),
+        (OSError(errno.EIO, "input/output error"), False),
+        (OSError("file signature not found"), True),
+    ],
+)
+def test_nobody_is_sent_to_fetch_a_file_that_need_not_be_damaged(
+    error: OSError, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / FRAMES_FILE
+    path.write_bytes(b"something")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(ValueError, match=FRAMES_FILE) as raised, opened(path):
+        pass
+    assert ("fetch it again" in str(raised.value)) is again
+    assert again or "another program holds it" in str(raised.value)

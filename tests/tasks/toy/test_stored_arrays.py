@@ -23,9 +23,10 @@ from mke_theory.study.result import Failure, Result, Run
 from mke_theory.study.runner import run
 from mke_theory.study.semi_supervised.contestants import comparable, contestants
 from mke_theory.study.task import Recipe
-from mke_theory.tasks.toy import Arrays, array_reading
+from mke_theory.tasks.files.standardise import standardiser
+from mke_theory.tasks.toy import Arrays, array_reading, stored_arrays
 from mke_theory.tasks.toy.array_reading import read_arrays
-from mke_theory.tasks.toy.stored_arrays import blocks_of
+from mke_theory.tasks.toy.stored_arrays import blocks_of, standardised_in_memory
 from mke_theory.training.loop import TrainConfig
 from tests.tasks.files.features.made_up import MadeUp, expected, written
 from tests.tasks.toy.own_arrays import Content, content, given_parts, parts, saved
@@ -316,3 +317,20 @@ def test_a_folder_without_features_is_named(tmp_path: Path) -> None:
     (tmp_path / "own" / "video").mkdir()
     with pytest.raises(FileNotFoundError, match="video: holds no features"):
         task.problem(0)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64, np.int64, bool])
+@pytest.mark.parametrize("much", [0, 1 << 40])
+def test_arrays_in_memory_are_scaled_as_by_the_standardiser(
+    kind: type, much: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_arrays, "_MUCH", much)
+    monkeypatch.setattr(stored_arrays, "_AT_A_TIME", 8 * 12 * 7)  # blocks of seven rows
+    x = np.random.default_rng(0).integers(0, 2 if kind is bool else 99, (40, 3, 4)).astype(kind)
+    x[:, 0, 0] = 1
+    fit_on = np.arange(40) % 3 > 0
+    found = standardised_in_memory(x, fit_on)
+    flat = x.reshape(40, -1).astype(np.float64)
+    wanted = torch.tensor(standardiser(flat[fit_on])(flat), dtype=torch.float32)
+    assert isinstance(found, Stored) is (much == 0 and kind in (np.uint8, np.int16))
+    assert torch.equal(found[slice(0, 40)], wanted) and found.shape == wanted.shape

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mke_theory.tasks.vggsound.clips import FILMS, find_clips, read_clip
+from mke_theory.tasks.vggsound.clips import (
+    FILMS,
+    SOUNDS,
+    clip_named,
+    find_clips,
+    not_understood,
+    read_clip,
+    starts_of,
+)
 from mke_theory.tasks.vggsound.lists import Clip
 from tests.tasks.files.clips import sine, write_clip, write_sound
 from tests.tasks.vggsound.made_clips import COLOURS, A
@@ -100,3 +108,31 @@ def test_clips_are_found_in_any_folder_and_by_the_first_kind_of_file(tmp_path: P
     with pytest.raises(ValueError, match="there twice"):
         find_clips(tmp_path, wanted, FILMS)
     assert find_clips(tmp_path / "absent", wanted, FILMS) == {}
+
+
+def test_clips_as_common_downloaders_name_them_are_read_and_others_counted(tmp_path: Path) -> None:
+    wanted = [Clip(f"-AAAAAAAAA{i}", 30 + i) for i in range(7)]
+    names = [
+        "-AAAAAAAAA0_000030.wav",
+        "Y-AAAAAAAAA1.wav",
+        "-AAAAAAAAA2_32.000.wav",
+        "-AAAAAAAAA3_33000_43000.flac",
+        "Y-AAAAAAAAA4_34.wav",
+        "-AAAAAAAAA5_35_45.wav",
+        "-AAAAAAAAA6_36_40.wav",  # four seconds are no clip
+        "holiday.wav",
+        "notes.txt",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    found = find_clips(tmp_path, wanted, SOUNDS)
+    assert {clip: path.name for clip, path in found.items()} == dict(
+        zip(wanted[:6], names, strict=False)
+    )
+    others = not_understood(tmp_path, wanted, SOUNDS)
+    assert [path.name for path in others] == ["-AAAAAAAAA6_36_40.wav", "holiday.wav"]
+
+
+def test_a_film_alone_names_no_clip_where_two_of_its_clips_are_wanted() -> None:
+    assert clip_named(f"Y{A}", starts_of([Clip(A, 3)])) == Clip(A, 3)
+    assert clip_named(f"Y{A}", starts_of([Clip(A, 3), Clip(A, 9)])) is None

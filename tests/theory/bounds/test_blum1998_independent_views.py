@@ -13,6 +13,7 @@ from mke_theory.theory.bounds.blum1998_independent_views import (
     error_from_confusion,
     for_class,
     for_pool,
+    for_unlabelled_class,
     independent_error,
 )
 from mke_theory.theory.graph import Graph
@@ -114,6 +115,35 @@ def test_a_dependence_that_passes_is_added(shared: float) -> None:
         assert found.status == "holds"
         # C⁻¹ has four entries of about 1/2 over 1 − 2a, so that Σ|C⁻¹| is 2/(1 − 2a) as well.
         assert found.value == pytest.approx(e + max(0.0, -9e-4 * shared / 9e-10), abs=1e-9)
+
+
+def test_unlabelled_points_of_independent_views() -> None:
+    # α says whether the teacher labels: a point is (α, β), α in 0..2, β in 0..3, all alike, y = 0.
+    # The teacher labels α ≥ 1 and errs at α = 1; the student errs at β = 0.
+    alpha, beta = np.repeat(np.arange(3), 4), np.tile(np.arange(4), 3)
+    pseudo, student = (alpha == 1).astype(int), (beta == 0).astype(int)
+    truth, covered = np.zeros(12, int), alpha >= 1
+    half = LabelledPool(Graph.from_edges(12, []), pseudo, student, 2, truth)
+    assert for_unlabelled_class(half, 0, covered).status == "violated"  # a = 1/2
+    p = np.array([2, 1, 3])[alpha] / 24
+    graph = Graph.from_edges(12, [], weights=p)
+    found = for_unlabelled_class(LabelledPool(graph, pseudo, student, 2, truth), 0, covered)
+    # a = 1/4, e = 1/4: L01 = 2 · 3/16 = 3/8, (3/8 − 1/4)/(1 − 1/2) = 1/4, on T as on S.
+    assert (found.status, found.value) == ("holds", pytest.approx(1 / 4))
+    assert found.about == "student error, unlabelled class 0"
+    assert found.measured is not None
+    assert found.measured.share == pytest.approx(1 / 4)
+    # A student that errs at all unlabelled points: 3/4 more than where it is labelled.
+    astray = np.where(alpha == 0, 1, student)
+    pool = LabelledPool(graph, pseudo, astray, 2, truth)
+    apart = for_unlabelled_class(pool, 0, covered)
+    assert [h.measured for h in apart.failed()] == [pytest.approx(3 / 4)]
+    allowed = for_unlabelled_class(pool, 0, covered, tolerance=0.8)
+    assert (allowed.status, allowed.value) == ("holds", pytest.approx(1))
+    blind = LabelledPool(graph, pseudo, student, 2)
+    assert for_unlabelled_class(blind, 0, covered).status == "not checkable"
+    with pytest.raises(ValueError, match="not on both sides of covered"):
+        for_unlabelled_class(pool, 0, np.ones(12, bool))
 
 
 def test_what_it_cannot_say() -> None:

@@ -82,6 +82,8 @@ Case = Callable[[Everything], Iterator[Pairs]]
 def evaluated(formula: Callable[..., float], *columns: Floats) -> Floats:
     """The formula at every row; each distinct row is evaluated once."""
     table = np.stack(np.broadcast_arrays(*columns), axis=-1).reshape(-1, len(columns))
+    if not len(table):
+        return np.zeros(0)
     rows, back = np.unique(table, axis=0, return_inverse=True)
     return np.array([formula(*map(float, row)) for row in rows])[back.ravel()]
 
@@ -139,6 +141,28 @@ def wei_sharper(every: Everything) -> Iterator[Pairs]:
     yield from wei(every, formula, published=False, least=2)
 
 
+def wei_mistakes(every: Everything) -> Iterator[Pairs]:
+    """The direct argument with the c of the teacher's own mistakes in every class."""
+    atoms, total, wei = every.atoms, every.atoms.total, wei2021_pseudolabels
+    mass, rough = atoms.mass, atoms.mass[every.rough()] / total
+    for truth, differ in enumerate(every.differ):
+        for teacher, wrong in enumerate(differ):
+            ratios = [np.inf]
+            for s in every.slices(truth):
+                sets = subsets(int(wrong) & s, atoms.n)
+                sets = sets[mass[sets] > 0]
+                ratios += list(mass[atoms.neighbourhood[sets] & s] / mass[sets])
+            c = min(ratios)
+            if not 1 + MARGIN < c < np.inf:
+                yield Pairs(len(differ), np.zeros(0), np.zeros(0))
+                continue
+            shares = (mass[every.differ[teacher]] / total, rough, np.array(mass[wrong] / total))
+            value = evaluated(wei.student_error_bound, *shares, np.array(c))
+            if c > 2 + MARGIN:
+                value = np.minimum(value, evaluated(wei.sharper_error_bound, *shares, np.array(c)))
+            yield Pairs(len(differ), mass[differ] / total, value)
+
+
 def wei_minimiser(every: Everything) -> Iterator[Pairs]:
     """Students whose objective is at most the truth's."""
     mass, total = every.atoms.mass, every.atoms.total
@@ -184,6 +208,65 @@ def correction(every: Everything, expand: int, robust: int) -> Iterator[Pairs]:
                     mass[rough[at] & inside] / whole,
                     np.array(bad / whole),
                     np.minimum(c, 1),
+                )
+                yield Pairs(len(error), error[at], value)
+
+
+def own_correction(every: Everything, steps: int) -> Iterator[Pairs]:
+    """Theorem B.1 in every class by the student's own set; also where that set is empty."""
+    atoms, mass, rough = every.atoms, every.atoms.mass, every.rough(steps)
+    for truth, differ in enumerate(every.differ):
+        for inside in every.slices(truth):
+            whole = int(mass[inside])
+            error = mass[differ & inside] / whole
+            for teacher, wrong in enumerate(differ & inside):
+                bad, apart = int(mass[wrong]), every.differ[teacher] & inside
+                if not 0 < 2 * bad < whole:
+                    yield Pairs(len(error), error[:0], error[:0])
+                    continue
+                good = inside & ~int(wrong)
+                own = good & ~differ & ~rough
+                reached = mass[atoms.steps(steps)[own] & wrong] * mass[good]
+                c = np.where(mass[own] > 0, reached / (bad * np.maximum(mass[own], 1)), 1.0)
+                c = np.where(c * bad < whole - bad - MARGIN, c, 0.0)
+                value = evaluated(
+                    lang2024_correction.corrected_error_bound,
+                    mass[apart] / whole,
+                    mass[rough & inside] / whole,
+                    np.array(bad / whole),
+                    c,
+                )
+                yield Pairs(len(error), error, value)
+
+
+def lang_own(every: Everything) -> Iterator[Pairs]:
+    yield from own_correction(every, 1)
+
+
+def lang_own_two_steps(every: Everything) -> Iterator[Pairs]:
+    yield from own_correction(every, 2)
+
+
+def lang_unconditional(every: Everything) -> Iterator[Pairs]:
+    """Theorem B.1 at q = 0, by all subsets, for the students that its condition would exclude."""
+    mass, rough = every.atoms.mass, every.rough(1)
+    for truth, differ in enumerate(every.differ):
+        for inside in every.slices(truth):
+            whole = int(mass[inside])
+            error = mass[differ & inside] / whole
+            for teacher, wrong in enumerate(differ & inside):
+                bad, apart = int(mass[wrong]), every.differ[teacher] & inside
+                if not 0 < 2 * bad < whole:
+                    continue
+                c = relative_expansion(every.atoms, inside & ~int(wrong), int(wrong), 1)[0]
+                restless = mass[apart | (rough & inside)]
+                at = np.flatnonzero(restless > whole - bad) if c > 0 else np.zeros(0, int)
+                value = evaluated(
+                    lang2024_correction.corrected_error_bound,
+                    mass[apart[at]] / whole,
+                    mass[rough[at] & inside] / whole,
+                    np.array(bad / whole),
+                    np.array(c),
                 )
                 yield Pairs(len(error), error[at], value)
 
@@ -402,6 +485,10 @@ CASES: dict[str, tuple[Case, list[Atoms], int]] = {
     "Wei, minimiser": (wei_minimiser, SMALL, 10_000),
     "Wei, directly": (wei_directly, SMALL, 100_000),
     "Wei, sharper": (wei_sharper, SMALL, 50_000),
+    "Wei, mistakes": (wei_mistakes, SMALL[::4], 20_000),
+    "Lang B.1, own set": (lang_own, SMALL[::4], 20_000),
+    "Lang B.1, own set, two steps": (lang_own_two_steps, SMALL[1::4], 20_000),
+    "Lang B.1, no condition": (lang_unconditional, SMALL[2::4], 5_000),
     "Lang B.1, one step": (lang_one_step, SMALL, 50_000),
     "Lang B.1, two steps": (lang_two_steps, SMALL, 30_000),
     "Lang B.2": (lang_coverage, DENSE, 5_000),

@@ -96,6 +96,37 @@ def test_a_copy_of_the_teacher_is_charged_for_what_it_cuts() -> None:
     assert [h.name for h in far.failed()] == ["L01(f, ỹ) less Err(ỹ), on labelled points"]
 
 
+def test_what_a_student_is_further_by_is_charged_for() -> None:
+    # L01(f, ỹ) = 5/6 and Err(ỹ) = 1/6, γ = 1/3, r = 1, μ = 0: (2/3)/(1/3) = 2 more.
+    far = for_student(SIX.pool((1, 1, 1, 1, 1, 1)), tolerance=0.7)
+    near = for_student(SIX.pool((1, 1, 1, 1, 1, 1)), tolerance=0.1)
+    excess = far.hypotheses[-1].measured
+    assert isinstance(excess, float)
+    assert (far.status, near.status) == ("holds", "violated")
+    assert far.value == pytest.approx(3 * excess)
+    with pytest.raises(ValueError, match="tolerance is 2"):
+        for_student(SIX.pool(SIX.truth), tolerance=2)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_with_a_tolerance_no_student_errs_more(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    world = draw(rng, int(rng.integers(2, 7)), int(rng.integers(2, 4)))
+    covered = rng.random(world.atoms.n) < 0.5
+    for _ in range(5):
+        student = tuple(int(x) for x in rng.integers(world.classes, size=world.atoms.n))
+        pool = world.pool(student)
+        sides = [None]
+        if pool.share(covered) > 0 and pool.share(~covered) > 0:
+            sides.append(covered)
+        for side in sides:
+            found = for_student(pool, covered=side, tolerance=1.0)
+            if found.status == "holds":
+                assert found.value is not None
+                assert found.measured is not None
+                assert found.measured.share <= found.value + 1e-9
+
+
 def test_hypotheses_that_fail() -> None:
     tied = World(SIX.atoms, SIX.truth, (0, 0, 0, 1, 0, 0))  # class 1 is mostly read as 0
     found = for_student(tied.pool(SIX.truth))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mke_theory.theory.bounds.bound import compared
 from mke_theory.theory.bounds.lang2024_correction import (
     corrected_error_bound,
     expansion_above,
+    for_any_student,
     for_class,
     not_constant,
     over_classes,
@@ -55,19 +58,65 @@ def test_a_tight_world() -> None:
     assert found.value == pytest.approx(0, abs=1e-9)
     assert found.measured is not None
     assert found.measured.share == 0
-    assert found.constants["q"] == pytest.approx(0.5)
     assert found.constants["c"] == pytest.approx(1.0)
     assert not found.vacuous
-    # The copy of the teacher is rough everywhere: P = 1 > 1 − a.
+    every = for_any_student(world.pool((0, 0, 0, 0)), 0)
+    assert (every.constants["q"], every.constants["c"]) == pytest.approx((0.5, 1.0))
+    assert every.value == pytest.approx(0, abs=1e-9)
+    # The copy of the teacher is rough everywhere, so V is empty: L01 + a is all there is to say.
     copied = for_class(world.pool((1, 0, 0, 0)), 0)
-    assert copied.status == "violated"
-    assert "P(f ≠ ỹ or f not robust) = 1, must be ≤ 1 − q − a = 0.75" in str(copied)
+    assert (copied.status, copied.vacuous) == ("holds", True)
+    assert copied.value == pytest.approx(1 / 4)
+    # All subsets above q = 0 expand, and no condition on the student is left; above q = 1/4 it is.
+    assert for_any_student(world.pool((1, 0, 0, 0)), 0).status == "holds"
+    asked = for_any_student(world.pool((1, 0, 0, 0)), 0, q=0.25)
+    assert asked.status == "not shown"
+    assert "P(f ≠ ỹ or f not robust) = 1, must be ≤ 1 − q − a = 0.5" in str(asked)
+
+
+def test_the_own_set_by_hand() -> None:
+    # Points 0 (wrong) and 1 to 4; 1 and 2 are near 0, 3 and 4 near nobody. The student corrects 0:
+    # L01 = a = 1/5, no rough point, V = {1, 2, 3, 4} reaches all of S_bad: c = 1, bound 0. Of all
+    # subsets {3} reaches nothing, so c = 0 is all that can be shown above q = 0.
+    world = World(Atoms((1,) * 5, ((0, 1), (0, 2))), (0,) * 5, (1, 0, 0, 0, 0))
+    own = for_class(world.pool((0,) * 5), 0)
+    assert (own.status, own.value) == ("holds", pytest.approx(0, abs=1e-12))
+    every = for_any_student(world.pool((0,) * 5), 0, q=0.0)
+    assert (every.status, every.value) == ("not shown", pytest.approx(2 / 5))
+    assert "not shown: expansion c (sets above q = 0) = 0, must be > 0" in str(every)
+    # The student that is wrong on 3 and 4 as well: V = {1, 2} weighs half of S_good and reaches all
+    # of S_bad, c = 2, c' = 2/(4/5 + 2/5) = 5/3; (3/5 − 1/5 · 7/3)/(1 − 2/3) = 2/5, its error.
+    half = for_class(world.pool((0, 0, 0, 1, 1)), 0)
+    assert half.constants["c"] == pytest.approx(2)
+    assert half.measured is not None
+    assert half.value == pytest.approx(half.measured.share) == pytest.approx(2 / 5)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2]))
+def test_the_own_set_is_no_worse_than_all_subsets(seed: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    world = draw(rng, int(rng.integers(3, 8)), int(rng.integers(2, 4)))
+    pool = world.pool(tuple(int(x) for x in rng.integers(world.classes, size=world.atoms.n)))
+    for label, inside in enumerate(world.slices):
+        if world.atoms.mass[inside] == 0:
+            continue
+        own = for_class(pool, label, steps=steps)  # type: ignore[arg-type]
+        every = for_any_student(pool, label, steps=steps)  # type: ignore[arg-type]
+        assert every.status != "violated" or own.status == "violated"  # a ≥ 1/2 ails both
+        if every.status == "holds":
+            assert own.value is not None
+            assert every.value is not None
+            assert own.value <= every.value + 1e-9
+        if own.value is not None and own.measured is not None:
+            assert own.measured.share <= own.value + 1e-9
 
 
 def test_a_student_that_may_copy_its_teacher_leaves_no_expansion() -> None:
     # Isolated points: every labelling is robust, a copy included, and nothing expands.
     world = World(Atoms((1,) * 4, ()), (0,) * 4, (1, 0, 0, 0))
-    found = for_class(world.pool((1, 0, 0, 0)), 0)
+    pool = world.pool((1, 0, 0, 0))
+    assert for_any_student(pool, 0).status == "not shown"
+    found = for_class(pool, 0)
     assert found.status == "violated"
     assert found.failed()[0].measured == 0.0
     assert found.value == pytest.approx(found.trivial)
@@ -98,10 +147,11 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="class 2 weighs nothing"):
         for_class(pool, 2)
     with pytest.raises(ValueError, match="q is 2"):
-        for_class(pool, 1, q=2)
+        for_any_student(pool, 1, q=2)
     for wrong, c, message in [
         (0.5, 0.5, "wrong_share is 0.5"),
-        (0.1, 1.5, "expansion is 1.5"),
+        (0.1, -0.5, "expansion is -0.5"),
+        (0.4, 1.5, "expansion is 1.5; the formula needs less than"),
         (0.1, math.nan, "expansion is nan"),
         (-0.1, 0.5, "wrong_share is -0.1"),
     ]:
@@ -113,7 +163,7 @@ def test_refusals() -> None:
 
 def test_an_interval_of_the_expansion() -> None:
     pool = World(complete(4), (0,) * 4, (1, 0, 0, 0)).pool((0, 0, 0, 0))
-    found = for_class(pool, 0, expansion=(0.0, 1.0))
+    found = for_any_student(pool, 0, expansion=(0.0, 1.0))
     assert found.status == "not checkable"
     assert found.value == pytest.approx(0.5)  # what is certain of c is 0
     # A path 0–1–2–3 with 3 bad: {2} reaches it, {0, 1} does not; above q = 2/3 all of it must.
@@ -152,7 +202,7 @@ def test_the_pool_and_the_brute_force_agree(seed: int, steps: int) -> None:
         if mass[inside] == 0:
             continue
         bad = inside & world.wrong
-        found = for_class(pool, label, steps=steps)  # type: ignore[arg-type]
+        found = for_any_student(pool, label, steps=steps)  # type: ignore[arg-type]
         error = sum(world.share(1 << i) for i in members(inside) if student[i] != label)
         error /= world.share(inside)
         assert found.measured is not None
@@ -190,6 +240,19 @@ def test_over_classes_takes_the_trivial_bound_where_a_class_fails() -> None:
     alone = over_classes(copied, [for_class(copied, 0), for_class(copied, 1)])
     assert alone.status == "violated"
     assert alone.vacuous
+
+
+def test_the_value_of_a_violated_class_counts_for_nothing() -> None:
+    # Class 0 has a value below its trivial bound, and a hypothesis that fails: 3 of 7 points.
+    edges = complete(4).edges
+    world = World(Atoms((1,) * 7, edges), (0, 0, 0, 0, 1, 1, 1), (1, 0, 0, 0, 0, 1, 1))
+    pool = world.pool((0, 0, 0, 0, 0, 1, 1))
+    first, second = for_class(pool, 0), for_class(pool, 1)
+    failed = compared("P(f ≠ ỹ or not robust)", 0.9, "≤", 0.1)
+    violated = replace(first, value=0.0, hypotheses=(failed,))
+    assert violated.status == "violated" and not violated.vacuous
+    found = over_classes(pool, [violated, second])
+    assert found.value == pytest.approx(4 / 7 * violated.trivial + 3 / 7 * second.trivial)
 
 
 @given(shares, shares, st.floats(0, 0.49), st.floats(0, 1), st.floats(0, 0.5))

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mke_theory.theory.bounds.lang2024_coverage import balance, for_class, uncovered_error_bound
+from mke_theory.theory.bounds.lang2024_coverage import (
+    balance,
+    for_any_student,
+    for_class,
+    for_class_onto_right,
+    onto_right_error_bound,
+    uncovered_error_bound,
+)
 from mke_theory.theory.graph import Graph
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
@@ -44,14 +51,36 @@ def test_a_tight_world() -> None:
     assert found.about == "student error, unlabelled class 0"
     assert found.measured is not None
     assert (found.measured.mistakes, found.measured.points) == (0, 1)
-    # A student that is wrong everywhere is robust, but far from the teacher: .75 ≥ c₁(1 − q − a).
+    # A student that is wrong everywhere: U₁ reaches all of S_good, U₂ is empty, and
+    # (3/4 − 1/4)/(1 − 1/2) = 1 is its error.
     astray = for_class(STAR.pool((1,) * 5), 0, COVERED)
-    assert astray.status == "violated"
-    assert "L01(f, ỹ) + P(not robust) = 0.75, must be < c₁(1 − q − a) = 0.75" in str(astray)
-    # One that is wrong on the unlabelled point alone is not robust there: 1/4 + 1.
+    assert (astray.status, astray.value) == ("holds", pytest.approx(1))
+    assert for_any_student(STAR.pool((1,) * 5), 0, COVERED).value == pytest.approx(1)
+    # Above a q the student may be far from its teacher: .75 ≥ c₁(1 − q − a).
+    asked = for_any_student(STAR.pool((1,) * 5), 0, COVERED, q=0.25)
+    assert asked.status == "not shown"
+    assert "L01(f, ỹ) + P(not robust) = 0.75, must be < c₁(1 − q − a) = 0.5" in str(asked)
+    # One that is wrong on the unlabelled point alone is not robust there.
     rough = for_class(STAR.pool((0, 0, 0, 0, 1)), 0, COVERED)
-    assert rough.hypotheses[-1].measured == pytest.approx(1.25)
     assert rough.value == pytest.approx(1 + 0.25 / 0.5)
+
+
+def test_right_labels_alone_by_hand() -> None:
+    # ρ + max{q, L01/(c₁ (1 − a))}: .1 + .3/(1.5 · .8) = .35, and q where that is more.
+    assert onto_right_error_bound(0.3, 0.1, 0.2, 1.5) == pytest.approx(0.35)
+    assert onto_right_error_bound(0.3, 0.1, 0.2, 1.5, 0.5) == pytest.approx(0.6)
+    astray = for_class_onto_right(STAR.pool((1,) * 5), 0, COVERED)
+    assert (astray.status, astray.value) == ("holds", pytest.approx(1))  # .75/(1 · .75)
+    right = for_class_onto_right(STAR.pool((0,) * 5), 0, COVERED)
+    assert (right.status, right.value) == ("holds", 0)
+    # Half of the class mislabelled is no obstacle: nothing is divided by 1 − 2a.
+    half = World(STAR.atoms, STAR.truth, (1, 1, 0, 0, 0))
+    assert for_class_onto_right(half.pool((1,) * 5), 0, COVERED).value == pytest.approx(1)
+    for constants in ((0.1, 0.1, 1.0, 1.0), (0.1, 0.1, 0.1, 0.0), (0.1, 0.1, 0.1, -1.0)):
+        with pytest.raises(ValueError, match="to_good is"):
+            onto_right_error_bound(*constants)
+    blind = LabelledPool(STAR.pool((0,) * 5).graph, np.zeros(5, int), np.zeros(5, int), 2)
+    assert for_class_onto_right(blind, 0, COVERED).status == "not checkable"
 
 
 def test_the_last_hypothesis_cannot_be_spared() -> None:
@@ -61,12 +90,12 @@ def test_the_last_hypothesis_cannot_be_spared() -> None:
     atoms = Atoms((1, 1, 2, 3, 2), ((0, 3), (1, 4), (2, 3), (2, 4)))
     world = World(atoms, (0,) * 5, (0, 1, 0, 0, 0))
     pool, covered = world.pool((0, 1, 1, 0, 1)), np.array([False, True, True, True, False])
-    found = for_class(pool, 0, covered, q=1 / 3, to_good=0.6, to_bad=1.0)
+    found = for_any_student(pool, 0, covered, q=1 / 3, to_good=0.6, to_bad=1.0)
     assert found.value == pytest.approx((1 / 3 - 1 / 6) / (0.6 - 1.6 / 6))
     assert found.measured is not None
     assert found.measured.share == pytest.approx(2 / 3)
     assert found.measured.share > 0.5
-    assert [h.name for h in found.failed()] == ["L01(f, ỹ) + P(not robust)"]
+    assert [h.name for h in found.failed("not shown")] == ["L01(f, ỹ) + P(not robust)"]
 
 
 def test_the_q_with_the_smallest_value_is_taken() -> None:
@@ -75,20 +104,20 @@ def test_the_q_with_the_smallest_value_is_taken() -> None:
     atoms = Atoms((1, 1, 2, 3, 2), ((0, 3), (1, 4), (2, 3), (2, 4)))
     pool = World(atoms, (0,) * 5, (0, 1, 0, 0, 0)).pool((0,) * 5)
     covered = np.array([False, True, True, True, False])
-    assert for_class(pool, 0, covered, q=0.0).value is None
-    found = for_class(pool, 0, covered)
+    assert for_any_student(pool, 0, covered, q=0.0).value is None
+    found = for_any_student(pool, 0, covered)
     assert found.value is not None
     assert found.constants["q"] >= 1 / 3 - 1e-12
 
 
 def test_unbalanced_expansion_has_no_value() -> None:
     pool = STAR.pool((0,) * 5)
-    found = for_class(pool, 0, COVERED, to_good=1.0, to_bad=0.5)  # 1/2 = 2a
+    found = for_any_student(pool, 0, COVERED, to_good=1.0, to_bad=0.5)  # 1/2 = 2a
     assert found.value is None
-    assert "violated: c_min/c_max = 0.5, must be > 2a = 0.5" in str(found)
-    assert for_class(pool, 0, COVERED, to_good=0.0, to_bad=0.5).value is None
-    assert for_class(pool, 0, COVERED, to_good=0.9).status == "not checkable"
-    straddles = for_class(pool, 0, COVERED, to_good=(0.0, 1.0), to_bad=1.0)
+    assert "not shown: c_min/c_max = 0.5, must be > 2a = 0.5" in str(found)
+    assert for_any_student(pool, 0, COVERED, to_good=0.0, to_bad=0.5).value is None
+    assert for_any_student(pool, 0, COVERED, to_good=0.9).status == "not checkable"
+    straddles = for_any_student(pool, 0, COVERED, to_good=(0.0, 1.0), to_bad=1.0)
     assert straddles.hypotheses[1].status == "not checkable"
 
 
@@ -113,7 +142,7 @@ def test_refusals_and_ignorance() -> None:
         with pytest.raises(ValueError, match="class 0 weighs"):
             for_class(pool, 0, mask)
     with pytest.raises(ValueError, match="q is 3"):
-        for_class(pool, 0, COVERED, q=3)
+        for_any_student(pool, 0, COVERED, q=3)
     with pytest.raises(ValueError, match="to_good is 0"):
         uncovered_error_bound(0.1, 0.1, 0.1, 0, 1, 0)
     with pytest.raises(ValueError, match="has to exceed 2a"):
@@ -136,11 +165,19 @@ def test_a_pool_errs_no_more_than_its_bound(seed: int, steps: int) -> None:
         labelled, free = inside & points, inside & ~points
         if not world.atoms.mass[labelled] * world.atoms.mass[free]:
             continue
-        found = for_class(world.pool(student), label, covered, steps=steps)  # type: ignore[arg-type]
-        if found.status == "holds":
-            assert found.value is not None
-            assert found.measured is not None
-            assert found.measured.share <= found.value + 1e-9
+        pool = world.pool(student)
+        kinds = (for_class, for_class_onto_right, for_any_student)
+        rows = [kind(pool, label, covered, steps=steps) for kind in kinds]  # type: ignore[operator]
+        for one in rows:
+            assert one.measured is not None
+            assert one.status != "holds" or one.value is not None
+            # What is no hypothesis decides no value: it bounds wherever there is one.
+            assert (
+                one.value is None
+                or one.measured.share <= one.value + 1e-9
+                or (one.status == "not shown" and one.constants["q"] > 0)
+            )
+        found = rows[2]
         bad = labelled & world.wrong
         for name, side in (("c₁", labelled & ~bad), ("c₂", bad)):
             if world.atoms.mass[side] and name in found.constants:

@@ -41,6 +41,10 @@ def test_rows_are_what_the_theorems_say() -> None:
         ("small sets, directly", "pool"),
         ("Lang B.1, correction", "class 0"),
         ("Lang B.1, correction", "class 1"),
+        ("Lang B.1, any student", "class 0"),
+        ("Lang B.1, any student", "class 1"),
+        ("Lang 4.3, η-robust", "class 0"),
+        ("Lang 4.3, η-robust", "class 1"),
         ("Lang B.1, all classes", "pool"),
         ("Blum–Mitchell, views", "class 0"),
         ("Blum–Mitchell, views", "class 1"),
@@ -91,7 +95,9 @@ def test_no_failed_number_goes_without_the_word(seed: int) -> None:
     text, table, frame = str(found).splitlines(), found.to_markdown().splitlines(), found.to_frame()
     assert len(table) == len(found.bounds) + 2 == len(frame) + 2
     rows = [
-        line for line in text if re.search(r"(holds|violated|not checkable)(, vacuous)?$", line)
+        line
+        for line in text
+        if re.search(r"(holds|violated|not shown|not checkable)(, vacuous)?$", line)
     ]
     rows = [line for line in rows if not line.startswith(" ")]
     assert len(rows) == len(found.bounds)
@@ -110,14 +116,23 @@ def test_unlabelled_points() -> None:
     covered = np.array([True, True, True, True, False, True, True, True, False])
     found = ledger(POOL, covered=covered)
     assert [(b.name, b.scope) for b in found.bounds] == [
-        ("Lang B.2, coverage", "unlabelled class 0"),
-        ("Lang B.2, coverage", "unlabelled class 1"),
+        *(
+            (name, f"unlabelled class {k}")
+            for k in (0, 1)
+            for name in (
+                "Lang B.2, coverage",
+                "Lang B.2, c₁ only",
+                "Lang B.2, any student",
+                "Blum–Mitchell, views",
+            )
+        ),
         ("Cai 2.1, propagation", "unlabelled points"),
     ]
     assert found.bounds[0] == lang2024_coverage.for_class(POOL, 0, covered)
     # A class without unlabelled points has no row, and the theorem on both sides no value.
     one_sided = ledger(POOL, covered=np.array([False] + [True] * 8))
-    assert [b.scope for b in one_sided.bounds] == ["unlabelled class 0", "unlabelled points"]
+    scopes = [b.scope for b in one_sided.bounds]
+    assert scopes == ["unlabelled class 0"] * 4 + ["unlabelled points"]
     assert "classes on both sides" in str(one_sided)
 
 

@@ -253,7 +253,7 @@ def test_no_row_of_a_ledger_is_broken_at_a_tie() -> None:
         assert bound.value is not None
         assert bound.measured is not None
         assert bound.measured.share <= bound.value + 1e-9, bound
-    assert len({bound.name for bound in holding}) == 8  # all but those that ask for ā < 1/3
+    assert len({bound.name for bound in holding}) == 12  # all but those that ask for ā < 1/3
 
 
 # Ties at 1 and at 1/2, as rounding leaves them.
@@ -270,6 +270,8 @@ UP, DOWN = np.nextafter(1.0, 2), np.nextafter(0.5, 0)
         (cai2021_propagation.propagated_error_bound, (3, 1e-16, 0), (3, 0.001, 0)),
         (blum1998_independent_views.independent_error, (0.5, DOWN), (0.5, 0.499)),
         (lang2024_correction.corrected_error_bound, (0.5, 0, DOWN, 1), (0.5, 0, 0.499, 1)),
+        (lang2024_correction.corrected_error_bound, (0.5, 0, 0.25, 3 * UP), (0.5, 0, 0.25, 2.999)),
+        (lang2024_coverage.onto_right_error_bound, (0, 0, 0, 1e-16), (0, 0, 0, 0.001)),
         (lang2024_coverage.uncovered_error_bound, (0, 0, 0, 1e-16, 0, 0), (0, 0, 0, 0.001, 0, 0)),
         (
             lang2024_coverage.uncovered_error_bound,

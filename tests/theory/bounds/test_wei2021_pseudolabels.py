@@ -20,12 +20,13 @@ from mke_theory.theory.bounds.wei2021_pseudolabels import (
     sharper_error_bound,
     small_sets,
     student_error_bound,
+    teachers_mistakes,
     teachers_worst_class_error,
 )
 from mke_theory.theory.graph import Graph, vertex_inconsistency
 from mke_theory.theory.labelled_pool import LabelledPool
 from mke_theory.theory.search.counterexample import draw
-from mke_theory.theory.search.small_worlds import Atoms, World
+from mke_theory.theory.search.small_worlds import Atoms, World, subsets
 
 shares = st.floats(0, 1)
 constants = st.floats(1.01, 50)
@@ -251,3 +252,37 @@ def test_formulas_refuse(c: float) -> None:
         sharper_error_bound(0.1, 0.1, 0.1, 2.0)
     with pytest.raises(ValueError, match="expansion is -1"):
         effective_expansion(0.1, -1)
+
+
+def test_mistakes_alone_expand_more_than_all_small_sets() -> None:
+    # Class 0 is a path 0–1–2–3–4 beside an isolated point 5; the teacher errs on 0 and 4. Two steps
+    # reach {0, 1, 2} and {2, 3, 4}: c is 3 for one of them and 5/2 for both. Point 5, which is
+    # right, is a set as small as they are and reaches only itself.
+    truth = np.zeros(6, np.int64)
+    graph = Graph.from_edges(6, [[0, 1], [1, 2], [2, 3], [3, 4]])
+    pool = LabelledPool(graph, np.array([1, 0, 0, 0, 1, 0]), truth, 2, truth)
+    assert teachers_mistakes(pool) == pytest.approx(5 / 2)
+    assert small_sets(pool, 1 / 3) == 1.0
+    found = for_any_student_directly(pool)
+    # L01 = 1/3 = Err(ỹ), nothing rough: c/(c − 2) · 0 = 0.
+    assert (found.status, found.value) == ("holds", pytest.approx(0, abs=1e-12))
+    right = LabelledPool(graph, truth, truth, 2, truth)
+    assert teachers_mistakes(right) == math.inf
+    alone = LabelledPool(graph, np.array([0, 0, 0, 0, 0, 1]), truth, 2, truth)
+    assert teachers_mistakes(alone) == 1.0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_mistakes_by_going_through_all_their_subsets(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    world = draw(rng, int(rng.integers(3, 9)), int(rng.integers(2, 4)))
+    atoms, ratios = world.atoms, [math.inf]
+    for inside in world.slices:
+        sets = subsets(inside & world.wrong, atoms.n)
+        sets = sets[atoms.mass[sets] > 0]
+        ratios += list(atoms.mass[atoms.neighbourhood[sets] & inside] / atoms.mass[sets])
+    pool = world.pool(world.truth)
+    assert teachers_mistakes(pool) == pytest.approx(min(ratios), rel=1e-9)
+    small = small_sets(pool, teachers_worst_class_error(pool))
+    least = small if isinstance(small, float) else small[0]
+    assert teachers_mistakes(pool) >= min(least, min(ratios)) - 1e-9

@@ -100,6 +100,15 @@ def test_any_prices_bound_and_any_point_is_attained(seed: int) -> None:
         assert ((programme.low <= found.prices) & (found.prices <= programme.high)).all()
 
 
+def test_the_bound_is_not_below_what_is_attained() -> None:
+    # Of one point the bound at no prices and the maximum are the same number: rounding goes up.
+    none = sparse.csr_array((1, 2))
+    alone = Programme(
+        np.array([0.7, 0.3]), none, none.T.tocsr(), np.zeros(1), np.zeros(1), np.ones((1, 2), bool)
+    )
+    assert alone.bound(np.zeros(2)) > alone.value(np.array([1.0, 0.0])) == 0.7
+
+
 def test_few_steps_are_valid_too() -> None:
     rng = np.random.default_rng(5)
     for most_steps in (1, 7, 60):

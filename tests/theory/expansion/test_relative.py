@@ -208,6 +208,13 @@ def test_the_certified_constant_holds_for_all_sets(seed: int) -> None:
         assert certified_constant(profile, 0.0) == pytest.approx(least, abs=1e-6)
 
 
+def test_the_certified_constant_is_strict() -> None:
+    # One good point that reaches the only bad one: 1 > c · 1 has to hold, and c = 1 fails.
+    profile = relative_expansion_profile_between(sparse.csr_array(np.ones((1, 1))))
+    for q in (0.0, 0.5):
+        assert 1 - 1e-9 < certified_constant(profile, q) < 1
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("seed", range(30))
 def test_a_graph_gives_what_its_neighbour_matrix_gives(seed: int, steps: int) -> None:

@@ -444,3 +444,21 @@ def test_an_accelerator_agrees_with_the_processor() -> None:
     for one, other in zip(here, there, strict=True):
         assert isinstance(one, Fit) and isinstance(other, Fit)
         same(one, other, 1e-8)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.head(self.layer(inputs["a"][:, :, None])[0][:, -1])
+
+
+def test_a_recurrent_model_is_refused_before_it_is_trained() -> None:
+    samples, net = Pool({"a": torch.randn(8, 3)}, torch.arange(8) % 2), Recurrent()
+    before = {name: x.clone() for name, x in net.state_dict().items()}
+    (found,) = side_by_side([TrainingJob(net, samples, Objective(), TrainConfig(steps=3), 0)])
+    assert isinstance(found, ValueError) and "LSTM" in str(found)
+    assert "train one by one" in str(found)
+    assert all(torch.equal(before[name], x) for name, x in net.state_dict().items())
