@@ -58,7 +58,7 @@ def test_labels_that_are_words_stay_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", [False, True])
 def test_arrays(tmp_path: Path, folder: bool) -> None:
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, Any] = {
         "sound": rng.normal(size=(4, 3)),
         "picture": rng.integers(0, 255, (4, 2, 2)).astype(np.uint8),
         "labels": np.array([0, 1, -1, -1]),
@@ -70,7 +70,7 @@ def test_arrays(tmp_path: Path, folder: bool) -> None:
         for name, x in arrays.items():
             np.save(path / f"{name}.npy", x)
     else:
-        np.savez(path, **arrays)  # type: ignore[arg-type]  # its stub has no keywords
+        np.savez(path, **arrays)
     found = read_data(path, (), labels="labels", identity="id", answers="p")
     assert set(found.modalities) == {"sound", "picture"} and found.answers is not None
     np.testing.assert_array_equal(found.modalities["picture"], arrays["picture"])
