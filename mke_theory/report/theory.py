@@ -31,7 +31,7 @@ _VERDICTS = {
     "useful": "useful",
     "vacuous": "vacuous",
     "violated": "hypothesis violated",
-    "not shown": "more asked for than is there",
+    "not shown": "not shown",
     "not checkable": "hypothesis not checkable",
 }
 """Verdicts on a row of a ledger, and their headings in tables."""

@@ -56,6 +56,7 @@ def test_verdicts_are_counted_over_all_ledgers() -> None:
         "useful": 6,
         "vacuous": 2,
         "hypothesis violated": 0,
+        "not shown": 0,
         "hypothesis not checkable": 0,
     }
     assert table.loc["B", "hypothesis violated"] == 8

@@ -91,6 +91,8 @@ def _draw(axes: Axes, one: Comparison) -> None:
     value = np.clip(100 * one.value, -3, 106)
     for kind, (colour, shape, _) in VERDICTS.items():
         at = kinds == kind
+        if not at.any():
+            continue
         hollow = kind == "vacuous"
         axes.scatter(
             error[at],

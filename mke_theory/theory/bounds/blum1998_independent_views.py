@@ -5,8 +5,9 @@ a = P(ỹ ≠ y | i) and two classes, they differ exactly where one of them errs
 
     L01(f, ỹ | i) = a (1 − e) + (1 − a) e,   so   e = Err(f | i) = (L01(f, ỹ | i) − a) / (1 − 2a).
 
-Whether the teacher labels a point is a function of α as well. So on the points T_i of a class that it
-leaves unlabelled f errs as often as on those that it labels, Err(f | T_i) = Err(f | S_i), and the
+Whether the teacher labels a point is a function of α as well. So on the points T_i of a class that
+it leaves unlabelled f errs as often as on those that it labels:
+Err(f | T_i) = Err(f | S_i), and the
 right side, over S_i, bounds it too.
 
 For any number of classes let C[i, j] = P(ỹ = j | y = i) be the teacher's confusion matrix and

@@ -39,9 +39,9 @@ from mke_theory.theory.graph import Floats, Graph, Ints
 from mke_theory.theory.labelled_pool import LabelledPool
 
 ETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""The η tried by default; each gives a bound that holds, and the least of them counts."""
+"""The η tried by default; each gives a bound, and the least of them counts."""
 _SLACK = 1e-12
-"""By so much, relative to the edge weight of U, less has to be taken: sums of floats are rounded."""
+"""By so much, relative to the edge weight of U, less has to be taken: sums are rounded."""
 
 
 def for_class(pool: LabelledPool, label: int, *, etas: Sequence[float] = ETAS) -> Bound:

@@ -129,8 +129,8 @@ def label_free(
     """The largest error of the student that ε, μ and further facts allow; no label is read.
 
     `error` is ε, a share or a `Fact` from validation data; `inconsistency` is μ, the most that the
-    truth is inconsistent in the given form, or an audit of this graph's edges, whose labels are then
-    known (`inconsistency_from_audit`). `facts` are further side information
+    truth is inconsistent in the given form, or an audit of this graph's edges, whose labels are
+    then known (`inconsistency_from_audit`). `facts` are further side information
     (`side_information`), `known_labels` [n] labels that somebody has looked up, −1 elsewhere. With
     `gain` the quantity is Err(f) − Err(ỹ): below zero, the student is better than its teacher
     whatever the truth.

@@ -27,8 +27,8 @@ class PopulationStatement:
     def __str__(self) -> str:
         return (
             f"With probability {self.level:.3g} or more, the student's error on what the "
-            f"{self.points} points were drawn from is at most {rounded_up(self.value)}, if they are "
-            "independent draws and the student was fixed before they were seen."
+            f"{self.points} points were drawn from is at most {rounded_up(self.value)}, if they "
+            "are independent draws and the student was fixed before they were seen."
         )
 
 

@@ -7,8 +7,8 @@ Every fact bounds a weighted sum over the joint table of pseudo label and truth,
 for instance the teacher's error (table 1 off the diagonal), the share of a class (a column), or one
 cell of the confusion matrix. A fact that holds for the truth makes a certificate tighter and never
 wrong; the probability with which it holds is stated by its source. A fact with a level below 1 is
-about the pool that it was made for, by the number of its points and their weights, and a certificate
-on a pool that differs in these refuses it.
+about the pool that it was made for, by the number of its points and their weights, and a
+certificate on a pool that differs in these refuses it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PoolKey:
 
 
 def pool_key(weights: ArrayLike) -> PoolKey:
-    """The key of a pool with point weights [n]: "equal", or a hash of the weights to nine digits."""
+    """The key of a pool with point weights [n]: "equal", or a hash of them to nine digits."""
     p = np.asarray(weights, dtype=np.float64)
     if np.ptp(p) <= 1e-9 * p.max():
         return PoolKey(len(p))
@@ -150,8 +150,8 @@ def class_shares_from_validation(
 
     Hypergeometric, as `teacher_error_from_validation` and under its conditions: the pool's own luck
     is allowed for. Both ends for every class hold together with probability `level`; each is given
-    (1 − level)/2k. `class_shares` takes intervals from elsewhere: those of Clopper and Pearson bound
-    the shares of a population, and a pool drawn from it misses them more often than they say.
+    (1 − level)/2k. `class_shares` takes intervals from elsewhere: those of Clopper and Pearson
+    bound the shares of a population, and a pool drawn from it misses them more often than they say.
 
     Raises ValueError for fewer than two counts, or as the teacher's error does; TypeError where
     they are no whole numbers. Ref: clopper1934confidence.

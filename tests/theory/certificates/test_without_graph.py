@@ -37,7 +37,7 @@ def test_known_labels_without_an_edge_say_as_much_as_the_certificate() -> None:
 
 
 def test_facts_count_without_the_graph_too() -> None:
-    # All of ten points are read as 0 by both; class 1 has a share of at most .1: so little is wrong.
+    # All of ten points are read as 0 by both; class 1 has a share of at most .1.
     labels = np.zeros(10, np.int64)
     pool = LabelledPool(Graph.from_edges(10, []), labels, labels, 2)
     found = label_free(pool, error=0.5, inconsistency=0.0, facts=class_shares([0, 0], [1, 0.1]))
