@@ -89,7 +89,8 @@ def _covering(pool: LabelledPool, wrong: Floats, unknown: NDArray[np.bool_], cou
     near = sparse.csr_array(pool.graph.adjacency != 0, dtype=np.float64)
     # Only a point that is itself wrong in the worst case contradicts it when it is looked up.
     contradicts = wrong > 0
-    unknown, chosen = unknown.copy(), []
+    unknown = unknown.copy()
+    chosen: list[int] = []
     while len(chosen) < count and unknown.any():
         worth = np.where(unknown & contradicts, left + near @ left, 0.0)
         at = int(worth.argmax())
