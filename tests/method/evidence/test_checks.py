@@ -89,8 +89,8 @@ class Wrong(nn.Module):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"teacher": Wrong((2, 4, 4))}, r"the teacher's logits are \(12, 2, 4, 4\)"),
-        ({"teacher": Wrong((1,))}, "k at least 2"),
+        ({"teacher": Wrong((2, 4, 4))}, r"labels are .* and the teacher answers by \(8, 2, 4"),
+        ({"teacher": Wrong((1,))}, "the teacher has one output"),
         ({"teacher": Wrong((2,), torch.nan)}, "the teacher's logits are not all finite"),
         ({"teacher": Wrong((2,), torch.inf)}, "not all finite"),
         ({"teacher": Answers(ONE_LESS)}, "there are 11 answers for 12 samples of D_u"),
