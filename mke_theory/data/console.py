@@ -42,7 +42,7 @@ def _forgiving(stream: TextIO | None) -> TextIO:
     with suppress(OSError, ValueError):
         stream.flush()
     return io.TextIOWrapper(
-        _Dropping(below),  # type: ignore[type-var]  # its `write` takes more than bytes
+        _Dropping(below),  # type: ignore[type-var]  # a buffer, whose stub asks for more
         encoding=stream.encoding or "utf-8",
         errors="replace",
         line_buffering=True,
