@@ -313,6 +313,13 @@ def test_what_was_fitted_is_what_is_asked() -> None:
         found.score({"a": X[:, :2]}, np.full(60, -1))
 
 
+def test_an_account_says_how_classes_are_numbered() -> None:
+    x, y, _ = pairs(120, 0, known=6)
+    named = [None if one == -1 else f"class {one}" for one in y]
+    assert "place in classes_" in str(small(steps=20).fit(x, named).account_)
+    assert "place in classes_" not in str(small(steps=20).fit(x, y).account_)
+
+
 def test_changes_by_hand() -> None:
     teacher, student = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 0, 1])
     sureness = np.array([0.9, 0.6, 0.8, 0.8, 1.0])
