@@ -156,7 +156,9 @@ def test_confidences_are_those_of_the_files(tmp_path: Path) -> None:
     lost = sure(tmp_path, evidence())
     (tmp_path / lost.artifacts["confidence"]).write_bytes(b"PK no array")
     with pytest.raises(OSError, match=r"digits_0_confidence\.npz is damaged"):
-        sentences([lost], tmp_path)
+        confidences([lost], tmp_path)
+    (line,) = (one for one in sentences([lost], tmp_path) if "calibration" in one)
+    assert "digits_0_confidence.npz is damaged" in line
 
 
 def test_pixels_and_answers_are_called_what_they_are() -> None:
