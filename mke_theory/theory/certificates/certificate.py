@@ -94,10 +94,11 @@ class Certificate:
         """The certified statement in words, with its assumptions and its probability."""
         edges = "the edge weight" if self.form == "edge" else "the points"
         given = [str(fact) for fact in self.facts]
-        rounded, likely = rounded_down, ""
         if self.inconsistency_level < 1:
-            rounded, likely = rounded_up, f" with probability {self.inconsistency_level:g}"
-        limit = rounded(self.inconsistency)
+            limit = rounded_up(self.inconsistency)
+            likely = f" with probability {self.inconsistency_level:g}"
+        else:
+            limit, likely = rounded_down(self.inconsistency), ""
         given.append(f"the truth is inconsistent on at most {limit} of {edges}{likely}")
         if self.known_labels:
             given.append(f"the labels of {self.known_labels} points are known")
@@ -140,11 +141,12 @@ def label_free(
     assumptions, ValueError for shares outside [0, 1], labels outside their range, an `error` that
     is a fact about something else, and a fact or an audit made for another pool.
     """
-    level = 1.0
     if isinstance(inconsistency, AuditedInconsistency):
         known_labels = _with_audited(pool, inconsistency, form, known_labels)
-        inconsistency, level = inconsistency.at_most, inconsistency.level
-    problem = worst_truth(pool, error, inconsistency, form, facts, known_labels, gain)
+        limit, level = inconsistency.at_most, inconsistency.level
+    else:
+        limit, level = inconsistency, 1.0
+    problem = worst_truth(pool, error, limit, form, facts, known_labels, gain)
     quantity = "the student's error minus its teacher's" if gain else STUDENT_ERROR
     # y ≠ f needs y ≠ ỹ or f ≠ ỹ; and Err(f) − Err(ỹ) cannot exceed L01(f, ỹ).
     trivial = min(1.0, pool.disagreement + (0 if gain else problem.facts[0].at_most))
