@@ -1,4 +1,4 @@
-"""What was found in data that a user brought: a table at the head of the task's report."""
+"""Findings in data that a user brought: a table at the head of the report of their task."""
 
 from __future__ import annotations
 
