@@ -40,6 +40,8 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # torch's and scikit-learn's own docstrings stay with them
 autodoc_preserve_defaults = True
+# Methods that scikit-learn makes for every estimator, with docstrings in its own dialect.
+autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request"}
 autodoc_type_aliases = {name: name for name in ("ArrayLike", "Floats", "Ints")}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88

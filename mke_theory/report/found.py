@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Findings in data that a user brought: a table at the head of the task's report."""
+=======
+"""Findings in data that a user brought: a table at the head of the report of their task."""
+>>>>>>> inputs1
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class Task:
         return ()
 
     def found(self, seed: int) -> tuple[tuple[str, str], ...]:
-        """What was found in files that a user brought: rows of a table, some of them cautions."""
+        """Findings in files that a user brought: rows of a table, some of them cautions."""
         return ()
 
     def knows_truth(self) -> bool:

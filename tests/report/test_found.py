@@ -1,8 +1,8 @@
-"""What was found in a user's data is written, then printed, and shown in the report."""
+"""Findings in a user's data are written, then printed, and shown in the report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -37,5 +37,7 @@ def test_the_table_is_written_and_printed_and_cautions_go_to_the_error_stream(
 
 def test_it_stands_in_the_report_with_its_characters_escaped(tmp_path: Path) -> None:
     found.tell([Brought()], tmp_path)
-    text = page.write(example(("digits",)), [], tmp_path).read_text(encoding="utf-8")
+    counts = {"labelled": 10, "unlabelled": 20, "test": 30, "parameters": 40}
+    made = [replace(record, counts=counts) for record in example(("digits",))]
+    text = page.write(made, [], tmp_path).read_text(encoding="utf-8")
     assert "What was found in your data" in text and "&lt;b&gt; tells the class" in text
