@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Findings in data that a user brought: a table at the head of the task's report."""
-=======
 """Findings in data that a user brought: a table at the head of the report of their task."""
->>>>>>> inputs1
 
 from __future__ import annotations
 
