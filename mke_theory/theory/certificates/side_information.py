@@ -31,7 +31,7 @@ _MINUS = "minus "
 
 @dataclass(frozen=True)
 class PoolKey:
-    """What tells one pool from another here: its number of points, and how they weigh."""
+    """The identity of a pool, as far as facts go: its number of points, and how they weigh."""
 
     points: int
     weights: str = EQUAL
