@@ -69,7 +69,7 @@ def labels(*values: float) -> Callable[[Pool], Pool]:
     ("change", "message"),
     [
         (labels(0, 1, 2, 0), "labels of {part} run from 0 to 2; allowed are 0 to 1, and -1"),
-        (labels(0, 1, -2, 0), "labels of {part} run from -2 to 1"),
+        (labels(0, 1, -2, 0), "labels have -2; they are whole numbers"),
         (labels(0.0, 1.0, -1.5, 0.0), "labels of {part} run from -1.5 to 1"),
         (labels(0.0, 1.0, NAN, 0.0), "labels of {part} run from nan to nan"),
     ],
