@@ -104,8 +104,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         f"{_CERTIFICATES}/side_information.py",
-        "errors + m, n) > 1 - level:",
-        "errors + m, n) > level:",
+        "count + m, n) > 1 - level:",
+        "count + m, n) > level:",
         f"{_CERTIFICATES}/test_side_information.py",
     ),
     Mutant(

@@ -110,7 +110,7 @@ def test_a_file_is_read_as_it_was_kept_or_named_as_damaged(moon: Result, tmp_pat
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[one], expected[one]) for one in found)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
-    with pytest.raises(OSError, match=r"key\.npz is damaged .* --no-resume"):
+    with pytest.raises(OSError, match=r"key\.npz is damaged: .*--no-resume"):
         load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")

@@ -222,6 +222,10 @@ def unpack(
                 written.append(path)
     except _DAMAGED as error:
         raise ValueError(f"{archive}: damaged or no tar or zip ({error}); fetch again") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # that is a place before the file's beginning
+            raise
+        raise ValueError(f"{archive}: damaged, it points outside itself; fetch again") from error
     return written
 
 

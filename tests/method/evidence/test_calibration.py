@@ -42,7 +42,7 @@ class Memory(nn.Module):
         self.inputs |= set(inputs)
         known = [float(int(x) in self.seen) for x in inputs["a"][:, 0]]
         one = torch.tensor(known)
-        return torch.stack([1 - one, one], dim=1)
+        return torch.stack([-one, one], dim=1)  # logits: rows that sum to 1 would be probabilities
 
 
 class RemembersAll(BaseEstimator, ClassifierMixin):  # type: ignore[misc]

@@ -257,7 +257,9 @@ def test_answers_of_pixels_alone() -> None:
 
 def test_logits_of_another_form_are_refused() -> None:
     pool, unknown = maps(4, 0), torch.full((4, 9, 9), UNKNOWN)
-    with pytest.raises(ValueError, match=r"logits are \(4, 2, 9, 10\) for labels of \(4, 9, 9\)"):
+    with pytest.raises(
+        ValueError, match=r"labels are \(4, 9, 9\), and the teacher answers by \(4, 2, 9, 10\)"
+    ):
         student(reading(pool.with_labels(unknown)))
     flat = readable(6, 0)
     with pytest.raises(ValueError, match=r"\(6, 3\); they have to be \[n, q"):
