@@ -15,6 +15,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mke_theory.data.zip_lists import refuse_lost_members
+
 Array = NDArray[Any]
 
 _ENDING, _MAGIC = ".npy", b"\x93NUMPY"
@@ -47,6 +49,7 @@ def read_npz(path: Path, remedy: str) -> dict[str, Array]:
             if file.read(len(_MAGIC)) == _MAGIC:
                 raise ValueError("it is one array, without names")
             with zipfile.ZipFile(file) as whole:
+                refuse_lost_members(whole)
                 _refuse_too_much(whole)
                 found: dict[str, Array] = {}
                 for entry in whole.infolist():

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from mke_theory.data.file_hashes import sha256_of
+from mke_theory.data.zip_lists import refuse_lost_members
 
 _SCHEMES = ("http", "https", "file")
 _CHUNK = 1 << 16
@@ -37,6 +38,7 @@ _DAMAGED = (
     lzma.LZMAError,
     zlib.error,
     EOFError,
+    NotImplementedError,  # a version of the format that Python does not know
 )
 
 
@@ -222,6 +224,10 @@ def unpack(
                 written.append(path)
     except _DAMAGED as error:
         raise ValueError(f"{archive}: damaged or no tar or zip ({error}); fetch again") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # that of a place before the beginning of the file
+            raise
+        raise ValueError(f"{archive}: damaged ({error}); fetch again") from error
     return written
 
 
@@ -253,6 +259,7 @@ def _tar_members(archive: tarfile.TarFile, limit: int) -> list[_Member]:
 def _zip_members(archive: zipfile.ZipFile, limit: int) -> list[_Member]:
     kept: list[_Member] = []
     total = 0
+    refuse_lost_members(archive)
     for entry in archive.infolist():
         total += entry.file_size
         refuse_method(entry)
