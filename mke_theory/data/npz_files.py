@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
 import math
@@ -59,7 +60,9 @@ def read_npz(path: Path, remedy: str) -> dict[str, Array]:
                     with whole.open(entry) as member:
                         found[name] = _array(member, entry)
                 return found
-        except DAMAGE as problem:
+        except (OSError, *DAMAGE) as problem:
+            if isinstance(problem, OSError) and problem.errno not in (None, errno.EINVAL):
+                raise  # of the disk; the others are of bz2, and of a place before the beginning
             raise ValueError(
                 f"{path} cannot be read as .npz without objects ({problem}); {remedy}"
             ) from None

@@ -224,8 +224,10 @@ def unpack(
                 written.append(path)
     except _DAMAGED as error:
         raise ValueError(f"{archive}: damaged or no tar or zip ({error}); fetch again") from error
+    except ValueError as error:
+        raise ValueError(f"{archive}: {error}") from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # that of a place before the beginning of the file
+        if error.errno not in (None, errno.EINVAL):  # of bz2; of a place before the beginning
             raise
         raise ValueError(f"{archive}: damaged ({error}); fetch again") from error
     return written
