@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
 import math
@@ -14,6 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mke_theory.data.zip_lists import refuse_lost_members
 
 Array = NDArray[Any]
 
@@ -47,6 +50,7 @@ def read_npz(path: Path, remedy: str) -> dict[str, Array]:
             if file.read(len(_MAGIC)) == _MAGIC:
                 raise ValueError("it is one array, without names")
             with zipfile.ZipFile(file) as whole:
+                refuse_lost_members(whole)
                 _refuse_too_much(whole)
                 found: dict[str, Array] = {}
                 for entry in whole.infolist():
@@ -56,7 +60,9 @@ def read_npz(path: Path, remedy: str) -> dict[str, Array]:
                     with whole.open(entry) as member:
                         found[name] = _array(member, entry)
                 return found
-        except DAMAGE as problem:
+        except (OSError, *DAMAGE) as problem:
+            if isinstance(problem, OSError) and problem.errno not in (None, errno.EINVAL):
+                raise  # of the disk; the others are of bz2, and of a place before the beginning
             raise ValueError(
                 f"{path} cannot be read as .npz without objects ({problem}); {remedy}"
             ) from None

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from multiprocessing import current_process
 from typing import TypeVar
 
 import torch
@@ -118,8 +119,10 @@ def _numbered(
 @cache
 def _end_with(parent: int) -> None:
     """Let this process end when its parent does, as it would wait for more work for minutes."""
-    if os.getppid() != parent:  # a process of a cluster, which has a life of its own
-        return
+    if os.getppid() != parent:
+        if current_process().name.startswith("LokyProcess"):  # the parent was killed meanwhile
+            os._exit(1)
+        return  # a process of a cluster, which has a life of its own
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -90,8 +90,11 @@ def test_a_worker_that_is_always_killed_is_an_error_where_nobody_asks_for_its_pa
 ENDLESS = """
 import time
 from mke_theory.study.processes import over_processes
-print("begun", flush=True)
-for _ in over_processes([60, 60, 60], time.sleep, 2):
+def work(seconds):
+    print("working", flush=True)
+    time.sleep(seconds)
+
+for _ in over_processes([60, 60, 60], work, 2):
     pass
 """
 
@@ -117,10 +120,8 @@ def test_no_worker_outlives_the_process_that_it_works_for(name: str) -> None:
         given, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     ) as main:
         assert main.stdout is not None
-        main.stdout.readline()
-        while len(alive(main.pid)) < 4:  # with two workers, and what counts resources for them
-            time.sleep(0.1)
-        time.sleep(20)  # they import torch before they take up any work
+        for _ in range(2):  # each worker has taken up some work
+            main.stdout.readline()
         main.send_signal(getattr(signal, name))
         main.wait(60)
         until = time.monotonic() + 10

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from mke_theory.data.file_hashes import sha256_of
+from mke_theory.data.zip_lists import refuse_lost_members
 
 _SCHEMES = ("http", "https", "file")
 _CHUNK = 1 << 16
@@ -37,6 +38,7 @@ _DAMAGED = (
     lzma.LZMAError,
     zlib.error,
     EOFError,
+    NotImplementedError,  # a version of the format that Python does not know
 )
 
 
@@ -222,10 +224,12 @@ def unpack(
                 written.append(path)
     except _DAMAGED as error:
         raise ValueError(f"{archive}: damaged or no tar or zip ({error}); fetch again") from error
+    except ValueError as error:
+        raise ValueError(f"{archive}: {error}") from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # that is a place before the file's beginning
+        if error.errno not in (None, errno.EINVAL):  # of bz2; of a place before the beginning
             raise
-        raise ValueError(f"{archive}: damaged, it points outside itself; fetch again") from error
+        raise ValueError(f"{archive}: damaged ({error}); fetch again") from error
     return written
 
 
@@ -257,6 +261,7 @@ def _tar_members(archive: tarfile.TarFile, limit: int) -> list[_Member]:
 def _zip_members(archive: zipfile.ZipFile, limit: int) -> list[_Member]:
     kept: list[_Member] = []
     total = 0
+    refuse_lost_members(archive)
     for entry in archive.infolist():
         total += entry.file_size
         refuse_method(entry)

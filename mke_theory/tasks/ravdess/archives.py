@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mke_theory.data.zip_lists import refuse_lost_members
 from mke_theory.tasks.files.download import download, refuse_method
 from mke_theory.tasks.ravdess.names import SONG, Clip, Recording, parse_name
 
@@ -176,8 +177,9 @@ def write_sources(folder: Path, **parts: object) -> None:
 def _entries(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as opened:
+            refuse_lost_members(opened)
             return [entry for entry in opened.infolist() if not entry.is_dir()]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(
             f"{path}: damaged or no zip archive ({error}); remove it and run again"
         ) from error
