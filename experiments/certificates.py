@@ -17,7 +17,7 @@ Expected: `docs/results/generated/certificates.md`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -90,6 +90,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_all(options: Options) -> int:
     """Do what is missing, then print and write what was found."""
+    return on_students(options, "certificates", key_of, certify, markdown)
+
+
+def on_students(
+    options: Options,
+    name: str,
+    key_of: Callable[[Record], str],
+    work: Callable[..., Record],
+    markdown: Callable[[Sequence[Record]], str],
+) -> int:
+    """The exit code of a study of MM students, which are trained where they are missing.
+
+    `work` makes the record of `key_of` from a student's, given `tasks` by name and the `folder` of
+    its predictions. These records go to the sub-folder `name`, and the table to `name`.md.
+    """
     try:
         root = data_root_or_default(options.data_root)
         known = {name: task.at(root) for name, task in TASKS.items()}
@@ -99,22 +114,22 @@ def run_all(options: Options) -> int:
         kept = records.Records.open(options.out)
     except (OSError, ValueError) as problem:
         return refused(problem)
-    with kept, records.Records.open(options.out / "certificates") as certified:
+    with kept, records.Records.open(options.out / name) as finished:
         done, failures = execute(runs, kept, configuration)
         students = {key_of(record): record for record in done if record.arm == MM_STUDENT.name}
         rows, lost = record_all(
             students,
-            partial(certify, tasks=known, folder=options.out),
-            certified,
+            partial(work, tasks=known, folder=options.out),
+            finished,
             workers=options.workers,
-            title="certificates",
+            title=name,
         )
     if rows:
         text = markdown(rows)
         print(text)
-        print(records.write_atomic(options.out / "certificates.md", text))
+        print(records.write_atomic(options.out / f"{name}.md", text))
     lines = [f"{failure.run}: {failure.error}" for failure in failures]
-    lines += [f"certificates of {of.task} seed {of.seed}: {error}" for of, error in lost]
+    lines += [f"{name} of {of.task} seed {of.seed}: {error}" for of, error in lost]
     for line in lines:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if lines else 0

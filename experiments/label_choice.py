@@ -1,8 +1,8 @@
 """Labels for a certificate: those that its worst labelling points at, against random ones.
 
-Claim. A few labels, looked up where the worst labelling that a certificate still allows is wrong,
-bring its bound down by more than as many labels drawn at random. A bound holds however its labels
-were chosen, so that choosing costs nothing.
+Claim: none in advance. A bound holds however its labels were chosen, so that choosing costs
+nothing. The table says whether labels that are looked up where the worst labelling is wrong bring
+it down by more than as many drawn at random.
 
     python experiments/label_choice.py --data-root data --seeds 3
     python experiments/label_choice.py --tasks digits --seeds 1
@@ -10,44 +10,40 @@ were chosen, so that choosing costs nothing.
 Pools and graphs are those of `certificates.py`, which trains the same students; ε and μ are the
 truth's. The graph of α alone is left out, where certificates are next to trivial.
 
-Hardware: two CPU cores, about ten minutes a seed; it can be stopped and goes on where it was.
-Expected: `docs/results/generated/label_choice.md`.
+Hardware: two CPU cores, about ten minutes a student on a busy machine; it can be stopped and goes
+on where it was. Nothing is published of it yet.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import tyro
 from numpy.typing import NDArray
 
-from mke_theory.command.calls import ready_tasks, refused, until_interrupted
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+
+import certificates
+
+from mke_theory.command.calls import asked, until_interrupted
+from mke_theory.data.console import forgiving_console
 from mke_theory.data.rng import seed32_for
 from mke_theory.evaluation.stats import summarise
 from mke_theory.report.tables import cell
-from mke_theory.study import records
-from mke_theory.study.arms import MM_STUDENT
-from mke_theory.study.configuration import RunConfiguration
 from mke_theory.study.keys import config_hash
-from mke_theory.study.processes import available_cores, record_all
 from mke_theory.study.records import Record
-from mke_theory.study.study import execute, feasible, plan
 from mke_theory.study.task import Task
 from mke_theory.study.theory_on_runs import predictions_on_disk
-from mke_theory.tasks.registry import TASKS, data_root_or_default
 from mke_theory.theory.appraise import NEIGHBOURS, spaces
 from mke_theory.theory.certificates import Certificate, label_free, next_labels
 from mke_theory.theory.graph import edge_inconsistency, nearest_neighbours
 from mke_theory.theory.labelled_pool import LabelledPool
 
-CHOSEN = ("digits", "av_digits", "av_digits_image")
 BATCHES = (5, 5, 10, 10, 20)
 """Labels chosen at a time: each batch by the certificate of all before it."""
 SHOWN = (10, 20, 50)
@@ -56,57 +52,25 @@ KINDS = ("β", "both", "own")
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(certificates.Options):
     """Train the MM students that are missing, certify them label by label, write the table."""
 
-    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = CHOSEN
-    """Tasks; those whose data are not found are skipped."""
     seeds: int = 3
     """Number of seeds, 0 to seeds − 1."""
-    data_root: Path | None = None
-    """Folder with one sub-folder a data set. Default: $MKE_DATA_ROOT, else ./data."""
     out: Path = Path("results/label_choice")
     """Folder for records and the table."""
-    workers: int = field(default_factory=available_cores)
-    """Students trained and certified at the same time."""
 
 
+@forgiving_console()
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where all went well, 1 where something failed, 2 for a bad call, 130 after Ctrl-C."""
-    options = tyro.cli(Options, args=argv, description=__doc__)
+    options = asked(Options, argv, __doc__)
     return until_interrupted(options.out, partial(run_all, options))
 
 
 def run_all(options: Options) -> int:
     """Do what is missing, then print and write what was found."""
-    try:
-        root = data_root_or_default(options.data_root)
-        known = {name: task.at(root) for name, task in TASKS.items()}
-        tasks = ready_tasks(known, options.tasks, insist=False)
-        runs, _ = feasible(plan(tasks, [MM_STUDENT], range(options.seeds)))
-        configuration = RunConfiguration(options.out, workers=options.workers)
-        kept = records.Records.open(options.out)
-    except (OSError, ValueError) as problem:
-        return refused(problem)
-    with kept, records.Records.open(options.out / "label_choice") as compared:
-        done, failures = execute(runs, kept, configuration)
-        students = [record for record in done if record.arm == MM_STUDENT.name]
-        rows, lost = record_all(
-            {key_of(record): record for record in sorted(students, key=lambda one: one.seed)},
-            partial(compare, tasks=known, folder=options.out),
-            compared,
-            workers=options.workers,
-            title="labels",
-        )
-    if rows:
-        text = markdown(rows)
-        print(text)
-        print(records.write_atomic(options.out / "label_choice.md", text))
-    lines = [f"{failure.run}: {failure.error}" for failure in failures]
-    lines += [f"labels of {of.task} seed {of.seed}: {error}" for of, error in lost]
-    for line in lines:
-        print(f"failed: {line}", file=sys.stderr)
-    return 1 if lines else 0
+    return certificates.on_students(options, "label_choice", key_of, compare, markdown)
 
 
 def key_of(record: Record) -> str:

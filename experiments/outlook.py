@@ -237,10 +237,10 @@ def twin_gain(problem: Problem, row: Mapping[str, Any], seed: int) -> float:
     labels = problem.labelled.labels.numpy()
     rows = problem.unlabelled[slice(0, len(problem.unlabelled))].inputs
     alpha, beta = problem.modalities
-    sizes = (coordinates(rows[name].reshape(len(rows[name]), -1).numpy()) for name in (alpha, beta))
+    dims = [coordinates(rows[name].flatten(1).numpy()) for name in (alpha, beta)]
     world = twin(
         np.bincount(labels, minlength=problem.classes).astype(np.float64) + 1,
-        (next(sizes), next(sizes)),
+        (dims[0], dims[1]),
         len(labels),
         row["measured"],
         row["beta predicted"],

@@ -198,7 +198,6 @@ def page_of(call: Common, found: Comparison | ErrorRate | Selection, given: Sequ
         "Audit",
         str(found).splitlines(),
         tables={},
-        figures={},
         assumed=(*ASSUMED, f"The answer is wrong with probability {1 - call.level:.2g} at most."),
         unchecked=UNCHECKED,
         command=shlex.join(["mke", "audit", *given]),

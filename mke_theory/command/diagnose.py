@@ -72,7 +72,6 @@ def main(argv: Sequence[str]) -> int:
                         {"share": shares}
                     ).rename_axis("class")
                 },
-                figures={},
                 assumed=ASSUMED,
                 unchecked=UNCHECKED,
                 command=shlex.join(["mke", "diagnose", *argv]),

@@ -109,7 +109,6 @@ def main(argv: Sequence[str]) -> int:
                 "What was found in the file": found_table(data),
                 "Unlabelled samples by the teacher's class": account.by_class.rename_axis("class"),
             },
-            figures={},
             assumed=ASSUMED,
             unchecked=UNCHECKED,
             command=shlex.join(["mke", "fit", *argv]),

@@ -20,7 +20,7 @@ JOBS = {
     "audit": "Show by a few labels whether a student is better than its teacher.",
     "features": "Compute the features of a trained network once, into a folder.",
 }
-"""What each job does; its code is the module of its name in this room."""
+"""A line on each job, whose code is the module of its name in this room."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mke_theory.audit.spreadsheet import read_table
+from mke_theory.data.npz_files import read_npy, read_npz
 
 UNKNOWN = ("", "-1", "nan", "none", "null", "?")
 """Cells of the labels that mean "not known", in any case."""
@@ -145,16 +146,10 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         files = sorted(path.glob("*.npy"))
         if not files:
             raise ValueError(f"{path} holds no .npy file, an array each")
-        return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
+        return {file.stem: read_npy(file, "write it by np.save") for file in files}
     if path.suffix.casefold() != ".npz":
         raise ValueError(f"{path} is none of {', '.join(TABLES)}, .npz, or a folder of .npy files")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return dict(content)
-    except OSError:
-        raise
-    except Exception as problem:  # zipfile, zlib and NumPy raise many kinds
-        raise ValueError(f"{path} cannot be read as .npz without objects: {problem}") from None
+    return read_npz(path, "write it by np.savez")
 
 
 def _pairs(groups: Sequence[str]) -> list[tuple[str, str]]:

@@ -25,13 +25,12 @@ from torch import Tensor, nn
 
 from mke_theory.audit import Comparison, Diagnosis, Sheet, compare, diagnose
 from mke_theory.data.answers import as_logits
-from mke_theory.data.pool import UNKNOWN, Pool, is_present
+from mke_theory.data.pool import UNKNOWN, Pool, is_present, refuse_bad_values
 from mke_theory.estimator.columns import (
     Columns,
     Floats,
     arrays_of,
     numbers_of,
-    refuse_gaps,
     refuse_text,
 )
 from mke_theory.estimator.known_labels import coded, unknown
@@ -45,7 +44,7 @@ PLAIN = {
     "one": "there is one modality: the labels alone were learned",
     "all": "every row has a label: one network of all modalities learned them, and no expert did",
 }
-"""What `account_` says of a student that is a plain classifier, and why it is."""
+"""The line of `account_` on a student that is a plain classifier, by the reason for it."""
 
 
 class MKEClassifier(ClassifierMixin, BaseEstimator):
@@ -132,7 +131,6 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, codes = coded(y)
         check_consistent_length(next(iter(numbers.values())), codes)
         self.modalities_ = self._ordered(tuple(numbers))
-        refuse_gaps(numbers)
         self._refuse_rows_without_alpha(numbers[self.modalities_[0]])
         frozen = isinstance(self.teacher, FrozenEstimator)
         if frozen:
@@ -158,7 +156,6 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities of the classes [n, k]."""
         check_is_fitted(self, "model_")
         numbers = self._numbers(X, fitting=False)
-        refuse_gaps(numbers)
         rows = len(next(iter(numbers.values())))
         pool = self._pool(numbers, np.full(rows, UNKNOWN))
         return np.asarray(torch.softmax(predict(self.model_, pool).double(), dim=1).numpy())
@@ -237,7 +234,14 @@ class MKEClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _numbers(self, X: Any, *, fitting: bool) -> dict[str, Floats]:
-        """The rows of numbers of each modality."""
+        """The rows of numbers of each modality, finite, or NaN throughout where it is missing."""
+        found = self._columns(X, fitting=fitting)
+        for name, x in found.items():
+            refuse_bad_values(name, torch.tensor(x))  # a copy, as x may be read-only
+        return found
+
+    def _columns(self, X: Any, *, fitting: bool) -> dict[str, Floats]:
+        """The columns of each modality as they came."""
         if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are dictionaries
             if self.modalities is not None:
                 raise ValueError(

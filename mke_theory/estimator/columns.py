@@ -120,18 +120,3 @@ def refuse_text(X: Any) -> None:
                     f"column {name!r} holds {column[odd].iloc[0]!r}; every column has to be "
                     "numbers: leave it out, or encode it before (ColumnTransformer)"
                 )
-
-
-def refuse_gaps(numbers: Mapping[str, Floats]) -> None:
-    """ValueError where a modality is infinite, or NaN in a part of a row."""
-    for name, x in numbers.items():
-        if np.isinf(x).any():
-            row = int(np.flatnonzero(np.isinf(x).any(axis=1))[0])
-            raise ValueError(f"modality {name!r} has inf in row {row}; every number must be finite")
-        nan = np.isnan(x)
-        partly = nan.any(axis=1) & ~nan.all(axis=1)
-        if partly.any():
-            raise ValueError(
-                f"modality {name!r} has NaN in a part of row {int(np.flatnonzero(partly)[0])}; "
-                "fill it in, or make the whole modality NaN there, which means that it is missing"
-            )

@@ -19,6 +19,7 @@ from mke_theory.method.algorithm import fit_teacher, teacher_job
 from mke_theory.method.evidence.experts import FromClassifier, fitted, is_classifier
 from mke_theory.method.job import TrainingJob
 from mke_theory.models import MLP, multimodal
+from mke_theory.tasks.files.standardise import moments
 from mke_theory.training.loop import TrainConfig
 
 Floats = NDArray[np.float64]
@@ -50,16 +51,15 @@ class Scale:
 def scale_of(name: str, x: Floats, *, as_it_is: bool = False) -> Scale:
     """The scale of a modality by rows [n, d], those that lack it left out.
 
-    A column that is constant becomes 0 at every row, also where it is not constant later, as what
-    it then says was never learned; with `as_it_is` it is only centred, for a classifier that was
-    fitted elsewhere. Raises ValueError where no row has the modality.
+    A column that is constant becomes 0 at every row, as `standardiser` has it; with `as_it_is` it
+    is only centred, for a classifier that was fitted elsewhere. Raises ValueError where no row has
+    the modality.
     """
     here = x[~np.isnan(x).any(axis=1)]
     if len(here) == 0:
         raise ValueError(f"modality {name!r} is NaN in every row; leave it out")
-    spread = here.std(axis=0)
-    constant = spread <= 1e-9 * np.abs(here).max(axis=0)
-    return Scale(here.mean(axis=0), np.where(constant, 1.0 if as_it_is else np.inf, spread))
+    mean, spread = moments(here)
+    return Scale(mean, np.where(np.isinf(spread), 1.0, spread) if as_it_is else spread)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ import pandas as pd
 
 from mke_theory.study.records import write_atomic
 from mke_theory.study.task import Task
-
-CAUTION = "caution"
-"""The first word of a row that is a caution."""
+from mke_theory.tasks.toy.array_findings import CAUTION
 
 
 def tell(tasks: Iterable[Task], folder: Path) -> list[Path]:

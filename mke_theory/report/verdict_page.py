@@ -20,22 +20,20 @@ def write_verdict(
     sentences: Sequence[str],
     *,
     tables: Mapping[str, pd.DataFrame],
-    figures: Mapping[Path, str],
     assumed: Sequence[str],
     unchecked: Sequence[str],
     command: str,
 ) -> Path:
     """The path of a page that needs nothing beside itself.
 
-    sentences: the verdict first. tables: by their heading. figures: PNG files and their captions.
-    assumed, unchecked: what the answer rests on, and what nobody looked at. command: the call that
-    makes the page again. All of it is escaped; equal input gives an equal file.
+    sentences: the verdict first. tables: by their heading. assumed, unchecked: what the answer
+    rests on, and what nobody looked at. command: the call that makes the page again. All of it is
+    escaped; equal input gives an equal file.
     """
     body = [
         html.text("h1", title),
         html.text("p", sentences[0], "good" if sentences[0].startswith(SHOWN) else ""),
         *html.paragraphs(*sentences[1:]),
-        *(html.picture(file, caption) for file, caption in figures.items()),
     ]
     for heading, table in tables.items():
         body += [html.text("h2", heading), html.table(table)]

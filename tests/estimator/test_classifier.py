@@ -290,9 +290,9 @@ def test_bad_input(changes: dict[str, Any], x: Any, y: Any, message: str) -> Non
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [
-        (3, 0, np.nan, "NaN in a part of row 3"),
+        (3, 0, np.nan, "modality 'a' has NaN in sample 3"),
         (40, slice(0, 2), np.nan, "the first in row 40; leave them out"),
-        (5, 2, np.nan, "modality 'b' has NaN in a part of row 5"),
+        (5, 2, np.nan, "modality 'b' has NaN in sample 5"),
         (7, 3, np.inf, "inf"),
     ],
 )

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from experiments import label_choice
 from mke_theory.study import records
-from mke_theory.tasks.toy.twomoon import TwoMoon
-
-
-@dataclass(frozen=True)
-class Moons(TwoMoon):
-    """A small TwoMoon, so that theory takes a moment."""
-
-    name: ClassVar[str] = "moons"
-    points: int = 80
+from mke_theory.tasks.registry import TASKS
+from tests.experiments.test_certificates import Moons
 
 
 def test_the_study_of_labels_runs_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(label_choice.TASKS, "moons", Moons())
+    monkeypatch.setitem(TASKS, "moons", Moons(points=80))
     monkeypatch.setattr(label_choice, "BATCHES", (2, 3))
     monkeypatch.setattr(label_choice, "SHOWN", (2, 5))
     call = ["--tasks", "moons", "--seeds", "1", "--workers", "1", "--out", str(tmp_path)]

@@ -16,7 +16,6 @@ BAD = "<script>alert(1)</script>\"'&"
 def page(tmp_path: Path, first: str = "The student is better.", **changes: Any) -> str:
     given: dict[str, Any] = {
         "tables": {f"By class {BAD}": pd.DataFrame({BAD: {BAD: BAD}}).rename_axis(BAD)},
-        "figures": {},
         "assumed": [BAD],
         "unchecked": [BAD],
         "command": f"mke audit '{BAD}'",

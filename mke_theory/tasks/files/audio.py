@@ -21,7 +21,7 @@ FLOOR = -60.0
 """The value of a spectrogram where it is quietest, in dB below its loudest cell."""
 
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
-"""What FFmpeg writes where the size of a file belongs that it cannot know."""
+"""The sizes that FFmpeg states of a file whose size it cannot know."""
 
 _ENDLESS = (0x7FFFF024, 0x80000024, 0xFFFFFFFF)
 _HEAD = 128  # bytes: some programs take their header, or half a sample, off an endless size

@@ -29,8 +29,8 @@ def squared_distance(
     Raises ValueError where shapes differ, a number is not finite or weights are no distribution.
     """
     f, g = _outputs("first", first), _outputs("second", second)
-    _same_shape(f, g)
-    p = _weights(weights, len(f))
+    refuse_other_shape(f, g)
+    p = weights_of(weights, len(f))
     return float(p @ ((f - g) ** 2).sum(axis=1))
 
 
@@ -61,15 +61,15 @@ def for_outputs(
     truth is known. Ref: charikar2024quantifying, Theorem 1.
     """
     t, f = _outputs("teacher", teacher), _outputs("student", student)
-    _same_shape(t, f)
-    p = _weights(weights, len(t))
+    refuse_other_shape(t, f)
+    p = weights_of(weights, len(t))
     misfit = squared_distance(t, f, p)
     angle = measured = value = None
     if truth is not None:
         if teacher_loss is not None:
             raise ValueError("the truth is known, so the teacher's loss is measured; give none")
         y = _outputs("truth", truth)
-        _same_shape(t, y)
+        refuse_other_shape(t, y)
         teacher_loss, measured = squared_distance(t, y, p), MeasuredError(squared_distance(f, y, p))
         angle = float(p @ ((t - f) * (y - f)).sum(axis=1))
     constants, trivial = {"d(f, f_t)": misfit}, math.inf
@@ -111,12 +111,14 @@ def _outputs(name: str, given: ArrayLike) -> Floats:
     return x.reshape(len(x), -1)
 
 
-def _same_shape(first: Floats, second: Floats) -> None:
+def refuse_other_shape(first: Floats, second: Floats) -> None:
+    """Raise ValueError where two tables of outputs are not of one shape."""
     if first.shape != second.shape:
         raise ValueError(
             f"outputs have shapes {first.shape} and {second.shape}; they have to agree"
         )
 
 
-def _weights(weights: ArrayLike | None, n: int) -> Floats:
+def weights_of(weights: ArrayLike | None, n: int) -> Floats:
+    """The weights of n points [n], uniform by default; ValueError where they are none."""
     return np.full(n, 1 / n) if weights is None else point_weights(weights, n)

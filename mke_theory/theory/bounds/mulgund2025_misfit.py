@@ -27,8 +27,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mke_theory.theory.bounds.bound import Bound, Hypothesis, MeasuredError, compared
-from mke_theory.theory.bounds.charikar2024_misfit import student_loss_bound
-from mke_theory.theory.graph import Floats, point_weights
+from mke_theory.theory.bounds.charikar2024_misfit import (
+    refuse_other_shape,
+    student_loss_bound,
+    weights_of,
+)
+from mke_theory.theory.graph import Floats
 
 
 def divergence(first: ArrayLike, second: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -39,8 +43,8 @@ def divergence(first: ArrayLike, second: ArrayLike, weights: ArrayLike | None = 
     Raises ValueError where shapes differ or rows are no distributions, or weights are none.
     """
     g, h = _probabilities("first", first), _probabilities("second", second)
-    _same_shape(g, h)
-    p = _weights(weights, len(g))
+    refuse_other_shape(g, h)
+    p = weights_of(weights, len(g))
     return max(0.0, float(p @ _per_point(g, h)))
 
 
@@ -62,14 +66,14 @@ def for_probabilities(
     Raises ValueError where shapes differ or rows are no distributions. Ref: mulgund2025relating.
     """
     t, f = _probabilities("teacher", teacher), _probabilities("student", student)
-    _same_shape(t, f)
-    p = _weights(weights, len(t))
+    refuse_other_shape(t, f)
+    p = weights_of(weights, len(t))
     misfit, gap, measured = divergence(f, t, p), None, None
     if truth is not None:
         if teacher_loss is not None:
             raise ValueError("the truth is known, so the teacher's loss is measured; give none")
         y = _probabilities("truth", truth)
-        _same_shape(t, y)
+        refuse_other_shape(t, y)
         teacher_loss, own = divergence(y, t, p), divergence(y, f, p)
         measured = MeasuredError(own) if own < math.inf else None
         if max(teacher_loss, own, misfit) < math.inf:
@@ -111,14 +115,3 @@ def _probabilities(name: str, given: ArrayLike) -> Floats:
     if not (np.isfinite(x).all() and (x >= 0).all() and np.allclose(x.sum(axis=1), 1, atol=1e-6)):
         raise ValueError(f"a row of {name} is no distribution; give probabilities, not logits")
     return np.asarray(x / x.sum(axis=1, keepdims=True))
-
-
-def _same_shape(first: Floats, second: Floats) -> None:
-    if first.shape != second.shape:
-        raise ValueError(
-            f"probabilities have shapes {first.shape} and {second.shape}; they have to agree"
-        )
-
-
-def _weights(weights: ArrayLike | None, n: int) -> Floats:
-    return np.full(n, 1 / n) if weights is None else point_weights(weights, n)

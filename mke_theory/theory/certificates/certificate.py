@@ -92,27 +92,39 @@ class Certificate:
     @property
     def guarantee(self) -> str:
         """The certified statement in words, with its assumptions and its probability."""
-        edges = "the edge weight" if self.form == "edge" else "the points"
-        given = [str(fact) for fact in self.facts]
         limit, likely = rounded_down(self.inconsistency), ""
         if self.inconsistency_level < 1:
             limit = rounded_up(self.inconsistency)
             likely = f" with probability {self.inconsistency_level:g}"
-        given.append(f"the truth is inconsistent on at most {limit} of {edges}{likely}")
-        if self.known_labels:
-            given.append(f"the labels of {self.known_labels} points are known")
-        sure = (
-            "" if self.level == 1 else f" With probability {self.level:.3g} or more the facts hold."
-        )
         return (
             f"On this pool of {self.points} points, {self.quantity} is at most "
             f"{rounded_up(self.value)} (without the graph: {rounded_up(self.trivial)}). "
-            f"Assumed: {'; '.join(given)}.{sure} "
-            "It does not extend to points outside the pool."
+            + assumptions(self.facts, limit, self.form, self.known_labels, self.level, likely)
         )
 
     def __str__(self) -> str:
         return self.guarantee
+
+
+def assumptions(
+    facts: tuple[Fact, ...],
+    limit: str,
+    form: Form,
+    known_labels: int,
+    level: float,
+    likely: str = "",
+) -> str:
+    """The assumptions of a statement on a pool, the probability that they hold, and its reach.
+
+    `limit` is μ in digits, `likely` what to add where it has a probability of its own.
+    """
+    edges = "the edge weight" if form == "edge" else "the points"
+    given = [str(fact) for fact in facts]
+    given.append(f"the truth is inconsistent on at most {limit} of {edges}{likely}")
+    if known_labels:
+        given.append(f"the labels of {known_labels} points are known")
+    sure = "" if level == 1 else f" With probability {level:.3g} or more the facts hold."
+    return f"Assumed: {'; '.join(given)}.{sure} It does not extend to points outside the pool."
 
 
 def label_free(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mke_theory.data.pool import UNKNOWN
-from mke_theory.theory.certificates.certificate import worst_truth
+from mke_theory.theory.certificates.certificate import assumptions, worst_truth
 from mke_theory.theory.certificates.infeasible import Infeasible, contradiction
 from mke_theory.theory.certificates.integer_programme import solve_by_integers
 from mke_theory.theory.certificates.methods import every_method
@@ -75,21 +75,12 @@ class Interval:
     @property
     def guarantee(self) -> str:
         """The certified statement in words, with its assumptions and its probability."""
-        edges = "the edge weight" if self.form == "edge" else "the points"
-        given = [str(fact) for fact in self.facts]
-        given.append(
-            f"the truth is inconsistent on at most {rounded_down(self.inconsistency)} of {edges}"
-        )
-        if self.known_labels:
-            given.append(f"the labels of {self.known_labels} points are known")
-        sure = (
-            "" if self.level == 1 else f" With probability {self.level:.3g} or more the facts hold."
-        )
+        limit = rounded_down(self.inconsistency)
         return (
             f"On this pool of {self.points} points, {self.quantity} lies in "
             f"[{rounded_down(self.low)}, {rounded_up(self.high)}] (without the graph: "
             f"[{rounded_down(self.low_without_graph)}, {rounded_up(self.high_without_graph)}]). "
-            f"Assumed: {'; '.join(given)}.{sure} It does not extend to points outside the pool."
+            + assumptions(self.facts, limit, self.form, self.known_labels, self.level)
         )
 
     def __str__(self) -> str:

@@ -155,7 +155,7 @@ def outcome(read: Callable[[Path], Any], path: Path, whole: str) -> str:
 
 
 def _plain(found: Any) -> str:
-    """What was read in a form that can be compared."""
+    """The content in a form that can be compared."""
     if isinstance(found, dict):
         return repr({name: _plain(value) for name, value in found.items()})
     if isinstance(found, np.ndarray):

@@ -171,7 +171,7 @@ def test_a_pool_errs_no_more_than_its_bound(seed: int, steps: int) -> None:
         for one in rows:
             assert one.measured is not None
             assert one.status != "holds" or one.value is not None
-            # What is no hypothesis decides no value: it bounds wherever there is one.
+            # Only a hypothesis decides a value: without one it bounds wherever there is one.
             assert (
                 one.value is None
                 or one.measured.share <= one.value + 1e-9
