@@ -11,7 +11,7 @@ placebos leave of the gain.
     python experiments/run_real.py --tasks digits --teacher-answers answers    a network elsewhere
     torchrun --nproc-per-node=2 experiments/run_real.py --devices 2    two processes, one model
 
-`mke run` is the same job. Hardware: two CPU cores and 2 GiB of memory; about five minutes with all
+`mke run` is the same job. Hardware: two CPU cores and 2 GiB of memory; about ten minutes with all
 data at hand.
 """
 

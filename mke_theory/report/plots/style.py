@@ -48,6 +48,9 @@ STYLE: Any = {
 }
 """Every setting of a figure: those of the user's matplotlibrc (LaTeX, fonts) do not apply."""
 
+CAPTION_AT = 0.03
+"""Inches from the lower edge of a figure to its small print."""
+
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"
 # Class by class: a shade for its region, an ink and a shape for its points. The last ink and shape,
 # which −1 picks, are those of an unknown class.
@@ -89,7 +92,8 @@ class Panels:
         if y:
             self.figure.supylabel(y, fontsize=9)
         if caption:
-            self.figure.text(0.5, 0.01, caption, ha="center", va="bottom", fontsize=7.5, color=GREY)
+            low = CAPTION_AT / self.figure.get_figheight()  # below the label, however tall it is
+            self.figure.text(0.5, low, caption, ha="center", va="bottom", fontsize=7.5, color=GREY)
 
     def explain(self, handles: Sequence[Artist], *, columns: int, title: str | None = None) -> None:
         """A legend above a new figure, or within the caller's first axes."""
